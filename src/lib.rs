@@ -1,1 +1,11 @@
-//! esker.
+//! esker: a log-structured key-value storage engine in pure Rust.
+
+mod clock;
+mod error;
+mod format;
+mod fs;
+mod iter;
+mod options;
+
+pub use error::{Error, Result};
+pub use options::{Compression, Options, SyncPolicy, WriteOptions};

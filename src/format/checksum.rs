@@ -1,0 +1,43 @@
+//! Checksums, and the identity that is mixed into them.
+//!
+//! A checksum covers where its bytes belong (database, file, offset) beside
+//! the bytes themselves, so that intact bytes in the wrong place (a file of
+//! another database, a file swapped with another, stale bytes of a reused
+//! block) fail it like damaged ones.
+
+use super::ids::FileId;
+
+/// A random number drawn when a database is created; part of every checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DatabaseId(pub u64);
+
+impl DatabaseId {
+    /// Draws a new one from the hasher seeds that the standard library takes
+    /// from the operating system, mixed with `salt` (the time, say).
+    #[must_use]
+    pub fn random(salt: u64) -> Self {
+        use std::hash::{BuildHasher, RandomState};
+        DatabaseId(RandomState::new().hash_one(salt))
+    }
+}
+
+/// CRC-32 (IEEE) of `bytes`.
+#[must_use]
+pub fn crc(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
+/// CRC-32 (IEEE) of the place and of the parts, in that order.
+#[must_use]
+pub fn crc_parts(database: DatabaseId, file: FileId, offset: u64, parts: &[&[u8]]) -> u32 {
+    let mut place = [0; 24];
+    place[..8].copy_from_slice(&database.0.to_le_bytes());
+    place[8..16].copy_from_slice(&file.0.to_le_bytes());
+    place[16..].copy_from_slice(&offset.to_le_bytes());
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&place);
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize()
+}

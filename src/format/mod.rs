@@ -1,0 +1,22 @@
+//! The bytes that every file is made of: numbers, checksums, keys, names.
+//!
+//! Place on the data's path: under all of it. The log, the tables and the
+//! manifest own their layouts (each has a `format.rs`); what they share stands
+//! here.
+//!
+//! INV-1: all numbers on disk are little-endian.
+//! INV-2: a decoder never panics, never reads past its input and never
+//! allocates more than a constant times it.
+//!
+//! Nothing here does I/O.
+
+pub mod checksum;
+pub mod codec;
+pub mod ids;
+pub mod key;
+pub mod names;
+
+pub use checksum::{DatabaseId, crc, crc_parts};
+pub use codec::{Decoder, put_u32, put_u64, put_varint};
+pub use ids::{FileId, LogId, ManifestId, SeqNo, TableId};
+pub use key::{EntryKind, EntryRef, KEY_BYTES_MAX, VALUE_BYTES_MAX};

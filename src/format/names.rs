@@ -1,0 +1,87 @@
+//! The names of a database's files.
+
+use super::ids::{LogId, ManifestId, TableId};
+
+/// Names the manifest in force.
+pub const CURRENT: &str = "CURRENT";
+/// What the next `CURRENT` is written to before it is renamed over the old one.
+pub const CURRENT_TEMPORARY: &str = "CURRENT.tmp";
+/// Held locked by the handle that has the database open; its content does not matter.
+pub const LOCK: &str = "LOCK";
+
+/// A file that belongs to a database, told by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FileKind {
+    /// A log file.
+    Log(LogId),
+    /// A table.
+    Table(TableId),
+    /// A manifest.
+    Manifest(ManifestId),
+    /// `CURRENT`.
+    Current,
+    /// `CURRENT.tmp`.
+    CurrentTemporary,
+    /// `LOCK`.
+    Lock,
+}
+
+impl FileKind {
+    /// The file's name.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            FileKind::Log(id) => format!("{id}.log"),
+            FileKind::Table(id) => format!("{id}.tbl"),
+            FileKind::Manifest(id) => format!("MANIFEST-{id}"),
+            FileKind::Current => CURRENT.to_owned(),
+            FileKind::CurrentTemporary => CURRENT_TEMPORARY.to_owned(),
+            FileKind::Lock => LOCK.to_owned(),
+        }
+    }
+
+    /// What `name` names; `None` for a file that is not ours, which is never touched.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<FileKind> {
+        let kind = match name {
+            CURRENT => FileKind::Current,
+            CURRENT_TEMPORARY => FileKind::CurrentTemporary,
+            LOCK => FileKind::Lock,
+            _ => {
+                if let Some(digits) = name.strip_prefix("MANIFEST-") {
+                    FileKind::Manifest(ManifestId(digits.parse().ok()?))
+                } else {
+                    match name.split_once('.')? {
+                        (digits, "log") => FileKind::Log(LogId(digits.parse().ok()?)),
+                        (digits, "tbl") => FileKind::Table(TableId(digits.parse().ok()?)),
+                        _ => return None,
+                    }
+                }
+            }
+        };
+        // Only the spelling that we write: "1.log" or "+000001.log" is somebody else's.
+        (kind.name() == name).then_some(kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_others_are_left_alone() {
+        for kind in [
+            FileKind::Log(LogId(1)),
+            FileKind::Table(TableId(1_234_567)),
+            FileKind::Manifest(ManifestId(3)),
+            FileKind::Current,
+            FileKind::CurrentTemporary,
+            FileKind::Lock,
+        ] {
+            assert_eq!(FileKind::parse(&kind.name()), Some(kind));
+        }
+        for name in ["1.log", "+00001.log", "000001.sst", "x.tbl", "MANIFEST-1", "", "notes.txt"] {
+            assert_eq!(FileKind::parse(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The operating system's file system.
+
+use super::{DirLock, File, Fs, OpenMode};
+use crate::clock::{Clock, SystemClock};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The operating system's file system.
+#[derive(Debug, Default)]
+pub struct DiskFs {
+    clock: Arc<SystemClock>,
+}
+
+impl DiskFs {
+    /// The file system of this process.
+    #[must_use]
+    pub fn new() -> Self {
+        DiskFs::default()
+    }
+}
+
+impl Fs for DiskFs {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        let mut options = fs::OpenOptions::new();
+        match mode {
+            OpenMode::Read => {
+                refuse_special(path)?;
+                options.read(true)
+            }
+            // `create_new` follows no link and takes no existing file of any kind.
+            OpenMode::CreateNew => options.read(true).write(true).create_new(true),
+        };
+        Ok(Arc::new(DiskFile { file: options.open(path)? }))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path)? {
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    #[cfg(unix)]
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        fs::File::open(path)?.sync_all()
+    }
+
+    // Elsewhere a directory cannot be opened as a file; the file system's own
+    // journal orders the entries (NTFS does).
+    #[cfg(not(unix))]
+    fn sync_dir(&self, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
+        match refuse_special(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let file =
+            fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        // Locks of the open file description: a second handle of this very
+        // process is refused like one of another, and the lock dies with us.
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(DiskLock { _file: file }))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(e)) => Err(e),
+        }
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as Arc<dyn Clock>
+    }
+}
+
+/// Refuses a link, a FIFO (which would hang the open) or a directory where a
+/// file of ours belongs.
+fn refuse_special(path: &Path) -> io::Result<()> {
+    let kind = fs::symlink_metadata(path)?.file_type();
+    if kind.is_file() {
+        return Ok(());
+    }
+    let what = if kind.is_symlink() {
+        "a symbolic link"
+    } else if kind.is_dir() {
+        "a directory"
+    } else {
+        "a special file"
+    };
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("{what} stands where a regular file belongs"),
+    ))
+}
+
+#[derive(Debug)]
+struct DiskFile {
+    file: fs::File,
+}
+
+impl File for DiskFile {
+    #[cfg(unix)]
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(&self.file, buf, offset)
+    }
+
+    #[cfg(windows)]
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::windows::fs::FileExt::seek_read(&self.file, buf, offset)
+    }
+
+    #[cfg(unix)]
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::write_at(&self.file, buf, offset)
+    }
+
+    #[cfg(windows)]
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        std::os::windows::fs::FileExt::seek_write(&self.file, buf, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+}
+
+#[derive(Debug)]
+struct DiskLock {
+    _file: fs::File,
+}
+
+impl DirLock for DiskLock {}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{read_exact_at, write_all_at};
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let fs = DiskFs::new();
+        let path = dir.path().join("a");
+        let file = fs.open(&path, OpenMode::CreateNew)?;
+        write_all_at(file.as_ref(), b"hello", 3)?;
+        file.sync_data()?;
+        fs.sync_dir(dir.path())?;
+        assert_eq!(file.len()?, 8);
+        let again = fs.open(&path, OpenMode::Read)?;
+        let mut buf = [1; 8];
+        read_exact_at(again.as_ref(), &mut buf, 0)?;
+        assert_eq!(&buf, b"\0\0\0hello");
+        let past = read_exact_at(again.as_ref(), &mut buf, 1).expect_err("past the end");
+        assert_eq!(past.kind(), io::ErrorKind::UnexpectedEof);
+        let twice = fs.open(&path, OpenMode::CreateNew).expect_err("exists");
+        assert_eq!(twice.kind(), io::ErrorKind::AlreadyExists);
+        Ok(())
+    }
+
+    #[test]
+    fn a_lock_is_for_one_handle() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("LOCK");
+        let fs = DiskFs::new();
+        let first = fs.lock(&path)?;
+        assert!(first.is_some());
+        assert!(DiskFs::new().lock(&path)?.is_none());
+        drop(first);
+        assert!(fs.lock(&path)?.is_some());
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_directories_are_refused() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let target = dir.path().join("target");
+        std::fs::write(&target, b"x")?;
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&target, &link)?;
+        let fs = DiskFs::new();
+        for path in [&link, &dir.path().to_path_buf()] {
+            assert!(fs.open(path, OpenMode::Read).is_err());
+            assert!(fs.lock(path).is_err());
+        }
+        assert!(fs.open(&link, OpenMode::CreateNew).is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! The file system, as a trait: every byte that the engine reads or writes
+//! goes through here.
+//!
+//! Place on the data's path: its lowest end. [`disk`] is the operating
+//! system's; `sim` (feature `sim`) keeps everything in memory, with what was
+//! written and what was synced apart, so that a power cut can be played.
+//!
+//! What is assumed of a disk, and no more:
+//! - after [`File::sync_data`] returned `Ok`, the bytes and the length of the
+//!   file survive a power cut; before it, any part of them may;
+//! - after [`Fs::sync_dir`] returned `Ok`, the directory's entries survive;
+//!   before it, each creation, rename and removal may have happened or not;
+//! - a rename is atomic: afterwards the name means the old file or the new;
+//! - a failed sync may have dropped what it should have written.
+//!
+//! INV-1: nothing above this module touches `std::fs`.
+//! Concurrency: all methods take `&self` and may be called from any thread.
+//! Not here: paths inside a database (`format::names`), checksums, retries of
+//! anything but an interrupted call.
+
+pub mod disk;
+#[cfg(feature = "sim")]
+pub mod sim;
+
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use std::fmt::Debug;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// It exists, and is only read.
+    Read,
+    /// It is made new, and read and written; an existing one is an error
+    /// ([`io::ErrorKind::AlreadyExists`]).
+    CreateNew,
+}
+
+/// A file system.
+pub trait Fs: Send + Sync + Debug {
+    /// Opens the regular file at `path`. A symbolic link, directory or other
+    /// special file there is refused with an error.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`], [`io::ErrorKind::AlreadyExists`], or what
+    /// the system says.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
+
+    /// Makes `path` a directory, with its parents; one that exists is fine.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+
+    /// The names in the directory `path`, in no order. Names that are not
+    /// UTF-8 are left out: none of ours is one.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+
+    /// Renames `from` to `to`, replacing a file at `to`. Durable only after
+    /// [`Fs::sync_dir`] of the directory.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes the file at `path`. Durable only after [`Fs::sync_dir`].
+    /// Handles that have it open go on.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the entries of the directory `path` durable.
+    ///
+    /// # Errors
+    /// What the system says. Never retry it as if it could succeed.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Takes the lock file at `path` (made if need be) for this handle alone.
+    /// `None`: another handle, of this process or another, has it. The lock
+    /// goes with the returned value, or with the process.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>>;
+
+    /// The clock that goes with this file system.
+    fn clock(&self) -> Arc<dyn Clock>;
+}
+
+/// An open file.
+pub trait File: Send + Sync + Debug {
+    /// Reads at `offset` into `buf` and returns how much was read: less than
+    /// asked for only at the end of the file, or when the system does so.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes from `buf` at `offset` and returns how much was written.
+    ///
+    /// # Errors
+    /// What the system says; part of `buf` may have reached the file.
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize>;
+
+    /// Makes the file's bytes and length durable (not its name: see [`Fs::sync_dir`]).
+    ///
+    /// # Errors
+    /// What the system says. Never retry it as if it could succeed.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// Cuts or extends (with zeros) the file to `len` bytes.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// The file's length in bytes.
+    ///
+    /// # Errors
+    /// What the system says.
+    // A length that can fail has no `is_empty` worth having.
+    #[expect(clippy::len_without_is_empty, reason = "the length of a file is an I/O call")]
+    fn len(&self) -> io::Result<u64>;
+}
+
+/// A held directory lock; dropping it gives the lock back.
+pub trait DirLock: Send + Sync + Debug {}
+
+/// Fills `buf` from `offset` on, through short and interrupted reads.
+///
+/// # Errors
+/// [`io::ErrorKind::UnexpectedEof`] when the file ends first, or what the system says.
+pub fn read_exact_at(file: &dyn File, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buf.is_empty() {
+        match file.read_at(buf, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => {
+                offset += n as u64;
+                buf = buf.split_at_mut(n).1;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Writes all of `buf` at `offset`, through short and interrupted writes,
+/// no byte twice.
+///
+/// # Errors
+/// What the system says; part of `buf` may have reached the file.
+pub fn write_all_at(file: &dyn File, mut buf: &[u8], mut offset: u64) -> io::Result<()> {
+    while !buf.is_empty() {
+        match file.write_at(buf, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => {
+                offset += n as u64;
+                buf = buf.split_at(n).1;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Turns an [`io::Result`] into ours by naming the operation and the file.
+pub trait IoContext<T> {
+    /// Names what was done to which file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where `self` is an error.
+    fn during(self, op: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T> IoContext<T> for io::Result<T> {
+    fn during(self, op: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|e| Error::io(op, path, e))
+    }
+}

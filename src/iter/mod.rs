@@ -1,0 +1,59 @@
+//! What every sorted run of entries can do, and the merge of many of them.
+//!
+//! Place on the data's path: between the sorted structures (memtable, table)
+//! and what reads or rewrites them (reads, flush, compaction).
+//!
+//! INV-1: a cursor stands on an entry or on nothing; after an error on nothing.
+//! INV-2: entries come in the order of [`crate::format::key::compare`].
+//!
+//! Not here: visibility, expiry, bounds (`read` does those).
+
+use crate::error::Result;
+use crate::format::{EntryRef, SeqNo};
+
+/// A cursor over entries in order.
+///
+/// A new cursor stands on nothing; moving a cursor that stands on nothing with
+/// [`Cursor::next`] or [`Cursor::prev`] leaves it there.
+pub trait Cursor {
+    /// The entry it stands on.
+    fn entry(&self) -> Option<EntryRef<'_>>;
+
+    /// Moves to the first entry.
+    ///
+    /// # Errors
+    /// What reading the underlying file gives; also for all methods below.
+    fn seek_first(&mut self) -> Result<()>;
+
+    /// Moves to the last entry.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek_first`].
+    fn seek_last(&mut self) -> Result<()>;
+
+    /// Moves to the first entry at or after `(key, seq)`: that is the newest
+    /// version of `key` that a read at `seq` sees, or else the next key.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek_first`].
+    fn seek(&mut self, key: &[u8], seq: SeqNo) -> Result<()>;
+
+    /// Moves to the last entry before `(key, seq)`. With [`SeqNo::MAX`]: the
+    /// last entry whose key is less than `key`.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek_first`].
+    fn seek_before(&mut self, key: &[u8], seq: SeqNo) -> Result<()>;
+
+    /// Moves to the next entry.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek_first`].
+    fn next(&mut self) -> Result<()>;
+
+    /// Moves to the entry before.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek_first`].
+    fn prev(&mut self) -> Result<()>;
+}

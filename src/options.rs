@@ -1,0 +1,176 @@
+//! What can be set when a database is opened, as plain data.
+//!
+//! Every field states its unit, its default and why that is the default.
+//! [`Options::validate`] runs once, at open.
+
+use crate::error::{Error, Result};
+use crate::format::KEY_BYTES_MAX;
+use std::time::Duration;
+
+/// When a commit is made durable: what `Ok` from a write means.
+///
+/// The contract, whatever the policy: after any crash, the database equals the
+/// result of some prefix of the commit order. The prefix contains every commit
+/// acknowledged as durable. Batches and transactions appear whole or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SyncPolicy {
+    /// `Ok` means: this commit and all before it are on stable storage:
+    /// fdatasync of the log succeeded, and its directory entry was synced
+    /// before. One sync may serve many commits; none is acknowledged before it.
+    #[default]
+    Always,
+    /// `Ok` means: survives the death of the process. A power cut may drop a
+    /// suffix only, at most this interval plus one sync old; overdue syncs hold
+    /// writers back. The interval is from 1 ms to 1 hour.
+    Interval(Duration),
+    /// `Ok` means: survives the death of the process. A power cut may drop a
+    /// suffix, never a middle. Tables and manifests are still synced before
+    /// they are referenced and before the log they replace goes.
+    Never,
+}
+
+/// How the blocks of a table are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// Blocks are stored as they are.
+    None,
+    /// Blocks are compressed with Snappy; one that does not shrink by at least
+    /// an eighth is stored as it is.
+    #[default]
+    Snappy,
+}
+
+/// How a database is opened.
+///
+/// ```
+/// use esker::{Options, SyncPolicy};
+/// let options = Options { sync_policy: SyncPolicy::Never, ..Options::default() };
+/// assert_eq!(options.memtable_bytes, 64 << 20);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// What `Ok` from a write means. Default: [`SyncPolicy::Always`], because
+    /// a store should keep what it acknowledged unless told otherwise.
+    pub sync_policy: SyncPolicy,
+    /// Whether commits go to the write-ahead log. Default: true. Without it
+    /// nothing survives the end of the process, however it comes, but what
+    /// `flush` and `close` wrote; `sync_policy` then has no effect.
+    pub wal_enabled: bool,
+    /// Make the directory and a new database in it when there is none.
+    /// Default: true.
+    pub create_if_missing: bool,
+    /// Memory of one memtable, in bytes, from 64 KiB to 4 GiB. When it is full
+    /// it is written out as a table. Default: 64 MiB, as the reference.
+    pub memtable_bytes: usize,
+    /// Memtables in memory, the one being written included, at least 2. When
+    /// as many are waiting to be written out, writers wait. Default: 5, as the
+    /// reference.
+    pub memtables_max: usize,
+    /// Size at which a log file ends and the next begins, in bytes, at least
+    /// 64 KiB; the memtable is then written out too. A batch larger than this
+    /// still goes into one file. Default: 64 MiB, as the reference.
+    pub log_file_bytes: u64,
+    /// Size of a table's block before compression, in bytes, from 256 B to
+    /// 1 MiB. Default: 4 KiB, one page: what one read of the disk gives anyway.
+    pub block_bytes: usize,
+    /// How blocks are compressed. Default: Snappy, as the reference.
+    pub compression: Compression,
+    /// Memory for uncompressed blocks, in bytes; 0 turns the cache off.
+    /// Default: 256 MiB, as the peers we compare with.
+    pub block_cache_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            sync_policy: SyncPolicy::Always,
+            wal_enabled: true,
+            create_if_missing: true,
+            memtable_bytes: 64 << 20,
+            memtables_max: 5,
+            log_file_bytes: 64 << 20,
+            block_bytes: 4 << 10,
+            compression: Compression::Snappy,
+            block_cache_bytes: 256 << 20,
+        }
+    }
+}
+
+impl Options {
+    /// Checks every field against its range.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming the field, its value and its range.
+    pub fn validate(&self) -> Result<()> {
+        let check = |ok: bool, text: String| if ok { Ok(()) } else { Err(Error::invalid(text)) };
+        if let SyncPolicy::Interval(d) = self.sync_policy {
+            check(
+                (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(&d),
+                format!("sync_policy: an interval of {d:?}; it must be from 1 ms to 1 h"),
+            )?;
+        }
+        check(
+            (1 << 16..=1 << 32).contains(&self.memtable_bytes),
+            format!("memtable_bytes is {}; it must be from 64 KiB to 4 GiB", self.memtable_bytes),
+        )?;
+        check(
+            self.memtables_max >= 2,
+            format!("memtables_max is {}; it must be at least 2", self.memtables_max),
+        )?;
+        check(
+            self.log_file_bytes >= 1 << 16,
+            format!("log_file_bytes is {}; it must be at least 64 KiB", self.log_file_bytes),
+        )?;
+        check(
+            (256..=1 << 20).contains(&self.block_bytes),
+            format!("block_bytes is {}; it must be from 256 B to 1 MiB", self.block_bytes),
+        )
+    }
+}
+
+/// How one commit differs from the database's [`Options`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WriteOptions {
+    /// `Some(true)`: durable on return, as under [`SyncPolicy::Always`].
+    /// `Some(false)`: do not wait for a sync, as under [`SyncPolicy::Never`];
+    /// a later synced commit makes this one durable too. `None`: by the policy
+    /// of the database.
+    pub sync: Option<bool>,
+}
+
+// The widest key fits the 16 bits that some layouts give its length.
+const _: () = assert!(KEY_BYTES_MAX <= u16::MAX as usize);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid_and_safe() {
+        let options = Options::default();
+        assert!(options.validate().is_ok());
+        assert_eq!(options.sync_policy, SyncPolicy::Always);
+        assert!(options.wal_enabled);
+    }
+
+    #[test]
+    fn each_range_is_held_and_named() {
+        let bad = [
+            (Options { memtable_bytes: 1, ..Options::default() }, "memtable_bytes"),
+            (Options { memtables_max: 1, ..Options::default() }, "memtables_max"),
+            (Options { log_file_bytes: 1, ..Options::default() }, "log_file_bytes"),
+            (Options { block_bytes: 1, ..Options::default() }, "block_bytes"),
+            (
+                Options {
+                    sync_policy: SyncPolicy::Interval(Duration::ZERO),
+                    ..Options::default()
+                },
+                "sync_policy",
+            ),
+        ];
+        for (options, field) in bad {
+            let text = options.validate().expect_err(field).to_string();
+            assert!(text.contains(field), "{text}");
+        }
+    }
+}

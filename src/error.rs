@@ -138,8 +138,12 @@ impl Error {
             Error::ServiceExpired => "re-register it and send heartbeats",
             Error::Locked { .. } => "stop the other instance, or close the other handle",
             Error::Corruption { .. } => "restore from a backup",
-            Error::UnsupportedFormat { .. } => "open it with the version that wrote it, or a newer one",
-            Error::Indeterminate { .. } => "read the key back after reopening before writing it again",
+            Error::UnsupportedFormat { .. } => {
+                "open it with the version that wrote it, or a newer one"
+            }
+            Error::Indeterminate { .. } => {
+                "read the key back after reopening before writing it again"
+            }
             Error::Poisoned { .. } | Error::Panicked { .. } => {
                 "close this handle and open the directory again"
             }

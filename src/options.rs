@@ -161,10 +161,7 @@ mod tests {
             (Options { log_file_bytes: 1, ..Options::default() }, "log_file_bytes"),
             (Options { block_bytes: 1, ..Options::default() }, "block_bytes"),
             (
-                Options {
-                    sync_policy: SyncPolicy::Interval(Duration::ZERO),
-                    ..Options::default()
-                },
+                Options { sync_policy: SyncPolicy::Interval(Duration::ZERO), ..Options::default() },
                 "sync_policy",
             ),
         ];

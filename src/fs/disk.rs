@@ -74,8 +74,12 @@ impl Fs for DiskFs {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }
-        let file =
-            fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
         // Locks of the open file description: a second handle of this very
         // process is refused like one of another, and the lock dies with us.
         match file.try_lock() {

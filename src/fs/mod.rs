@@ -19,8 +19,6 @@
 //! anything but an interrupted call.
 
 pub mod disk;
-#[cfg(feature = "sim")]
-pub mod sim;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};

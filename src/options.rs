@@ -4,7 +4,6 @@
 //! [`Options::validate`] runs once, at open.
 
 use crate::error::{Error, Result};
-use crate::format::KEY_BYTES_MAX;
 use std::time::Duration;
 
 /// When a commit is made durable: what `Ok` from a write means.
@@ -137,9 +136,6 @@ pub struct WriteOptions {
     /// of the database.
     pub sync: Option<bool>,
 }
-
-// The widest key fits the 16 bits that some layouts give its length.
-const _: () = assert!(KEY_BYTES_MAX <= u16::MAX as usize);
 
 #[cfg(test)]
 mod tests {

@@ -14,8 +14,9 @@ pub const ABSENT_FROM: u64 = 1 << 40;
 
 const PREFIX: &[u8; 7] = b"config/";
 const LISTED_PREFIX_SIZE: usize = 15;
-/// Large values whose random half is drawn beforehand; a compressor's window
-/// (64 KiB for Snappy and LZ4) is far shorter than the whole ring.
+/// Large values whose random half is drawn beforehand, one for each value of
+/// a byte of the stamp; a compressor's window (64 KiB for Snappy and LZ4) is
+/// far shorter than the whole ring.
 const RING_SIZE: usize = 256;
 
 /// One step of the SplitMix64 generator: a bijection of 64 bits, so that
@@ -41,10 +42,6 @@ impl Random {
     }
 
     /// A number below `bound`, by multiplication: no division in timed code.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the product's upper half is below `bound`"
-    )]
     pub const fn below(&mut self, bound: u64) -> u64 {
         ((self.next() as u128 * bound as u128) >> 64) as u64
     }
@@ -116,7 +113,7 @@ impl Values {
         if self.ring.is_empty() {
             self.draw(stamp, value);
         } else {
-            let slot = &self.ring[stamp as usize % RING_SIZE];
+            let slot = &self.ring[usize::from(stamp.to_le_bytes()[0])];
             value.clear();
             value.extend_from_slice(slot);
         }

@@ -63,6 +63,14 @@ pub fn is_memory(dir: &Path) -> bool {
     code == 0 && stats.f_type == libc::TMPFS_MAGIC
 }
 
+/// Ends this process after some seconds, whatever it is at then: an engine
+/// that hangs must not hold up the run.
+pub fn limit_time(seconds: u32) {
+    // SAFETY: `alarm` touches no memory and cannot fail; its signal, which
+    // no one handles, ends the process.
+    unsafe { libc::alarm(seconds) };
+}
+
 /// Ends this process as an outside `kill -9` would: nothing is dropped,
 /// flushed or unlocked by it.
 pub fn die() -> ! {

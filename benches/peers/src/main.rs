@@ -29,12 +29,15 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
         None => {
-            let measurements = rounds::run(arguments)?;
+            let outcome = rounds::run(arguments)?;
             if let Some(path) = &arguments.json {
-                std::fs::write(path, serde_json::to_vec_pretty(&measurements)?)?;
+                std::fs::write(path, serde_json::to_vec_pretty(&outcome.measurements)?)?;
             }
-            print!("{}", report::render(&measurements));
-            Ok(())
+            print!("{}", report::render(&outcome.measurements));
+            if outcome.failures.is_empty() {
+                return Ok(());
+            }
+            Err(format!("not measured:\n{}", outcome.failures.join("\n")).into())
         }
         Some(Command::Child(job)) => {
             let measurement = work::measure(job)?;

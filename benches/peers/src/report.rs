@@ -12,8 +12,11 @@ struct Row {
     name: String,
     workload: Workload,
     unit: Unit,
-    value: fn(&Measurement) -> f64,
+    value: Value,
 }
+
+type Value = fn(&Measurement) -> f64;
+type LatencyOf = fn(&Measurement) -> Option<Latency>;
 
 /// All tables of a run, as Markdown.
 pub fn render(measurements: &[Measurement]) -> String {
@@ -50,7 +53,7 @@ fn rows_of(workload: Workload) -> Vec<Row> {
         unit: workload.unit(),
         value: Measurement::figure,
     }];
-    let size: Option<(&str, fn(&Measurement) -> f64)> = match workload {
+    let size: Option<(&str, Value)> = match workload {
         Workload::Overwrite => Some(("disk after it", |of| megabytes(of.disk_bytes))),
         Workload::SetAsync => Some(("peak memory of it", |of| megabytes(of.memory_peak_bytes))),
         _ => None,
@@ -159,8 +162,7 @@ fn ratio_cell(unit: Unit, esker: Option<f64>, other: Option<f64>) -> String {
 fn latencies(measurements: &[Measurement], engines: &[Engine], workloads: &[Workload]) -> String {
     let mut table = Table::new(["workload", "operation"]);
     table.header(engines.iter().map(|engine| engine.name()));
-    let kinds: [(&str, fn(&Measurement) -> Option<Latency>); 2] =
-        [("write", |of| of.writes), ("read", |of| of.reads)];
+    let kinds: [(&str, LatencyOf); 2] = [("write", |of| of.writes), ("read", |of| of.reads)];
     for workload in workloads {
         for (kind, latency) in kinds {
             let cell = |engine: Engine| {

@@ -11,9 +11,16 @@ use crate::workload::Workload;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Measures all that was asked for. A measurement that fails is reported and
-/// left out: the others are still worth having.
-pub fn run(arguments: &Arguments) -> Result<Vec<Measurement>> {
+/// What a run came to. A measurement that fails is left out: the others are
+/// still worth having.
+#[derive(Default)]
+pub struct Outcome {
+    pub measurements: Vec<Measurement>,
+    pub failures: Vec<String>,
+}
+
+/// Measures all that was asked for.
+pub fn run(arguments: &Arguments) -> Result<Outcome> {
     let folder = folder(arguments)?;
     if machine::is_memory(&folder) {
         eprintln!(
@@ -21,7 +28,7 @@ pub fn run(arguments: &Arguments) -> Result<Vec<Measurement>> {
             folder.display()
         );
     }
-    let mut measurements = Vec::new();
+    let mut outcome = Outcome::default();
     for workload in &arguments.workloads {
         for round in 0..arguments.rounds {
             for engine in engines_of_round(&arguments.engines, round) {
@@ -32,15 +39,19 @@ pub fn run(arguments: &Arguments) -> Result<Vec<Measurement>> {
                     Ok(mut measurement) => {
                         measurement.round = round;
                         report(&measurement);
-                        measurements.push(measurement);
+                        outcome.measurements.push(measurement);
                     }
-                    Err(error) => eprintln!("{} {}: {error}", workload.name(), engine.name()),
+                    Err(error) => {
+                        let failure = format!("{} {}: {error}", workload.name(), engine.name());
+                        eprintln!("{failure}");
+                        outcome.failures.push(failure);
+                    }
                 }
             }
         }
     }
     std::fs::remove_dir_all(&folder)?;
-    Ok(measurements)
+    Ok(outcome)
 }
 
 /// A folder of this run's own, which is removed at its end.

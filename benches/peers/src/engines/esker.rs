@@ -54,7 +54,7 @@ impl Peer for Esker {
     }
 
     fn scan(&self, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
-        for entry in self.db.range(Vec::new()..) {
+        for entry in self.db.range(Vec::<u8>::new()..) {
             let (key, value) = entry?;
             see(&key, &value);
         }

@@ -44,7 +44,7 @@ impl Peer for Rocksdb {
         for entry in batch {
             writes.put(entry.key, &entry.value);
         }
-        self.db.write_opt(&writes, &self.write_options)?;
+        self.db.write_opt(writes, &self.write_options)?;
         Ok(())
     }
 

@@ -27,6 +27,10 @@ const SAMPLE_QUICK_EVERY: u64 = 16;
 const SAMPLE_LARGE_EVERY: u64 = 4;
 /// Entries of a batch while loading.
 const LOAD_BATCH: usize = 1_000;
+/// The same for large values: 1,000 would be a transaction of 16 MiB.
+const LOAD_BATCH_LARGE: usize = 64;
+/// What a measurement, or a load, may take before it counts as hung.
+const LIMIT_SECONDS: u32 = 900;
 
 /// Where a workload runs, and over what.
 struct Scene {
@@ -81,6 +85,7 @@ impl Scene {
 
 /// Does one measurement, in this process.
 pub fn measure(job: &Job) -> Result<Measurement> {
+    machine::limit_time(LIMIT_SECONDS);
     let scene = Scene {
         engine: job.engine,
         dir: job.dir.clone(),
@@ -120,6 +125,7 @@ pub fn measure(job: &Job) -> Result<Measurement> {
 
 /// Fills a folder, in this process, and for `Load::Crash` does not return.
 pub fn load(job: &LoadJob) -> Result<()> {
+    machine::limit_time(LIMIT_SECONDS);
     let scene = Scene {
         engine: job.engine,
         dir: job.dir.clone(),
@@ -163,11 +169,11 @@ fn keys(count: u64) -> impl Iterator<Item = Key> {
 fn fill(peer: &dyn Peer, keys: impl Iterator<Item = Key>, value_size: usize) -> Result<()> {
     let values = Values::new(value_size);
     let mut batch: Vec<Entry> = Vec::new();
-    let mut batch_max = LOAD_BATCH;
-    if value_size == LARGE_VALUE_SIZE {
-        // 1,000 large values would be a transaction of 16 MiB.
-        batch_max = 64;
-    }
+    let batch_max = if value_size == LARGE_VALUE_SIZE {
+        LOAD_BATCH_LARGE
+    } else {
+        LOAD_BATCH
+    };
     for (index, key) in keys.enumerate() {
         let mut value = Vec::new();
         values.fill(index as u64, 0, &mut value);

@@ -96,7 +96,7 @@ pub fn mixed(scene: &Scene, commit: Commit, operations_each: u64) -> Result<Time
         let mut random = Random::new(thread);
         move |peer, number| {
             let index = random.below(loaded);
-            if random.next() % 2 == 0 {
+            if random.next().is_multiple_of(2) {
                 // The other thread may have overwritten it: only the size
                 // is known.
                 return match peer.get(&key(index))? {

@@ -71,6 +71,13 @@ impl ExpiryFloor {
         false
     }
 
+    /// The time from which a new entry's lifetime counts: the clock's, or the
+    /// floor where the clock has stepped back behind it, since an entry that
+    /// expires below the floor would never be seen.
+    pub fn now_ms(&self, clock: &dyn Clock) -> u64 {
+        clock.now_ms().max(self.get())
+    }
+
     /// Lifts the floor to at least `floor_ms`.
     pub fn raise(&self, floor_ms: u64) {
         self.floor_ms.fetch_max(floor_ms, Ordering::AcqRel);

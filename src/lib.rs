@@ -5,6 +5,7 @@ mod error;
 mod format;
 mod fs;
 mod iter;
+mod memtable;
 mod options;
 
 pub use error::{Error, Result};

@@ -9,3 +9,8 @@ mod options;
 
 pub use error::{Error, Result};
 pub use options::{Compression, Options, SyncPolicy, WriteOptions};
+#[cfg(feature = "sim")]
+pub use {
+    clock::Clock,
+    fs::{DirLock, File, Fs, OpenMode, sim},
+};

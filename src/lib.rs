@@ -61,3 +61,6 @@ pub use fs::{DirLock, File, Fs, OpenMode};
 pub use options::{Compression, Options, SyncPolicy, WriteOptions};
 pub use read::{Key, Value};
 pub use store::{Metrics, RecoveryReport};
+
+#[cfg(feature = "sim")]
+pub use fs::sim;

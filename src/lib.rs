@@ -38,6 +38,7 @@
 mod clock;
 mod commit;
 mod db;
+mod engine;
 mod error;
 mod flush;
 mod format;
@@ -55,6 +56,7 @@ mod worker;
 
 pub use clock::{Clock, SystemClock};
 pub use db::{Db, Keys, Range, Snapshot, WriteBatch};
+pub use engine::{Config, EXPIRED_RETENTION, Engine, MemoryEngine, Transaction};
 pub use error::{Error, Result};
 pub use fs::disk::DiskFs;
 pub use fs::{DirLock, File, Fs, OpenMode};

@@ -28,9 +28,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default)]
 pub struct WriteBatch {
     batch: Batch,
-    /// Where an expiry stands, and the time to live in milliseconds that it
-    /// is to be counted from at commit.
-    lifetimes: Vec<(usize, u64)>,
+    /// Where an expiry stands, and the time to live that gives it at commit.
+    lifetimes: Vec<(usize, Duration)>,
     wrong: Option<Error>,
 }
 
@@ -62,9 +61,8 @@ impl WriteBatch {
             }
         });
         if self.accepts(checked) {
-            let ttl_ms = u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
             let place = self.batch.set_expiring(key, value);
-            self.lifetimes.push((place, ttl_ms));
+            self.lifetimes.push((place, ttl));
         }
     }
 
@@ -110,11 +108,8 @@ impl WriteBatch {
         if let Some(wrong) = self.wrong {
             return Err(wrong);
         }
-        if !self.lifetimes.is_empty() {
-            let now_ms = floor.now_ms(clock);
-            for (place, ttl_ms) in self.lifetimes {
-                self.batch.set_expiry(place, now_ms.saturating_add(ttl_ms));
-            }
+        for (place, ttl) in self.lifetimes {
+            self.batch.set_expiry(place, floor.deadline_ms(clock, ttl));
         }
         Ok(self.batch)
     }

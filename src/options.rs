@@ -96,6 +96,15 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The interval of [`SyncPolicy::Interval`], where that is the policy and
+    /// there is a log to sync.
+    pub(crate) fn interval(&self) -> Option<Duration> {
+        match self.sync_policy {
+            SyncPolicy::Interval(interval) if self.wal_enabled => Some(interval),
+            _ => None,
+        }
+    }
+
     /// Checks every field against its range.
     ///
     /// # Errors

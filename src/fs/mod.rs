@@ -19,6 +19,11 @@
 //! anything but an interrupted call.
 
 pub mod disk;
+#[cfg(feature = "sim")]
+pub mod sim;
+
+#[cfg(test)]
+mod conformance;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};

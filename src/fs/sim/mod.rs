@@ -1,0 +1,207 @@
+//! A file system in memory whose power can be cut and whose calls can fail.
+//!
+//! Place on the data's path: in place of the disk. A program that takes its
+//! files from [`Fs`](super::Fs) runs on a [`SimFs`] unchanged; a test then
+//! cuts the power at any call ([`SimFs::crash_at`]), looks at what any of the
+//! [`CrashModel`]s leaves on the disk ([`SimFs::crash_image`]), and lets
+//! single calls fail ([`SimFs::fail`]).
+//!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! use esker::sim::{CrashModel, SimFs};
+//! use esker::{Fs, OpenMode};
+//! use std::path::Path;
+//!
+//! let fs = SimFs::new();
+//! let file = fs.open(Path::new("/a"), OpenMode::CreateNew)?;
+//! file.write_at(b"kept", 0)?;
+//! file.sync_data()?;
+//! fs.sync_dir(Path::new("/"))?;
+//! file.write_at(b"lost", 4)?;
+//!
+//! let image = fs.crash_image(&CrashModel::SyncedOnly);
+//! assert_eq!(image.open(Path::new("/a"), OpenMode::Read)?.len()?, 4);
+//! assert_eq!(file.len()?, 8, "the original goes on");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! How it is made: each file is its synced bytes and a log of the operations
+//! since (`inode`); the names in the directories likewise (`directory`). A
+//! crash image picks from the logs (`image`).
+//!
+//! INV-1: what a successful `sync_data` or `sync_dir` covered is in every
+//! image taken later, until it is overwritten or removed.
+//! INV-2: an image and its original share nothing that either can change,
+//! locks included.
+//! INV-3: a rename is there whole or not at all.
+//! INV-4: what a failed sync was to write is on no image after a power cut,
+//! and no later sync brings it there; readers go on seeing it.
+//! INV-5: with the power off, no call changes anything.
+//! INV-6: one seed, one history of calls: one result. (Threads that call in
+//! another order are another history.)
+//!
+//! Directories are durable like files: a directory made by `create_dir_all`
+//! is gone after a power cut, with all in it, unless its *parent* was synced.
+//! Syncing a file does not make its name durable. Both are harsher than ext4
+//! and xfs are, and are what POSIX promises.
+//!
+//! Concurrency: one lock round all of it, no call blocks; [`SimFs`] is
+//! `Send + Sync`, and its clones are handles to one file system.
+//!
+//! Not here: permissions, symbolic links, hard links, removing directories,
+//! limits on space (let calls fail with `ENOSPC`), delays.
+
+mod clock;
+mod directory;
+mod fault;
+mod handle;
+mod image;
+mod inode;
+mod model;
+mod random;
+mod state;
+
+pub use clock::SimClock;
+pub use fault::{CallKind, Fault, FaultPlan};
+pub use model::CrashModel;
+
+use crate::clock::Clock;
+use parking_lot::Mutex;
+use state::State;
+use std::fmt;
+use std::sync::Arc;
+
+/// A simulated file system; its clones are handles to the same one.
+#[derive(Clone)]
+pub struct SimFs {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    clock: Arc<SimClock>,
+}
+
+impl Default for SimFs {
+    fn default() -> Self {
+        SimFs::new()
+    }
+}
+
+impl SimFs {
+    /// An empty file system, with seed 0.
+    #[must_use]
+    pub fn new() -> Self {
+        SimFs::with_seed(0)
+    }
+
+    /// An empty file system. The seed decides what is left to chance while it
+    /// runs: how much of a write there is when the power goes or the write
+    /// fails. Crash models have seeds of their own.
+    #[must_use]
+    pub fn with_seed(seed: u64) -> Self {
+        SimFs::of(State::new(directory::Tree::new(), seed), SimClock::default())
+    }
+
+    fn of(state: State, clock: SimClock) -> Self {
+        SimFs { shared: Arc::new(Shared { state: Mutex::new(state), clock: Arc::new(clock) }) }
+    }
+
+    /// The disk as a power cut (or the death of the process, under
+    /// [`CrashModel::Everything`]) at this moment would leave it, as a file
+    /// system of its own: power on, no faults, no locks, no calls counted,
+    /// wall time as here, elapsed time from zero.
+    #[must_use]
+    pub fn crash_image(&self, model: &CrashModel) -> SimFs {
+        let state = self.shared.state.lock().crash_image(*model);
+        SimFs::of(state, SimClock::starting_at(self.shared.clock.now_ms()))
+    }
+
+    /// How many operations (writes, changes of length, creations, renames,
+    /// removals) no sync has covered yet: what a power cut may lose.
+    #[must_use]
+    pub fn pending_count(&self) -> u64 {
+        self.shared.state.lock().tree.pending().len() as u64
+    }
+
+    /// A number that two file systems share when they have the same names and
+    /// bytes, to readers and on stable storage. Stable within one build.
+    #[must_use]
+    pub fn content_hash(&self) -> u64 {
+        self.shared.state.lock().content_hash()
+    }
+
+    /// How many calls were made, of all kinds.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.shared.state.lock().faults.calls
+    }
+
+    /// How many calls were made that [`SimFs::crash_at`] counts.
+    #[must_use]
+    pub fn mutating_calls(&self) -> u64 {
+        self.shared.state.lock().faults.mutating_calls
+    }
+
+    /// Lets calls fail. Several plans may be in force; where two meet in one
+    /// call, the later one wins. An error of the plan's in
+    /// - a write leaves some beginning of it behind, perhaps none or all;
+    /// - a sync drops what it was to write (INV-4);
+    /// - any other call has no effect.
+    pub fn fail(&self, plan: FaultPlan) {
+        self.shared.state.lock().faults.add(plan);
+    }
+
+    /// Ends all plans. Power that is off stays off.
+    pub fn clear_faults(&self) {
+        self.shared.state.lock().faults.clear();
+    }
+
+    /// How many calls a plan has struck.
+    #[must_use]
+    pub fn faults_hit(&self) -> u64 {
+        self.shared.state.lock().faults.hits
+    }
+
+    /// Cuts the power in the `nth` mutating call from now, counted from 1; 0
+    /// is at once. That call fails, and may have happened wholly, partly (a
+    /// write) or not at all; all later ones, reads too, fail and change nothing.
+    pub fn crash_at(&self, nth: u64) {
+        self.shared.state.lock().faults.cut_at(nth);
+    }
+
+    /// True once the power is off.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.shared.state.lock().faults.is_off
+    }
+
+    /// Starts to write down every call, from none, or stops and forgets.
+    pub fn set_trace(&self, on: bool) {
+        self.shared.state.lock().trace = on.then(Vec::new);
+    }
+
+    /// The calls since [`SimFs::set_trace`], a line each: its number, its
+    /// kind, its file, and how it ended.
+    #[must_use]
+    pub fn trace(&self) -> Vec<String> {
+        self.shared.state.lock().trace.clone().unwrap_or_default()
+    }
+
+    /// The clock, to move it.
+    #[must_use]
+    pub fn sim_clock(&self) -> Arc<SimClock> {
+        Arc::clone(&self.shared.clock)
+    }
+}
+
+// Not derived: the contents of all files belong in no message.
+impl fmt::Debug for SimFs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimFs").field("calls", &self.calls()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

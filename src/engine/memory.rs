@@ -85,13 +85,6 @@ impl Shared {
         f(guard.as_mut().ok_or(Error::Closed)?)
     }
 
-    /// When a service that is set now for `ttl` expires. A fraction of a
-    /// millisecond counts as a whole one; what does not fit never expires.
-    fn expiry(&self, ttl: Duration) -> u64 {
-        let ttl_ms = u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-        self.floor.now_ms(self.clock.as_ref()).saturating_add(ttl_ms)
-    }
-
     fn stage(&self, service: &Service) -> Stage {
         if !self.floor.is_expired(self.clock.as_ref(), service.expires_at_ms) {
             return Stage::Alive;
@@ -154,8 +147,8 @@ impl Engine for MemoryEngine {
             check_ttl(ttl)?;
             check_key(SERVICE_PREFIX, name)?;
             check_value(data)?;
-            let service = Service { data: data.to_vec(), expires_at_ms: self.shared.expiry(ttl) };
-            state.services.insert(name.to_string(), service);
+            let expires_at_ms = self.shared.floor.deadline_ms(self.shared.clock.as_ref(), ttl);
+            state.services.insert(name.to_string(), Service { data: data.to_vec(), expires_at_ms });
             Ok(())
         })
     }

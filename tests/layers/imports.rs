@@ -8,8 +8,9 @@ use crate::source::{PathUse, Source, package};
 const STRATA: &[&[&str]] = &[
     &["error"],
     &["options", "format", "worker", "clock"],
-    &["engine", "fs", "iter", "snapshot"],
+    &["engine", "fs", "iter"],
     &["wal", "memtable", "table", "manifest", "vlog", "json"],
+    &["store"],
     &["commit", "read", "flush", "recovery", "compaction", "backup"],
     &["txn", "gc"],
     &["db"],

@@ -6,6 +6,7 @@ mod format;
 mod fs;
 mod iter;
 mod options;
+mod table;
 
 pub use error::{Error, Result};
 pub use options::{Compression, Options, SyncPolicy, WriteOptions};

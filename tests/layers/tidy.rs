@@ -21,7 +21,8 @@ fn offences(source: &Source) -> Vec<String> {
     if engine {
         file_length(source, &mut found);
         function_lengths(&source.tokens, &mut found);
-        if source.file != DISK_FILE {
+        // Tests of a module may damage its files from outside.
+        if source.file != DISK_FILE && !source.file.ends_with("/tests.rs") {
             for path in source.paths() {
                 if matches!(path.segments.as_slice(), [a, b, ..] if a == "std" && b == "fs") {
                     found.add(path.line, &format!("`std::fs` outside {DISK_FILE}"));

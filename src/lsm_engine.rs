@@ -22,7 +22,6 @@ use crate::options::Options;
 use crate::read::Lookup;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Opens the engine that `config` names: `lsm` or `badger` an [`LsmEngine`] in
@@ -56,9 +55,6 @@ pub fn new_engine(config: &Config) -> Result<Arc<dyn Engine>> {
 #[derive(Debug, Clone)]
 pub struct LsmEngine {
     db: Db,
-    /// Set by `close`, so that calls which need not ask the store (an empty
-    /// batch, an operation noted in a transaction) fail as the others do.
-    closed: Arc<AtomicBool>,
 }
 
 impl LsmEngine {
@@ -75,7 +71,7 @@ impl LsmEngine {
     /// An engine over a database that is open already.
     #[must_use]
     pub fn new(db: Db) -> LsmEngine {
-        LsmEngine { db, closed: Arc::new(AtomicBool::new(false)) }
+        LsmEngine { db }
     }
 
     /// The database under this engine, for what [`Engine`] does not offer:
@@ -85,18 +81,9 @@ impl LsmEngine {
         &self.db
     }
 
-    fn check_open(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
-    }
-
-    /// Commits `batch`; an empty one writes nothing.
-    fn write(&self, batch: WriteBatch) -> Result<()> {
-        if batch.is_empty() { Ok(()) } else { self.db.write(batch) }
-    }
-
     /// The names under `space` that begin with `prefix`, in order.
     fn names(&self, space: &str, prefix: &str) -> Result<Vec<String>> {
-        self.check_open()?;
+        self.db.check_open()?;
         let mut names = Vec::new();
         for key in self.db.prefix(format!("{space}{prefix}")).keys() {
             let key = key?;
@@ -118,20 +105,20 @@ fn stored(space: &str, key: &str) -> Result<String> {
 
 impl Engine for LsmEngine {
     fn get(&self, key: &str) -> Result<Vec<u8>> {
-        self.check_open()?;
+        self.db.check_open()?;
         let stored = stored(KV_PREFIX, key).map_err(|_| Error::KeyNotFound)?;
         self.db.get(stored)?.map(Into::into).ok_or(Error::KeyNotFound)
     }
 
     fn set(&self, key: &str, value: &[u8]) -> Result<()> {
-        self.check_open()?;
+        self.db.check_open()?;
         let stored = stored(KV_PREFIX, key)?;
         check_value(value)?;
         self.db.set(stored, value)
     }
 
     fn delete(&self, key: &str) -> Result<()> {
-        self.check_open()?;
+        self.db.check_open()?;
         self.db.delete(stored(KV_PREFIX, key)?)
     }
 
@@ -140,7 +127,7 @@ impl Engine for LsmEngine {
     }
 
     fn get_service(&self, name: &str) -> Result<Vec<u8>> {
-        self.check_open()?;
+        self.db.check_open()?;
         let stored = stored(SERVICE_PREFIX, name).map_err(|_| Error::ServiceNotFound)?;
         match self.db.lookup(stored.as_bytes())? {
             Lookup::Found(data) => Ok(data.into()),
@@ -150,7 +137,7 @@ impl Engine for LsmEngine {
     }
 
     fn set_service(&self, name: &str, data: &[u8], ttl: Duration) -> Result<()> {
-        self.check_open()?;
+        self.db.check_open()?;
         check_ttl(ttl)?;
         let stored = stored(SERVICE_PREFIX, name)?;
         check_value(data)?;
@@ -158,7 +145,7 @@ impl Engine for LsmEngine {
     }
 
     fn delete_service(&self, name: &str) -> Result<()> {
-        self.check_open()?;
+        self.db.check_open()?;
         self.db.delete(stored(SERVICE_PREFIX, name)?)
     }
 
@@ -167,38 +154,37 @@ impl Engine for LsmEngine {
     }
 
     fn batch_set(&self, items: &[(&str, &[u8])]) -> Result<()> {
-        self.check_open()?;
+        self.db.check_open()?;
         let mut batch = WriteBatch::new();
         for (key, value) in items {
             check_value(value)?;
             batch.set(stored(KV_PREFIX, key)?, value);
         }
-        self.write(batch)
+        self.db.write(batch)
     }
 
     fn batch_delete(&self, keys: &[&str]) -> Result<()> {
-        self.check_open()?;
+        self.db.check_open()?;
         let mut batch = WriteBatch::new();
         for key in keys {
             batch.delete(stored(KV_PREFIX, key)?);
         }
-        self.write(batch)
+        self.db.write(batch)
     }
 
     fn begin_tx(&self) -> Result<Box<dyn Transaction>> {
-        self.check_open()?;
-        Ok(Box::new(LsmTransaction { engine: self.clone(), batch: Some(WriteBatch::new()) }))
+        self.db.check_open()?;
+        Ok(Box::new(LsmTransaction { db: self.db.clone(), batch: Some(WriteBatch::new()) }))
     }
 
     fn close(&self) -> Result<()> {
-        self.closed.store(true, Ordering::Release);
         self.db.close()
     }
 }
 
 /// A batch that is being gathered; within one the last operation on a key holds.
 struct LsmTransaction {
-    engine: LsmEngine,
+    db: Db,
     /// `None` once it is over.
     batch: Option<WriteBatch>,
 }
@@ -207,7 +193,7 @@ impl LsmTransaction {
     /// The batch and the key in it, when one more operation may be noted.
     fn open(&mut self, key: &str) -> Result<(&mut WriteBatch, String)> {
         let batch = self.batch.as_mut().ok_or(Error::TransactionClosed)?;
-        self.engine.check_open()?;
+        self.db.check_open()?;
         Ok((batch, stored(KV_PREFIX, key)?))
     }
 }
@@ -228,8 +214,7 @@ impl Transaction for LsmTransaction {
 
     fn commit(&mut self) -> Result<()> {
         let batch = self.batch.take().ok_or(Error::TransactionClosed)?;
-        self.engine.check_open()?;
-        self.engine.write(batch)
+        self.db.write(batch)
     }
 
     fn rollback(&mut self) -> Result<()> {

@@ -99,6 +99,11 @@ impl Db {
         Reader { store, view: &view, seq }.get(key)
     }
 
+    /// [`Error::Closed`] once the database is closed.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.inner.store.health.check_open()
+    }
+
     /// Sets `key` to `value`. Keys have at most 65,535 bytes, values 1 GiB.
     ///
     /// On return the value is visible to every reader, and as durable as the

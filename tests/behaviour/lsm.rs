@@ -95,6 +95,9 @@ fn closing_the_db_closes_the_engine() {
     db.close().expect("close");
     assert!(matches!(engine.get("k"), Err(Error::Closed)));
     assert!(matches!(engine.list(""), Err(Error::Closed)));
+    assert!(matches!(engine.batch_set(&[]), Err(Error::Closed)));
+    assert!(matches!(engine.begin_tx().map(drop), Err(Error::Closed)));
+    assert!(matches!(tx.set("k", b"w"), Err(Error::Closed)));
     assert!(matches!(tx.commit(), Err(Error::Closed)));
     engine.close().expect("closing again is fine");
 }

@@ -84,7 +84,6 @@ impl Config {
     /// # Errors
     /// [`Error::UnsupportedType`]; [`Error::InvalidArgument`] when the backend
     /// keeps files and `data_dir` is empty.
-    #[cfg_attr(not(test), expect(dead_code, reason = "`new_engine`, its caller, comes with `Db`"))]
     pub(crate) fn backend(&self) -> Result<Backend> {
         if !self.enabled {
             return Ok(Backend::Memory);

@@ -20,6 +20,7 @@
 mod config;
 mod memory;
 
+pub(crate) use config::Backend;
 pub use config::Config;
 pub use memory::MemoryEngine;
 

@@ -1,6 +1,9 @@
 //! The engines that the suite runs on.
 
-use esker::{Clock, Engine, MemoryEngine};
+#[cfg(feature = "sim")]
+use esker::Db;
+use esker::{Clock, Engine, LsmEngine, MemoryEngine, Options, SyncPolicy};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,6 +25,10 @@ pub trait Fixture {
 macro_rules! on_every_engine {
     ($($behaviour:ident),* $(,)?) => {
         on_engine!(on_memory, crate::fixture::Memory::new(), $($behaviour),*);
+        on_engine!(on_lsm, crate::fixture::Lsm::with_defaults(), $($behaviour),*);
+        on_engine!(on_small_lsm, crate::fixture::Lsm::small(), $($behaviour),*);
+        #[cfg(feature = "sim")]
+        on_engine!(on_sim_lsm, crate::fixture::SimLsm::new(), $($behaviour),*);
     };
 }
 
@@ -29,6 +36,8 @@ macro_rules! on_every_engine {
 macro_rules! on_every_engine_with_a_clock {
     ($($behaviour:ident),* $(,)?) => {
         on_engine!(clock_on_memory, crate::fixture::Memory::new(), $($behaviour),*);
+        #[cfg(feature = "sim")]
+        on_engine!(clock_on_sim_lsm, crate::fixture::SimLsm::new(), $($behaviour),*);
     };
 }
 
@@ -85,5 +94,99 @@ impl Fixture for Memory {
 
     fn set_now_ms(&self, now_ms: u64) {
         self.clock.0.store(now_ms, Ordering::SeqCst);
+    }
+}
+
+/// The engine on disk, under the machine's clock.
+pub struct Lsm {
+    engine: Mutex<Arc<LsmEngine>>,
+    options: Options,
+    dir: tempfile::TempDir,
+}
+
+impl Lsm {
+    /// As most will open it.
+    pub fn with_defaults() -> Lsm {
+        Lsm::with(Options::default())
+    }
+
+    /// With everything as small as it may be, so that even small tests go
+    /// through full memtables, flushes and tables.
+    pub fn small() -> Lsm {
+        Lsm::with(small_options())
+    }
+
+    fn with(options: Options) -> Lsm {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let engine = LsmEngine::open(dir.path(), options.clone()).expect("it opens");
+        Lsm { engine: Mutex::new(Arc::new(engine)), options, dir }
+    }
+}
+
+impl Fixture for Lsm {
+    fn engine(&self) -> Arc<dyn Engine> {
+        Arc::clone(&*self.engine.lock()) as Arc<dyn Engine>
+    }
+
+    fn reopened(&self) -> Arc<dyn Engine> {
+        let mut engine = self.engine.lock();
+        engine.close().expect("it closes");
+        let again = LsmEngine::open(self.dir.path(), self.options.clone()).expect("it opens again");
+        *engine = Arc::new(again);
+        Arc::clone(&*engine) as Arc<dyn Engine>
+    }
+
+    fn set_now_ms(&self, _: u64) {
+        panic!("the machine's clock is not ours to set");
+    }
+}
+
+fn small_options() -> Options {
+    Options {
+        sync_policy: SyncPolicy::Never,
+        memtable_bytes: 64 << 10,
+        memtables_max: 2,
+        log_file_bytes: 64 << 10,
+        block_bytes: 256,
+        block_cache_bytes: 0,
+        ..Options::default()
+    }
+}
+
+/// The engine on a simulated disk, whose clock can be set.
+#[cfg(feature = "sim")]
+pub struct SimLsm {
+    engine: Mutex<Arc<LsmEngine>>,
+    fs: esker::sim::SimFs,
+}
+
+#[cfg(feature = "sim")]
+impl SimLsm {
+    pub fn new() -> SimLsm {
+        let fs = esker::sim::SimFs::new();
+        SimLsm { engine: Mutex::new(SimLsm::open(&fs)), fs }
+    }
+
+    fn open(fs: &esker::sim::SimFs) -> Arc<LsmEngine> {
+        let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", small_options()).expect("it opens");
+        Arc::new(LsmEngine::new(db))
+    }
+}
+
+#[cfg(feature = "sim")]
+impl Fixture for SimLsm {
+    fn engine(&self) -> Arc<dyn Engine> {
+        Arc::clone(&*self.engine.lock()) as Arc<dyn Engine>
+    }
+
+    fn reopened(&self) -> Arc<dyn Engine> {
+        let mut engine = self.engine.lock();
+        engine.close().expect("it closes");
+        *engine = SimLsm::open(&self.fs);
+        Arc::clone(&*engine) as Arc<dyn Engine>
+    }
+
+    fn set_now_ms(&self, now_ms: u64) {
+        self.fs.sim_clock().set_ms(now_ms);
     }
 }

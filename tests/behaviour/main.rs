@@ -12,6 +12,8 @@ mod batches;
 mod errors;
 mod kv;
 mod lifecycle;
+mod lsm;
+mod new_engine;
 mod services;
 mod threads;
 mod transactions;

@@ -282,3 +282,8 @@ fn expires_by_the_machines_clock(engine: &dyn Engine) {
 fn expires_by_the_machines_clock_on_memory() {
     expires_by_the_machines_clock(&esker::MemoryEngine::new());
 }
+
+#[test]
+fn expires_by_the_machines_clock_on_lsm() {
+    expires_by_the_machines_clock(&*crate::fixture::Lsm::small().engine());
+}

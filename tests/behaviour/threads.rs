@@ -1,7 +1,7 @@
 //! The traits as trait objects, and engines under many threads.
 
 use crate::fixture::Fixture;
-use esker::{Clock, Config, Engine, Error, MemoryEngine, Transaction};
+use esker::{Clock, Config, Engine, Error, LsmEngine, MemoryEngine, Transaction};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,6 +13,7 @@ const _: () = {
     is_shared::<dyn Engine>();
     is_shared::<Arc<dyn Engine>>();
     is_shared::<MemoryEngine>();
+    is_shared::<LsmEngine>();
     is_shared::<Config>();
     is_shared::<Error>();
     is_shared::<dyn Clock>();

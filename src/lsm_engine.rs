@@ -1,0 +1,239 @@
+//! [`LsmEngine`]: the [`Engine`] interface over [`Db`], and [`new_engine`].
+//!
+//! Place on the data's path: its upper end. A key `k` of the key-value space
+//! stands in the store as `kv:k`, a service `s` as `svc:s`, with its expiry.
+//!
+//! INV-1: whatever is stored here is a string behind its prefix. Through
+//! [`LsmEngine::db`] a program may have put other keys there. A key that is not
+//! UTF-8 cannot be named through [`Engine`], so it is not part of what an
+//! engine holds: lists leave it out, and no call touches it.
+//! INV-2: keys, values and times to live are checked here, before the store is
+//! asked, by the same functions as in `MemoryEngine`.
+//!
+//! Concurrency: as [`Db`]. Not here: anything that `Db` can do itself.
+
+use crate::db::{Db, WriteBatch};
+use crate::engine::{
+    Backend, Config, Engine, KV_PREFIX, MemoryEngine, SERVICE_PREFIX, Transaction, check_key,
+    check_ttl, check_value,
+};
+use crate::error::{Error, Result};
+use crate::options::Options;
+use crate::read::Lookup;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Opens the engine that `config` names: `lsm` or `badger` an [`LsmEngine`] in
+/// `config.data_dir`, `memory` a [`MemoryEngine`]; with `config.enabled` false
+/// always a [`MemoryEngine`].
+///
+/// # Errors
+/// [`Error::UnsupportedType`]; [`Error::InvalidArgument`] when `data_dir` is
+/// empty; else as [`LsmEngine::open`].
+///
+/// ```
+/// use esker::{Config, new_engine};
+/// let config = Config { r#type: "memory".to_string(), ..Config::default() };
+/// let engine = new_engine(&config)?;
+/// engine.set("config/host", b"10.0.0.1")?;
+/// engine.close()?;
+/// # Ok::<(), esker::Error>(())
+/// ```
+pub fn new_engine(config: &Config) -> Result<Arc<dyn Engine>> {
+    Ok(match config.backend()? {
+        Backend::Memory => Arc::new(MemoryEngine::new()),
+        Backend::Lsm => Arc::new(LsmEngine::open(&config.data_dir, config.options())?),
+    })
+}
+
+/// The engine on disk: [`Engine`] over a [`Db`].
+///
+/// What `Ok` from a write promises is the `sync_policy` that the database was
+/// opened with. Cheap to clone; all clones are one engine, and closing one
+/// closes all, and the database under them.
+#[derive(Debug, Clone)]
+pub struct LsmEngine {
+    db: Db,
+    /// Set by `close`, so that calls which need not ask the store (an empty
+    /// batch, an operation noted in a transaction) fail as the others do.
+    closed: Arc<AtomicBool>,
+}
+
+impl LsmEngine {
+    /// Opens the database in `dir`.
+    ///
+    /// # Errors
+    /// As [`Db::open`]: [`Error::Locked`] when another handle has it open,
+    /// [`Error::InvalidArgument`], [`Error::Corruption`],
+    /// [`Error::UnsupportedFormat`], [`Error::Io`].
+    pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<LsmEngine> {
+        Ok(LsmEngine::new(Db::open(dir, options)?))
+    }
+
+    /// An engine over a database that is open already.
+    #[must_use]
+    pub fn new(db: Db) -> LsmEngine {
+        LsmEngine { db, closed: Arc::new(AtomicBool::new(false)) }
+    }
+
+    /// The database under this engine, for what [`Engine`] does not offer:
+    /// ranges, snapshots, `persist`, `flush`, `metrics`.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Commits `batch`; an empty one writes nothing.
+    fn write(&self, batch: WriteBatch) -> Result<()> {
+        if batch.is_empty() { Ok(()) } else { self.db.write(batch) }
+    }
+
+    /// The names under `space` that begin with `prefix`, in order.
+    fn names(&self, space: &str, prefix: &str) -> Result<Vec<String>> {
+        self.check_open()?;
+        let mut names = Vec::new();
+        for key in self.db.prefix(format!("{space}{prefix}")).keys() {
+            let key = key?;
+            let name = key.get(space.len()..).map(str::from_utf8);
+            // INV-1: what is no string is not ours.
+            if let Some(Ok(name)) = name {
+                names.push(name.to_string());
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// `key` as it stands in the store.
+fn stored(space: &str, key: &str) -> Result<String> {
+    check_key(space, key)?;
+    Ok([space, key].concat())
+}
+
+impl Engine for LsmEngine {
+    fn get(&self, key: &str) -> Result<Vec<u8>> {
+        self.check_open()?;
+        let stored = stored(KV_PREFIX, key).map_err(|_| Error::KeyNotFound)?;
+        self.db.get(stored)?.map(Into::into).ok_or(Error::KeyNotFound)
+    }
+
+    fn set(&self, key: &str, value: &[u8]) -> Result<()> {
+        self.check_open()?;
+        let stored = stored(KV_PREFIX, key)?;
+        check_value(value)?;
+        self.db.set(stored, value)
+    }
+
+    fn delete(&self, key: &str) -> Result<()> {
+        self.check_open()?;
+        self.db.delete(stored(KV_PREFIX, key)?)
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        self.names(KV_PREFIX, prefix)
+    }
+
+    fn get_service(&self, name: &str) -> Result<Vec<u8>> {
+        self.check_open()?;
+        let stored = stored(SERVICE_PREFIX, name).map_err(|_| Error::ServiceNotFound)?;
+        match self.db.lookup(stored.as_bytes())? {
+            Lookup::Found(data) => Ok(data.into()),
+            Lookup::Expired => Err(Error::ServiceExpired),
+            Lookup::Missing => Err(Error::ServiceNotFound),
+        }
+    }
+
+    fn set_service(&self, name: &str, data: &[u8], ttl: Duration) -> Result<()> {
+        self.check_open()?;
+        check_ttl(ttl)?;
+        let stored = stored(SERVICE_PREFIX, name)?;
+        check_value(data)?;
+        self.db.set_with_ttl(stored, data, ttl)
+    }
+
+    fn delete_service(&self, name: &str) -> Result<()> {
+        self.check_open()?;
+        self.db.delete(stored(SERVICE_PREFIX, name)?)
+    }
+
+    fn list_services(&self) -> Result<Vec<String>> {
+        self.names(SERVICE_PREFIX, "")
+    }
+
+    fn batch_set(&self, items: &[(&str, &[u8])]) -> Result<()> {
+        self.check_open()?;
+        let mut batch = WriteBatch::new();
+        for (key, value) in items {
+            check_value(value)?;
+            batch.set(stored(KV_PREFIX, key)?, value);
+        }
+        self.write(batch)
+    }
+
+    fn batch_delete(&self, keys: &[&str]) -> Result<()> {
+        self.check_open()?;
+        let mut batch = WriteBatch::new();
+        for key in keys {
+            batch.delete(stored(KV_PREFIX, key)?);
+        }
+        self.write(batch)
+    }
+
+    fn begin_tx(&self) -> Result<Box<dyn Transaction>> {
+        self.check_open()?;
+        Ok(Box::new(LsmTransaction { engine: self.clone(), batch: Some(WriteBatch::new()) }))
+    }
+
+    fn close(&self) -> Result<()> {
+        self.closed.store(true, Ordering::Release);
+        self.db.close()
+    }
+}
+
+/// A batch that is being gathered; within one the last operation on a key holds.
+struct LsmTransaction {
+    engine: LsmEngine,
+    /// `None` once it is over.
+    batch: Option<WriteBatch>,
+}
+
+impl LsmTransaction {
+    /// The batch and the key in it, when one more operation may be noted.
+    fn open(&mut self, key: &str) -> Result<(&mut WriteBatch, String)> {
+        let batch = self.batch.as_mut().ok_or(Error::TransactionClosed)?;
+        self.engine.check_open()?;
+        Ok((batch, stored(KV_PREFIX, key)?))
+    }
+}
+
+impl Transaction for LsmTransaction {
+    fn set(&mut self, key: &str, value: &[u8]) -> Result<()> {
+        let (batch, stored) = self.open(key)?;
+        check_value(value)?;
+        batch.set(stored, value);
+        Ok(())
+    }
+
+    fn delete(&mut self, key: &str) -> Result<()> {
+        let (batch, stored) = self.open(key)?;
+        batch.delete(stored);
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let batch = self.batch.take().ok_or(Error::TransactionClosed)?;
+        self.engine.check_open()?;
+        self.engine.write(batch)
+    }
+
+    fn rollback(&mut self) -> Result<()> {
+        self.batch = None;
+        Ok(())
+    }
+}

@@ -61,9 +61,6 @@ const HEAD_AT: u32 = tower_units(HEIGHT_MAX);
 
 const _: () = assert!(size_of::<Header>() == 16);
 const _: () = assert!(align_of::<Published<Header>>() <= UNIT_BYTES);
-const _: () = assert!(
-    align_of::<AtomicU64>() <= LINK_SIZE && LINK_SIZE.is_multiple_of(align_of::<AtomicU64>())
-);
 const _: () = assert!(align_of::<AtomicU64>() <= UNIT_BYTES);
 const _: () = assert!(HEIGHT_MAX <= u8::MAX as usize);
 
@@ -244,7 +241,7 @@ impl Arena {
         // SAFETY: all of these lie in the node's units, which by the contract
         // are in the allocation and shared with nobody. The header is aligned
         // as `base` and units are; each link is aligned as the header is and
-        // links are as large as their alignment. `key` and `payload` are
+        // its size is a multiple of its alignment. `key` and `payload` are
         // shared references, so they do not overlap memory that is ours alone.
         unsafe {
             let node = self.base.add(at as usize * UNIT_BYTES);
@@ -390,11 +387,13 @@ impl<'a> NodeRef<'a> {
     ) -> bool {
         assert!(self.base == prev.base, "one arena");
         assert!(next.is_none_or(|next| next.node.base == self.base), "one arena");
+        assert!(next.is_none_or(|next| level < next.node.height_min as usize), "INV-4");
         let (expected, onward) = next.map_or((0, 0), |Link { node, hint }| {
             (pack_link(node.at, hint), pack_link(node.at, next_hint))
         });
-        // Release: on a lower level this node can be found already, so this
-        // store may be what leads a reader to `next` (INV-3).
+        // Release: so that INV-3 holds by itself, in whatever order a caller
+        // links. (In the order of the skiplist it would hold without: who reads
+        // this has acquired the node, whose writer had acquired `next`.)
         self.link(level).store(onward, Ordering::Release);
         // Release: this is what publishes the node; its bytes and the link
         // above were written before (INV-3). Relaxed on failure: the value is
@@ -554,6 +553,17 @@ mod tests {
         let node = arena.allocate(entry(b"a", b""), 3);
         assert!(node.link_between(arena.head(), 0, None, 0, 0));
         let _ = arena.head().next(0).expect("just linked").node.next(1);
+    }
+
+    #[test]
+    #[should_panic(expected = "INV-4")]
+    fn a_link_to_a_node_is_not_taken_up_to_where_it_has_none() {
+        let arena = Arena::new(10_000);
+        assert!(arena.reserve(1_000));
+        let low = arena.allocate(entry(b"b", b""), 1);
+        let tall = arena.allocate(entry(b"a", b""), 3);
+        assert!(low.link_between(arena.head(), 0, None, 0, 0));
+        tall.link_between(arena.head(), 0, arena.head().next(0), 0, 1);
     }
 
     #[test]

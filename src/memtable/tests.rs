@@ -18,6 +18,9 @@ pub fn proptest_config(cases: u32, cases_miri: u32) -> ProptestConfig {
     }
 }
 
+/// How many entries and operations a case has, at most.
+const SIZE_MAX: usize = if cfg!(miri) { 15 } else { 60 };
+
 type Map = BTreeMap<(Vec<u8>, Reverse<SeqNo>), (EntryKind, Vec<u8>)>;
 
 fn insert(memtable: &Memtable, entry: EntryRef<'_>) {
@@ -41,7 +44,7 @@ fn kind() -> impl Strategy<Value = EntryKind> {
 type Written = Vec<(Vec<u8>, EntryKind, Vec<u8>)>;
 
 fn written() -> impl Strategy<Value = Written> {
-    prop::collection::vec((key(), kind(), prop::collection::vec(any::<u8>(), 0..20)), 0..60)
+    prop::collection::vec((key(), kind(), prop::collection::vec(any::<u8>(), 0..20)), 0..SIZE_MAX)
 }
 
 /// Both, with sequence numbers from 1 on in the order of `written`.
@@ -99,12 +102,12 @@ fn moved<'m>(map: &'m Map, from: Option<EntryRef<'_>>, step: &Move) -> Option<En
 }
 
 proptest! {
-    #![proptest_config(proptest_config(300, 6))]
+    #![proptest_config(proptest_config(300, 3))]
 
     #[test]
     fn gets_agree_with_a_map(
         written in written(),
-        gets in prop::collection::vec((key(), 0..70_u64), 1..40),
+        gets in prop::collection::vec((key(), 0..70_u64), 1..SIZE_MAX),
     ) {
         let (memtable, map) = build(written);
         prop_assert_eq!(memtable.len(), map.len());
@@ -119,7 +122,7 @@ proptest! {
     #[test]
     fn cursors_agree_with_a_map(
         written in written(),
-        moves in prop::collection::vec(a_move(), 1..60),
+        moves in prop::collection::vec(a_move(), 1..SIZE_MAX),
     ) {
         let (memtable, map) = build(written);
         let mut cursor = memtable.cursor();
@@ -157,8 +160,8 @@ fn a_read_sees_the_newest_version_that_it_may() {
 
 #[test]
 fn the_largest_keys_are_taken() {
-    let longest = vec![0xab; crate::format::KEY_BYTES_MAX];
-    let memtable = Memtable::new(1 << 20);
+    let longest = vec![0xab; if cfg!(miri) { 1_000 } else { crate::format::KEY_BYTES_MAX }];
+    let memtable = Memtable::new(8 * longest.len());
     insert(&memtable, set(&longest, 1, b"1"));
     insert(&memtable, set(&longest[1..], 2, b"2"));
     insert(&memtable, set(&longest, 3, b"3"));
@@ -170,15 +173,16 @@ fn the_largest_keys_are_taken() {
 
 #[test]
 fn what_was_reserved_can_be_inserted_and_no_more_is_promised() {
-    let memtable = Memtable::new(64 << 10);
+    let capacity_bytes = if cfg!(miri) { 4 << 10 } else { 64 << 10 };
+    let memtable = Memtable::new(capacity_bytes);
     let bytes_max = Memtable::entry_bytes_max(8, 100);
     let mut seq = 0_u64;
     while memtable.reserve(bytes_max) {
         seq += 1;
         memtable.insert(set(&seq.to_be_bytes(), seq, &[7; 100]));
     }
-    assert!(memtable.used_bytes() <= 64 << 10);
-    assert!(memtable.used_bytes() + bytes_max > 64 << 10, "filled to the brim");
+    assert!(memtable.used_bytes() <= capacity_bytes);
+    assert!(memtable.used_bytes() + bytes_max > capacity_bytes, "filled to the brim");
     assert_eq!(memtable.len(), usize::try_from(seq).expect("few"));
 }
 
@@ -196,9 +200,9 @@ fn a_cursor_keeps_the_entries_alive() {
 /// INV-9: whole and at once, also for readers that run beside the writers.
 #[test]
 fn readers_beside_writers_see_whole_entries() {
-    let per_writer: u64 = if cfg!(miri) { 60 } else { 20_000 };
-    let keys: u64 = if cfg!(miri) { 10 } else { 500 };
-    let memtable = Arc::new(Memtable::new(8 << 20));
+    let per_writer: u64 = if cfg!(miri) { 25 } else { 20_000 };
+    let keys: u64 = if cfg!(miri) { 5 } else { 500 };
+    let memtable = Arc::new(Memtable::new(if cfg!(miri) { 32 << 10 } else { 8 << 20 }));
     let inserted = [AtomicU64::new(0), AtomicU64::new(0)];
     let payload_of = |seq: u64| [seq; 2].map(u64::to_le_bytes).concat();
     let check = |entry: EntryRef<'_>| {

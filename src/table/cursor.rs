@@ -11,6 +11,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct TableCursor {
     table: Arc<Table>,
+    /// Whether blocks come from the cache and go into it.
+    cached: bool,
     /// The block it stands in, and its number; `None`: it stands on nothing.
     block: Option<Arc<Block>>,
     number: usize,
@@ -18,8 +20,8 @@ pub struct TableCursor {
 }
 
 impl TableCursor {
-    pub(super) fn new(table: Arc<Table>) -> Self {
-        TableCursor { table, block: None, number: 0, position: Position::default() }
+    pub(super) fn new(table: Arc<Table>, cached: bool) -> Self {
+        TableCursor { table, cached, block: None, number: 0, position: Position::default() }
     }
 
     /// Moves to an entry of block `number`: that which `choose` names. On
@@ -28,7 +30,7 @@ impl TableCursor {
         self.block = None;
         let index = self.table.index()?;
         if number < index.blocks() {
-            let block = self.table.block(index, number)?;
+            let block = self.table.block(index, number, self.cached)?;
             block.go_to(&mut self.position, choose(&block));
             self.number = number;
             self.block = Some(block);
@@ -56,7 +58,7 @@ impl TableCursor {
             return Ok(None);
         }
         let number = index.find(key, seq);
-        let block = self.table.block(index, number)?;
+        let block = self.table.block(index, number, self.cached)?;
         let entry = block.lower_bound(key, seq).entry;
         Ok(Some((block, number, entry)))
     }

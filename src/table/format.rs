@@ -378,6 +378,17 @@ mod tests {
     }
 
     #[test]
+    fn the_checksum_covers_the_place_and_the_compression() {
+        let of = |place: &Place<'_>, offset, how| block_trailer(place, offset, how, b"bytes").1;
+        let checksum = of(&place(), 5, Compression::None);
+        assert_ne!(checksum, of(&place(), 5, Compression::Snappy));
+        assert_ne!(checksum, of(&place(), 6, Compression::None));
+        assert_ne!(checksum, of(&Place { table: TableId(3), ..place() }, 5, Compression::None));
+        let other = Place { database: DatabaseId(2), ..place() };
+        assert_ne!(checksum, of(&other, 5, Compression::None));
+    }
+
+    #[test]
     fn a_compression_bomb_is_refused_before_it_is_unpacked() {
         // Claims 1 GiB in a varint, then holds next to nothing.
         let mut stored = vec![0x80, 0x80, 0x80, 0x80, 0x04, 0];

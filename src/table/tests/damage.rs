@@ -1,0 +1,159 @@
+//! Damage of any kind is found, and never read as absence.
+
+use super::*;
+
+/// The size of all data blocks, as the footer has it.
+fn data_size(file: &[u8]) -> usize {
+    let footer = file.last_chunk::<40>().expect("a table has a footer");
+    let size = u64::from_le_bytes(*footer.first_chunk().expect("8 bytes"));
+    usize::try_from(size).expect("a small file")
+}
+
+fn is_detected(error: &Error, path: &Path) -> bool {
+    match error {
+        Error::Corruption { file, .. } | Error::UnsupportedFormat { file, .. } => file == path,
+        _ => false,
+    }
+}
+
+/// Every read of a damaged table gives right bytes or says that it is damaged.
+/// Returns how many of the gets were answered.
+fn assert_right_or_detected(dir: &Path, meta: &TableMeta, model: &Model) -> usize {
+    let path = dir.join("000007.tbl");
+    let table = match open(dir, meta, 1 << 20) {
+        Ok(table) => table,
+        Err(error) => {
+            assert!(is_detected(&error, &path), "{error}");
+            return 0;
+        }
+    };
+    let mut answered = 0;
+    for entry in model.iter().map(item) {
+        match table.get(&entry.0, SeqNo(entry.1)) {
+            Ok(found) => {
+                assert_eq!(found.map(|e| owned(e.entry())), Some(entry));
+                answered += 1;
+            }
+            Err(error) => assert!(is_detected(&error, &path), "{error}"),
+        }
+    }
+    match scan(&table) {
+        Ok(all) => assert_eq!(all, model.iter().map(item).collect::<Vec<_>>()),
+        Err(error) => assert!(is_detected(&error, &path), "{error}"),
+    }
+    let error = table.verify().expect_err("damage is found by verify");
+    assert!(is_detected(&error, &path), "{error}");
+    answered
+}
+
+#[test]
+fn every_flipped_bit_is_detected_and_leaves_other_blocks_readable() {
+    for compression in [Compression::None, Compression::Snappy] {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let model = small_model();
+        let meta = write(dir.path(), &model, options(100, compression));
+        let path = dir.path().join("000007.tbl");
+        let good = std::fs::read(&path).expect("read");
+        let data_size = data_size(&good);
+        for at in 0..good.len() {
+            for bit in 0..8 {
+                let mut bytes = good.clone();
+                bytes[at] ^= 1 << bit;
+                std::fs::write(&path, &bytes).expect("write");
+                let answered = assert_right_or_detected(dir.path(), &meta, &model);
+                // One block of the several is lost.
+                assert!(
+                    at >= data_size || (1..model.len()).contains(&answered),
+                    "byte {at}, bit {bit}: {answered} answered"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_other_length_is_detected() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let model = small_model();
+    let meta = write(dir.path(), &model, options(100, Compression::Snappy));
+    let path = dir.path().join("000007.tbl");
+    let good = std::fs::read(&path).expect("read");
+    for length in 0..good.len() + 50 {
+        if length == good.len() {
+            continue;
+        }
+        let mut bytes = good.clone();
+        bytes.resize(length, 0);
+        std::fs::write(&path, &bytes).expect("write");
+        let error = open(dir.path(), &meta, 0).expect_err("another length");
+        assert!(is_detected(&error, &path), "{error}");
+        // And where the manifest states the wrong length too.
+        let meta = TableMeta { size_bytes: length as u64, ..meta.clone() };
+        assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), 0);
+    }
+    std::fs::remove_file(&path).expect("remove");
+    let error = open(dir.path(), &meta, 0).expect_err("missing");
+    assert!(is_detected(&error, &path), "{error}");
+}
+
+#[test]
+fn a_file_cut_while_it_is_open_is_damage_and_not_absence() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let model = small_model();
+    let meta = write(dir.path(), &model, options(100, Compression::None));
+    let path = dir.path().join("000007.tbl");
+    let table = open(dir.path(), &meta, 0).expect("sound");
+    table.get(b"", SeqNo::MAX).expect("sound");
+    std::fs::OpenOptions::new().write(true).open(&path).expect("open").set_len(0).expect("cut");
+    let error = table.get(b"ttl", SeqNo::MAX).expect_err("cut");
+    assert!(is_detected(&error, &path), "{error}");
+}
+
+#[test]
+fn files_of_another_place_are_detected() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let other = tempfile::tempdir().expect("tempdir");
+    let model = small_model();
+    let o = options(100, Compression::None);
+    let meta = write(dir.path(), &model, o);
+    let path = dir.path().join("000007.tbl");
+
+    // The same entries under another number, or in another database.
+    write_as(DATABASE, TableId(8), other.path(), &model, o);
+    std::fs::copy(other.path().join("000008.tbl"), &path).expect("copy");
+    assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), 0);
+    write_as(DatabaseId(1), ID, other.path(), &model, o);
+    std::fs::copy(other.path().join("000007.tbl"), &path).expect("copy");
+    assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), 0);
+    std::fs::remove_file(other.path().join("000007.tbl")).expect("remove");
+
+    // An older state of this database: same number, same length, one byte else.
+    let mut older = model.clone();
+    set(&mut older, b"", 3, b"Empty key");
+    let older_meta = write(other.path(), &older, o);
+    assert_eq!(older_meta.size_bytes, meta.size_bytes);
+    std::fs::copy(other.path().join("000007.tbl"), &path).expect("copy");
+    assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), 0);
+}
+
+/// A block of an older file of the same number, in its very place, has a
+/// checksum that holds; only the index tells it from the one that was written.
+#[test]
+fn a_stale_block_in_its_own_place_is_detected() {
+    let (dir, other) =
+        (tempfile::tempdir().expect("tempdir"), tempfile::tempdir().expect("tempdir"));
+    let model = small_model();
+    let mut older = model.clone();
+    set(&mut older, b"", 3, b"Empty key");
+    let o = options(100, Compression::None);
+    let meta = write(dir.path(), &model, o);
+    write(other.path(), &older, o);
+    let path = dir.path().join("000007.tbl");
+    let mut bytes = std::fs::read(&path).expect("read");
+    let stale = std::fs::read(other.path().join("000007.tbl")).expect("read");
+    let data_size = data_size(&bytes);
+    bytes[..data_size].copy_from_slice(&stale[..data_size]);
+    std::fs::write(&path, &bytes).expect("write");
+    let answered = assert_right_or_detected(dir.path(), &meta, &model);
+    assert!((1..model.len()).contains(&answered), "one block of several is stale: {answered}");
+}

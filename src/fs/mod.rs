@@ -98,6 +98,7 @@ pub trait Fs: Send + Sync + Debug {
 }
 
 /// An open file.
+#[expect(clippy::len_without_is_empty, reason = "the length of a file is an I/O call")]
 pub trait File: Send + Sync + Debug {
     /// Reads at `offset` into `buf` and returns how much was read: less than
     /// asked for only at the end of the file, or when the system does so.
@@ -128,8 +129,6 @@ pub trait File: Send + Sync + Debug {
     ///
     /// # Errors
     /// What the system says.
-    // A length that can fail has no `is_empty` worth having.
-    #[expect(clippy::len_without_is_empty, reason = "the length of a file is an I/O call")]
     fn len(&self) -> io::Result<u64>;
 }
 

@@ -154,19 +154,18 @@ impl Block {
         self.touch();
         let run = self.run_of(key, seq);
         let mut entry = run * RESTART_INTERVAL;
-        let mut at = self.restart(run).expect(CHECKED);
         let run_end = (entry + RESTART_INTERVAL).min(self.entries());
+        let mut keys = self.keys_from(self.restart(run).expect(CHECKED)).expect(CHECKED);
         // How much the entry before, which is less, has in common with `key`:
         // as each key states how much it shares with the one before, most are
         // passed without a look at their bytes.
-        let mut matched = 0;
+        let (mut matched, mut rest) = (0, key);
         while entry < run_end {
-            let (shared, unshared, next) = self.step(at).expect(CHECKED);
+            let (shared, unshared, next) = split_key(keys).expect(CHECKED);
             if shared < matched {
                 return Found { entry, is_key: false };
             }
             if shared == matched {
-                let rest = key.get(matched..).expect("no more than the key was matched");
                 let more = common_prefix(unshared, rest);
                 match (unshared.get(more), rest.get(more)) {
                     (None, None) if self.version(entry).expect(CHECKED).0 <= seq => {
@@ -174,13 +173,16 @@ impl Block {
                     }
                     (Some(a), Some(b)) if a > b => return Found { entry, is_key: false },
                     (Some(_), None) => return Found { entry, is_key: false },
-                    _ => matched += more,
+                    _ => {
+                        matched += more;
+                        rest = rest.split_at(more).1;
+                    }
                 }
             }
-            at = next;
+            keys = next;
             entry += 1;
         }
-        let is_key = entry < self.entries() && self.step(at).expect(CHECKED).1 == key;
+        let is_key = entry < self.entries() && split_key(keys).expect(CHECKED).1 == key;
         Found { entry, is_key }
     }
 
@@ -273,17 +275,14 @@ impl Block {
     /// of it, and where the next one starts.
     #[inline]
     fn step(&self, at: usize) -> Option<(usize, &[u8], usize)> {
-        let keys = self.bytes.get(wide(self.keys_at)..wide(self.restarts_at))?;
-        let rest = keys.get(at..)?;
-        // Nearly always both lengths are of one byte.
-        if let [shared @ ..0x80, size @ ..0x80, rest @ ..] = rest {
-            let (shared, size) = (usize::from(*shared), usize::from(*size));
-            return Some((shared, rest.get(..size)?, at + 2 + size));
-        }
-        let mut d = Decoder::new(rest);
-        let shared = d.varint_usize()?;
-        let unshared = d.bytes()?;
-        Some((shared, unshared, keys.len() - d.rest().len()))
+        let keys = self.keys_from(at)?;
+        let (shared, unshared, next) = split_key(keys)?;
+        Some((shared, unshared, at + (keys.len() - next.len())))
+    }
+
+    #[inline]
+    fn keys_from(&self, at: usize) -> Option<&[u8]> {
+        self.bytes.get(wide(self.keys_at)..wide(self.restarts_at))?.get(at..)
     }
 
     #[inline]
@@ -322,6 +321,21 @@ const _: () = assert!(TAIL_SIZE >= 8);
 #[inline]
 fn wide(n: u32) -> usize {
     usize::try_from(n).expect("a size in memory has 32 bits or more")
+}
+
+/// The first of `keys`: what it shares with the one before, the rest of it; and
+/// the keys after it.
+#[inline]
+fn split_key(keys: &[u8]) -> Option<(usize, &[u8], &[u8])> {
+    // Nearly always both lengths are of one byte.
+    if let [shared @ ..0x80, size @ ..0x80, rest @ ..] = keys {
+        let (unshared, next) = rest.split_at_checked(usize::from(*size))?;
+        return Some((usize::from(*shared), unshared, next));
+    }
+    let mut d = Decoder::new(keys);
+    let shared = d.varint_usize()?;
+    let unshared = d.bytes()?;
+    Some((shared, unshared, d.rest()))
 }
 
 /// Whether an entry stands after the one before it, and shares with it all that
@@ -382,6 +396,20 @@ mod tests {
         block.go_to(&mut position, 1);
         let entry = block.entry_at(&position);
         assert_eq!((entry.key, entry.seq, entry.payload), (&b"ac"[..], SeqNo(5), &b"v"[..]));
+    }
+
+    /// Restarts stand inside the versions of the one key, so that the search among
+    /// them is one by sequence number.
+    #[test]
+    fn versions_of_a_key_over_many_restarts() {
+        let mut entries: Vec<(&[u8], u64)> = (1..=100).rev().map(|i| (&b"k"[..], 2 * i)).collect();
+        entries.push((b"l", 7));
+        let block = Block::parse(block_of(&entries)).expect("valid");
+        for seq in 0..=201 {
+            let entry = entries[..100].partition_point(|e| e.1 > seq);
+            let found = block.lower_bound(b"k", SeqNo(seq));
+            assert_eq!(found, Found { entry, is_key: entry < 100 }, "{seq}");
+        }
     }
 
     #[test]

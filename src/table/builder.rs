@@ -270,6 +270,14 @@ impl Compressor {
 
     /// `block` compressed; `None` where that is not worth it.
     fn compress(&mut self, block: &[u8]) -> Option<Vec<u8>> {
+        // A huge value, most often compressed by whoever made it, is not gone
+        // through for nothing, with more than its size in memory beside it.
+        if let Some(start) = block.get(..BLOCK_TARGET_BYTES_MAX)
+            && start.len() < block.len()
+        {
+            let compressed = self.compress(start)?;
+            self.reuse(Some(compressed));
+        }
         let mut output = std::mem::take(&mut self.output);
         output.resize(snap::raw::max_compress_len(block.len()).max(output.len()), 0);
         let size = self.encoder.compress(block, &mut output).ok();

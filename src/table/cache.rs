@@ -138,6 +138,15 @@ mod tests {
     }
 
     #[test]
+    fn a_block_too_large_to_keep_drives_nothing_out() {
+        let cache = BlockCache::new(1 << 20);
+        cache.insert(TableId(1), 0, &block(4000));
+        cache.insert(TableId(1), 4000, &block(2 << 20));
+        assert!(cache.get(TableId(1), 0).is_some());
+        assert!(cache.get(TableId(1), 4000).is_none());
+    }
+
+    #[test]
     fn a_capacity_of_zero_keeps_nothing() {
         let cache = BlockCache::new(0);
         cache.insert(TableId(1), 0, &block(1));

@@ -54,7 +54,8 @@
 //!
 //! Version rule: version and magic keep their place, counted from the file's
 //! end, in every version. A change to anything above is a new version; a
-//! reader refuses versions above its own.
+//! reader refuses versions above its own, before it looks at a checksum whose place it
+//! cannot know: damage in those four bytes may be told as a newer version.
 
 use crate::error::{Error, Result};
 use crate::format::codec::{put_bytes, to_u64, to_usize};
@@ -96,7 +97,7 @@ pub const BLOCK_BYTES_MAX: usize = VALUE_BYTES_MAX + KEY_BYTES_MAX + BLOCK_TARGE
 const _: () = assert!(BLOCK_BYTES_MAX < u32::MAX as usize);
 
 /// Three bytes of Snappy make at most 64: a block that claims more is damaged.
-const SNAPPY_GROWTH_MAX: usize = 22;
+pub const SNAPPY_GROWTH_MAX: u64 = 22;
 
 /// Where a table's bytes belong.
 #[derive(Debug, Clone, Copy)]
@@ -174,8 +175,9 @@ pub fn open_block(
 
 fn decompress(payload: &[u8]) -> std::result::Result<Vec<u8>, String> {
     let claimed = snap::raw::decompress_len(payload).map_err(|e| e.to_string())?;
-    let limit = BLOCK_BYTES_MAX.min(payload.len().saturating_mul(SNAPPY_GROWTH_MAX));
-    if claimed > limit {
+    let limit = to_u64(payload.len()).saturating_mul(SNAPPY_GROWTH_MAX);
+    let limit = limit.min(to_u64(BLOCK_BYTES_MAX));
+    if to_u64(claimed) > limit {
         return Err(format!("uncompressed size: at most {limit} expected, found {claimed}"));
     }
     let mut out = vec![0; claimed];

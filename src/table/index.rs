@@ -1,6 +1,6 @@
 //! The index: which block an entry is in.
 
-use super::format::{TRAILER_SIZE, common_prefix};
+use super::format::{SNAPPY_GROWTH_MAX, TRAILER_SIZE, common_prefix};
 use crate::format::codec::{put_bytes, to_u64};
 use crate::format::key::compare;
 use crate::format::{Decoder, KEY_BYTES_MAX, SeqNo, put_u32, put_varint};
@@ -81,7 +81,8 @@ impl Index {
     pub fn decode(payload: &[u8], data_size: u64) -> Result<Index, String> {
         let mut d = Decoder::new(payload);
         let mut index = Index { offsets: vec![0], ..Index::default() };
-        let (mut key, mut last_seq, mut end) = (Vec::new(), SeqNo::MAX, 0u64);
+        let (mut key, mut last) = (Vec::new(), (Vec::new(), SeqNo::MAX));
+        let mut end = 0u64;
         while !d.is_empty() {
             let block = index.checksums.len();
             let wrong = |what: &str| format!("block {block} of the index: {what}");
@@ -94,16 +95,21 @@ impl Index {
             if entry.shared > key.len() || entry.shared + entry.unshared.len() > KEY_BYTES_MAX {
                 return Err(wrong("its key is too long"));
             }
-            let last = key.clone();
             key.truncate(entry.shared);
             key.extend_from_slice(entry.unshared);
-            if block > 0 && compare(&last, last_seq, &key, entry.seq) != Ordering::Less {
+            // The separator is a part of the block's first key, which stands whole
+            // in the block: so all of them take no more than the blocks do uncompressed.
+            if to_u64(key.len()) > entry.stored_size.saturating_mul(SNAPPY_GROWTH_MAX) {
+                return Err(wrong("its key is longer than the block"));
+            }
+            if block > 0 && compare(&last.0, last.1, &key, entry.seq) != Ordering::Less {
                 return Err(wrong("its separator is not after the one before"));
             }
             if block == 0 && (!key.is_empty() || entry.seq != SeqNo::MAX) {
                 return Err(wrong("its separator is not the first"));
             }
-            last_seq = entry.seq;
+            last.0.clone_from(&key);
+            last.1 = entry.seq;
             index.offsets.push(end);
             index.checksums.push(entry.checksum);
             if block > 0 {
@@ -247,6 +253,19 @@ mod tests {
         assert_eq!(separator(Some((b"abc", SeqNo(5))), b"abxyz"), (&b"abx"[..], max));
         assert_eq!(separator(Some((b"ab", SeqNo(5))), b"abxyz"), (&b"abx"[..], max));
         assert_eq!(separator(Some((b"ab", SeqNo(5))), b"ab"), (&b"ab"[..], SeqNo(4)));
+    }
+
+    #[test]
+    fn memory_is_bounded_by_the_blocks_and_not_by_shared_prefixes() {
+        let mut builder = IndexBuilder::default();
+        builder.add(b"", SeqNo::MAX, 100, 0);
+        builder.add(&[7; 1000], SeqNo::MAX, 100, 0);
+        assert!(Index::decode(&builder.finish(), 200).is_ok());
+        let mut builder = IndexBuilder::default();
+        builder.add(b"", SeqNo::MAX, 100, 0);
+        builder.add(&[7; 3000], SeqNo::MAX, 100, 0);
+        let error = Index::decode(&builder.finish(), 200).expect_err("longer than its block");
+        assert!(error.contains("longer than the block"), "{error}");
     }
 
     proptest! {

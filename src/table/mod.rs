@@ -24,8 +24,12 @@
 //! take no lock but that of one cache shard, and once that of the first use,
 //! which reads the index.
 //!
+//! Memory: a block is read whole, and an index is kept whole, 30 to 40 bytes and a
+//! separator for each block. Both are bounded by the file's size, whatever is in it.
+//!
 //! Not here: which tables there are (`manifest`), visibility and expiry
-//! (`read`), the directory's sync and the removal of files (the caller), repair.
+//! (`read`), the directory's sync and the removal of files (the caller),
+//! a filter of the keys that are not there, repair.
 
 mod block;
 mod block_builder;

@@ -71,6 +71,18 @@ impl ExpiryFloor {
         false
     }
 
+    /// When an entry that is set now with this time to live expires, in
+    /// milliseconds since the Unix epoch. A fraction of a millisecond counts as
+    /// a whole one, so that nothing is gone before its time; what does not fit
+    /// saturates at `u64::MAX`, which never expires.
+    ///
+    /// Where the clock has stepped back below the floor, time is taken to stand
+    /// at the floor: an entry set then must not be born expired.
+    pub fn deadline_ms(&self, clock: &dyn Clock, ttl: Duration) -> u64 {
+        let ttl_ms = u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        clock.now_ms().max(self.get()).saturating_add(ttl_ms)
+    }
+
     /// Lifts the floor to at least `floor_ms`.
     pub fn raise(&self, floor_ms: u64) {
         self.floor_ms.fetch_max(floor_ms, Ordering::AcqRel);
@@ -108,5 +120,16 @@ mod tests {
         assert!(floor.is_expired(&clock, 100));
         assert!(!floor.is_expired(&clock, 101));
         assert!(!floor.is_expired(&clock, u64::MAX));
+    }
+
+    #[test]
+    fn deadlines_round_up_saturate_and_clear_the_floor() {
+        let clock = Settable(AtomicU64::new(100));
+        let floor = ExpiryFloor::default();
+        assert_eq!(floor.deadline_ms(&clock, Duration::from_millis(900)), 1_000);
+        assert_eq!(floor.deadline_ms(&clock, Duration::from_nanos(1)), 101);
+        assert_eq!(floor.deadline_ms(&clock, Duration::MAX), u64::MAX);
+        floor.raise(500);
+        assert_eq!(floor.deadline_ms(&clock, Duration::from_millis(7)), 507);
     }
 }

@@ -1,16 +1,68 @@
-//! esker: a log-structured key-value storage engine in pure Rust.
+//! esker: a log-structured key-value storage engine in pure Rust, for programs
+//! that embed a store and may not link C.
+//!
+//! [`Db`] is the general store: ordered byte keys, byte values, batches, time
+//! to live, snapshots, ranges in both directions.
+//!
+//! ```
+//! # fn main() -> Result<(), esker::Error> {
+//! # let dir = tempfile::tempdir().expect("a directory");
+//! use esker::{Db, Options, WriteBatch};
+//!
+//! let db = Db::open(dir.path(), Options::default())?;
+//! db.set("config/host", "10.0.0.1")?;
+//!
+//! let mut batch = WriteBatch::new();
+//! batch.set("config/port", "8080");
+//! batch.delete("config/old");
+//! db.write(batch)?; // All of it, or nothing.
+//!
+//! for entry in db.prefix("config/") {
+//!     let (key, value) = entry?;
+//!     println!("{} = {}", key.escape_ascii(), value.escape_ascii());
+//! }
+//! db.close()?;
+//! # Ok(()) }
+//! ```
+//!
+//! # What is promised
+//!
+//! After any crash, the database equals the result of some prefix of the
+//! commit order. The prefix contains every commit acknowledged as durable.
+//! Batches and transactions appear whole or not at all. What *acknowledged as
+//! durable* means is up to the [`SyncPolicy`]; the default is the safest.
+//!
+//! Damage is never read as absence: a damaged block, record or table is
+//! [`Error::Corruption`] naming the file and the offset, never "key not found".
 
 mod clock;
+mod commit;
+mod db;
+mod engine;
 mod error;
+mod flush;
 mod format;
 mod fs;
 mod iter;
+mod manifest;
+mod memtable;
 mod options;
+mod read;
+mod recovery;
+mod store;
+mod table;
+mod wal;
+mod worker;
 
+pub use clock::{Clock, SystemClock};
+pub use db::{Db, Keys, Range, Snapshot, WriteBatch};
+pub use engine::{Config, EXPIRED_RETENTION, Engine, MemoryEngine, Transaction};
 pub use error::{Error, Result};
+pub use fs::disk::DiskFs;
+pub use fs::{DirLock, File, Fs, OpenMode};
 pub use options::{Compression, Options, SyncPolicy, WriteOptions};
+pub use read::{Key, Value};
+pub use store::{Metrics, RecoveryReport};
+
 #[cfg(feature = "sim")]
-pub use {
-    clock::Clock,
-    fs::{DirLock, File, Fs, OpenMode, sim},
-};
+pub use fs::sim;

@@ -4,7 +4,6 @@
 //! [`Options::validate`] runs once, at open.
 
 use crate::error::{Error, Result};
-use crate::format::KEY_BYTES_MAX;
 use std::time::Duration;
 
 /// When a commit is made durable: what `Ok` from a write means.
@@ -97,6 +96,15 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The interval of [`SyncPolicy::Interval`], where that is the policy and
+    /// there is a log to sync.
+    pub(crate) fn interval(&self) -> Option<Duration> {
+        match self.sync_policy {
+            SyncPolicy::Interval(interval) if self.wal_enabled => Some(interval),
+            _ => None,
+        }
+    }
+
     /// Checks every field against its range.
     ///
     /// # Errors
@@ -137,9 +145,6 @@ pub struct WriteOptions {
     /// of the database.
     pub sync: Option<bool>,
 }
-
-// The widest key fits the 16 bits that some layouts give its length.
-const _: () = assert!(KEY_BYTES_MAX <= u16::MAX as usize);
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,9 @@ use std::cmp::Ordering;
 /// The longest key, in bytes, prefix of the `Engine` interface included.
 pub const KEY_BYTES_MAX: usize = 65_535;
 
+// The widest key fits the 16 bits that some layouts give its length.
+const _: () = assert!(KEY_BYTES_MAX <= u16::MAX as usize);
+
 /// The longest value, in bytes: 1 GiB.
 pub const VALUE_BYTES_MAX: usize = 1 << 30;
 

@@ -12,11 +12,16 @@
 
 pub mod checksum;
 pub mod codec;
+pub mod frame;
 pub mod ids;
 pub mod key;
 pub mod names;
+pub mod table_meta;
 
 pub use checksum::{DatabaseId, crc, crc_parts};
 pub use codec::{Decoder, put_u32, put_u64, put_varint};
+pub use frame::{Frame, FrameHeader, FramePlace, FrameReader, put_frame};
 pub use ids::{FileId, LogId, ManifestId, SeqNo, TableId};
 pub use key::{EntryKind, EntryRef, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+pub use names::FileKind;
+pub use table_meta::TableMeta;

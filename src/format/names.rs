@@ -40,6 +40,17 @@ impl FileKind {
         }
     }
 
+    /// Its number, for the kinds that have one.
+    #[must_use]
+    pub fn number(self) -> Option<u64> {
+        match self {
+            FileKind::Log(LogId(n))
+            | FileKind::Table(TableId(n))
+            | FileKind::Manifest(ManifestId(n)) => Some(n),
+            FileKind::Current | FileKind::CurrentTemporary | FileKind::Lock => None,
+        }
+    }
+
     /// What `name` names; `None` for a file that is not ours, which is never touched.
     #[must_use]
     pub fn parse(name: &str) -> Option<FileKind> {

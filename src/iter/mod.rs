@@ -8,6 +8,10 @@
 //!
 //! Not here: visibility, expiry, bounds (`read` does those).
 
+mod merge;
+
+pub use merge::Merge;
+
 use crate::error::Result;
 use crate::format::{EntryRef, SeqNo};
 

@@ -1,0 +1,87 @@
+//! The command line, of the parent and of the processes it starts.
+
+use crate::engines::Engine;
+use crate::workload::{Load, Workload};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Measure esker and its peers, workload by workload, and print the tables.
+#[derive(Parser)]
+#[command(version)]
+pub struct Arguments {
+    /// Engines to run, by name and with commas between; all that were compiled in by default.
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = Engine::value_variants().to_vec())]
+    pub engines: Vec<Engine>,
+
+    /// Workloads to run, with commas between; all by default.
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = Workload::value_variants().to_vec())]
+    pub workloads: Vec<Workload>,
+
+    /// Times each workload is run over each engine; the tables show medians.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+
+    /// Multiplies every count: 0.01 is a smoke test, whose figures mean nothing.
+    #[arg(long, default_value_t = 1.0, value_parser = scale)]
+    pub scale: f64,
+
+    /// Folder for the databases, on the disk to measure; by default one below the system's temporary folder.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+
+    /// Keeps every single measurement in this file, as JSON.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+
+    /// Niced busy loops beside the synced rows, which keep the cores awake; 0 for none.
+    #[arg(long, default_value_t = 1)]
+    pub spinners: u32,
+
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What a process that the parent started is to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Do one measurement and print it as a line of JSON.
+    #[command(hide = true)]
+    Child(Job),
+    /// Fill a directory, for a child to open.
+    #[command(hide = true)]
+    Load(LoadJob),
+    /// Keep a core busy until the parent is gone.
+    #[command(hide = true)]
+    Spin,
+}
+
+/// One measurement.
+#[derive(Args)]
+pub struct Job {
+    #[arg(value_enum)]
+    pub engine: Engine,
+    #[arg(value_enum)]
+    pub workload: Workload,
+    pub dir: PathBuf,
+    #[arg(long, default_value_t = 1.0, value_parser = scale)]
+    pub scale: f64,
+}
+
+/// What a directory is filled with before a measurement.
+#[derive(Args)]
+pub struct LoadJob {
+    #[arg(value_enum)]
+    pub engine: Engine,
+    #[arg(value_enum)]
+    pub load: Load,
+    pub dir: PathBuf,
+    #[arg(long, default_value_t = 1.0, value_parser = scale)]
+    pub scale: f64,
+}
+
+fn scale(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(scale) if scale > 0.0 && scale <= 100.0 => Ok(scale),
+        _ => Err("a number above 0 and up to 100 is needed".to_owned()),
+    }
+}

@@ -1,0 +1,78 @@
+//! esker.
+
+use super::{CACHE_BYTES, Commit, Entry, Peer, key_string};
+use crate::Result;
+use crate::data::Seen;
+use esker::{Db, Options, SyncPolicy, WriteBatch};
+use std::path::Path;
+
+pub struct Esker {
+    db: Db,
+}
+
+impl Esker {
+    pub fn open(dir: &Path, commit: Commit) -> Result<Self> {
+        let sync_policy = match commit {
+            Commit::Synced => SyncPolicy::Always,
+            Commit::Unsynced => SyncPolicy::Never,
+        };
+        let options = Options {
+            sync_policy,
+            block_cache_bytes: CACHE_BYTES,
+            ..Options::default()
+        };
+        Ok(Self {
+            db: Db::open(dir, options)?,
+        })
+    }
+}
+
+impl Peer for Esker {
+    fn set(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.db.set(key, value)?;
+        Ok(())
+    }
+
+    fn write(&self, batch: &[Entry]) -> Result<()> {
+        let mut writes = WriteBatch::new();
+        for entry in batch {
+            writes.set(entry.key, &entry.value);
+        }
+        self.db.write(writes)?;
+        Ok(())
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Seen>> {
+        Ok(self.db.get(key)?.map(|value| Seen::of(&value)))
+    }
+
+    fn list(&self, prefix: &[u8], keys: &mut Vec<String>) -> Result<()> {
+        for key in self.db.prefix(prefix).keys() {
+            keys.push(key_string(&key?)?);
+        }
+        Ok(())
+    }
+
+    fn scan(&self, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
+        for entry in self.db.range(Vec::<u8>::new()..) {
+            let (key, value) = entry?;
+            see(&key, &value);
+        }
+        Ok(())
+    }
+
+    fn persist(&self) -> Result<()> {
+        self.db.persist()?;
+        Ok(())
+    }
+
+    fn collect_garbage(&mut self) -> Result<()> {
+        // There is no call for it yet: what the background has done counts.
+        Ok(())
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        self.db.close()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! Runs one set of workloads over esker and the engines it is measured
+//! against, on equal terms, and prints what each did.
+//!
+//! One program plays every part: the parent chooses what to measure and
+//! prints the tables; a `child` does one measurement in a fresh process and
+//! directory; a `load` process fills a directory before a child opens it; a
+//! `spin` process keeps a core from sleeping beside synced rows.
+
+mod arguments;
+mod data;
+mod engines;
+mod machine;
+mod measurement;
+mod report;
+mod rounds;
+mod spinner;
+mod timed;
+mod work;
+mod workload;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+use std::error::Error;
+use std::process::ExitCode;
+
+/// Whatever went wrong, in any engine: the run prints it and stops.
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+fn run(arguments: &Arguments) -> Result<()> {
+    match &arguments.command {
+        None => {
+            let outcome = rounds::run(arguments)?;
+            if let Some(path) = &arguments.json {
+                std::fs::write(path, serde_json::to_vec_pretty(&outcome.measurements)?)?;
+            }
+            print!("{}", report::render(&outcome.measurements));
+            if outcome.failures.is_empty() {
+                return Ok(());
+            }
+            Err(format!("not measured:\n{}", outcome.failures.join("\n")).into())
+        }
+        Some(Command::Child(job)) => {
+            let measurement = work::measure(job)?;
+            println!("{}", serde_json::to_string(&measurement)?);
+            Ok(())
+        }
+        Some(Command::Load(job)) => work::load(job),
+        Some(Command::Spin) => {
+            spinner::spin();
+            Ok(())
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("peers: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

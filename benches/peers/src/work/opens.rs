@@ -1,0 +1,45 @@
+//! The rows that take in a whole database: open, backup and restore.
+
+use super::{Scene, expect_found};
+use crate::Result;
+use crate::data::{LARGE_VALUE_SIZE, VALUE_SIZE, key};
+use crate::engines::Commit;
+use crate::timed::Timed;
+use crate::workload::Load;
+use std::time::Instant;
+
+/// `open_clean` and `open_crash`: from the call to the first answer.
+pub fn open(scene: &Scene, load: Load) -> Result<Timed> {
+    scene.load(load)?;
+    let before = Instant::now();
+    let peer = scene.open(Commit::Unsynced)?;
+    let seen = peer.get(&key(0))?;
+    let elapsed = before.elapsed();
+    expect_found(seen, 0, VALUE_SIZE)?;
+    peer.close()?;
+    Ok(Timed::single(elapsed))
+}
+
+/// `backup`: a consistent copy of an open database, synced.
+pub fn backup(scene: &Scene) -> Result<Timed> {
+    scene.load(Load::BackupSource)?;
+    let peer = scene.open(Commit::Unsynced)?;
+    let before = Instant::now();
+    peer.backup(&scene.backup())?;
+    let elapsed = before.elapsed();
+    peer.close()?;
+    Ok(Timed::single(elapsed))
+}
+
+/// `restore`: from a backup to the first answer of the new database.
+pub fn restore(scene: &Scene) -> Result<Timed> {
+    scene.load(Load::BackupMade)?;
+    let before = Instant::now();
+    scene.engine.restore(&scene.backup(), &scene.restored())?;
+    let peer = scene.engine.open(&scene.restored(), Commit::Unsynced)?;
+    let seen = peer.get(&key(0))?;
+    let elapsed = before.elapsed();
+    expect_found(seen, 0, LARGE_VALUE_SIZE)?;
+    peer.close()?;
+    Ok(Timed::single(elapsed))
+}

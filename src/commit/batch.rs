@@ -1,0 +1,118 @@
+//! A batch on its way into the log.
+
+use crate::error::{Error, Result};
+use crate::format::codec::to_u64;
+use crate::format::frame::BODY_BYTES_MAX;
+use crate::format::{KEY_BYTES_MAX, SeqNo, VALUE_BYTES_MAX, key::EXPIRY_SIZE};
+use crate::memtable::Memtable;
+use crate::wal::{Op, OpReader, ops};
+
+/// Operations that are committed together: encoded as the log holds them.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    ops: Vec<u8>,
+    entries: u64,
+    /// What the memtable needs at most to take it.
+    memtable_bytes: usize,
+}
+
+impl Batch {
+    /// Adds a value for `key`.
+    pub fn set(&mut self, key: &[u8], value: &[u8]) {
+        ops::put_set(&mut self.ops, key, value);
+        self.count(key, value.len());
+    }
+
+    /// Adds a value for `key` that expires; returns where its expiry stands,
+    /// for [`Batch::set_expiry`].
+    pub fn set_expiring(&mut self, key: &[u8], value: &[u8]) -> usize {
+        self.count(key, value.len() + EXPIRY_SIZE);
+        ops::put_set_expiring(&mut self.ops, key, value, u64::MAX)
+    }
+
+    /// Sets the expiry at `place`, which [`Batch::set_expiring`] returned.
+    pub fn set_expiry(&mut self, place: usize, expires_at_ms: u64) {
+        self.ops[place..place + EXPIRY_SIZE].copy_from_slice(&expires_at_ms.to_le_bytes());
+    }
+
+    /// Adds a tombstone for `key`.
+    pub fn delete(&mut self, key: &[u8]) {
+        ops::put_delete(&mut self.ops, key);
+        self.count(key, 0);
+    }
+
+    fn count(&mut self, key: &[u8], payload_len: usize) {
+        self.entries += 1;
+        self.memtable_bytes += Memtable::entry_bytes_max(key.len(), payload_len);
+    }
+
+    /// Operations in it.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// True without any.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// The encoded operations.
+    #[must_use]
+    pub fn ops(&self) -> &[u8] {
+        &self.ops
+    }
+
+    /// What the memtable needs at most to take it, in bytes.
+    #[must_use]
+    pub fn memtable_bytes(&self) -> usize {
+        self.memtable_bytes
+    }
+
+    /// Forgets the operations, keeps the memory.
+    pub fn clear(&mut self) {
+        self.ops.clear();
+        self.entries = 0;
+        self.memtable_bytes = 0;
+    }
+
+    /// # Errors
+    /// [`Error::TooLarge`] for the whole batch.
+    pub fn check_size(&self) -> Result<()> {
+        let size_bytes = to_u64(self.ops.len());
+        if size_bytes > BODY_BYTES_MAX {
+            return Err(Error::TooLarge { what: "batch", size_bytes, limit_bytes: BODY_BYTES_MAX });
+        }
+        Ok(())
+    }
+
+    /// Puts the entries into `memtable`, numbered from `first` on.
+    pub fn insert_into(&self, memtable: &Memtable, first: SeqNo) {
+        for op in OpReader::new(&self.ops, first) {
+            match op.expect("we encoded it ourselves") {
+                Op::Entry(entry) => memtable.insert(entry),
+                Op::ExpiryFloor(_) => {}
+            }
+        }
+    }
+}
+
+/// # Errors
+/// [`Error::TooLarge`] for a key beyond [`KEY_BYTES_MAX`].
+pub fn check_key(key: &[u8]) -> Result<()> {
+    check("key", key.len(), KEY_BYTES_MAX)
+}
+
+/// # Errors
+/// [`Error::TooLarge`] for a value beyond [`VALUE_BYTES_MAX`].
+pub fn check_value(value: &[u8]) -> Result<()> {
+    check("value", value.len(), VALUE_BYTES_MAX)
+}
+
+fn check(what: &'static str, size: usize, limit: usize) -> Result<()> {
+    if size <= limit {
+        return Ok(());
+    }
+    Err(Error::TooLarge { what, size_bytes: to_u64(size), limit_bytes: to_u64(limit) })
+}

@@ -1,0 +1,188 @@
+//! The log as the pipeline uses it: written by the leader, synced by whoever
+//! needs it, with the position up to which it is durable.
+
+use crate::error::Result;
+use crate::format::{LogId, SeqNo};
+use crate::fs::IoContext;
+use crate::store::Store;
+use crate::wal::{LogWriter, SyncTarget};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+#[derive(Debug)]
+struct LogState {
+    writer: LogWriter,
+    /// Files before the current one that were not synced since their last write.
+    earlier: Vec<SyncTarget>,
+    /// The directory has an entry for each of the files.
+    directory_synced: bool,
+    /// When the first commit was written that no sync covers, by the clock's elapsed time.
+    unsynced_since: Option<Duration>,
+}
+
+/// One frame's worth of work for [`Log::append`].
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// Sequence number of its first operation.
+    pub first_seq: SeqNo,
+    /// The encoded operations.
+    pub body: &'a [u8],
+    /// Their checksum.
+    pub body_crc: u32,
+}
+
+/// A log file that was sealed by [`Log::switch`].
+#[derive(Debug, Clone, Copy)]
+pub struct Sealed {
+    /// The file.
+    pub log: LogId,
+    /// The one after it.
+    pub next_log: LogId,
+    /// Where that begins.
+    pub next_base: u64,
+}
+
+/// The log's end.
+#[derive(Debug)]
+pub struct Log {
+    store: Arc<Store>,
+    state: Mutex<LogState>,
+    /// Held during a sync: one at a time, others wait for it and mostly find
+    /// that it served them too.
+    slot: Mutex<()>,
+    /// Everything below this position is durable.
+    durable: AtomicU64,
+}
+
+impl Log {
+    /// Goes on with `writer`, whose file is durable up to its end, name included.
+    #[must_use]
+    pub fn new(store: Arc<Store>, writer: LogWriter) -> Self {
+        let durable = AtomicU64::new(writer.end_position());
+        let state =
+            LogState { writer, earlier: Vec::new(), directory_synced: true, unsynced_since: None };
+        Log { store, state: Mutex::new(state), slot: Mutex::new(()), durable }
+    }
+
+    /// True when the current file is full, or sealed by a failed write.
+    pub fn wants_switch(&self) -> bool {
+        let state = self.state.lock();
+        state.writer.is_broken() || state.writer.file_bytes() >= self.store.options.log_file_bytes
+    }
+
+    /// Writes `records` with one call; returns the position after them.
+    ///
+    /// # Errors
+    /// As [`LogWriter::write`].
+    pub fn append<'a>(&self, records: impl Iterator<Item = Record<'a>>) -> Result<u64> {
+        let durable = self.durable.load(Ordering::Acquire);
+        let mut state = self.state.lock();
+        let before = state.writer.end_position();
+        for record in records {
+            state.writer.add(record.first_seq.0, durable, record.body, record.body_crc)?;
+        }
+        state.writer.write()?;
+        if state.unsynced_since.is_none() && self.store.options.interval().is_some() {
+            state.unsynced_since = Some(self.store.home.clock.elapsed());
+        }
+        let end = state.writer.end_position();
+        self.store.counters.log_written_bytes.add(end - before);
+        Ok(end)
+    }
+
+    /// Seals the current file and goes on in a new one.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`]: the current file stays.
+    pub fn switch(&self) -> Result<Sealed> {
+        let home = &self.store.home;
+        let mut state = self.state.lock();
+        let next_base = state.writer.end_position();
+        let next = LogWriter::create(
+            home.fs.as_ref(),
+            &home.dir,
+            home.log_identity,
+            LogId(home.draw_file_id().0),
+            next_base,
+            self.durable.load(Ordering::Acquire),
+        )?;
+        let sealed = Sealed { log: state.writer.id(), next_log: next.id(), next_base };
+        if self.durable.load(Ordering::Acquire) < next_base {
+            let target = state.writer.sync_target().clone();
+            state.earlier.push(target);
+        }
+        state.directory_synced = false;
+        state.writer = next;
+        Ok(sealed)
+    }
+
+    /// Makes everything that is written so far durable.
+    ///
+    /// # Errors
+    /// [`crate::Error::Poisoned`]: a sync failed, now or before.
+    pub fn sync(&self) -> Result<()> {
+        let end = self.state.lock().writer.end_position();
+        self.sync_to(end)
+    }
+
+    /// Makes everything below `position` durable.
+    ///
+    /// # Errors
+    /// [`crate::Error::Poisoned`]: a sync failed, now or before.
+    pub fn sync_to(&self, position: u64) -> Result<()> {
+        if self.durable.load(Ordering::Acquire) >= position {
+            return Ok(());
+        }
+        let _slot = self.slot.lock();
+        if self.durable.load(Ordering::Acquire) >= position {
+            return Ok(()); // The sync that we waited for served us too.
+        }
+        self.store.health.check_sound()?;
+        self.sync_now().map_err(|e| self.store.health.poison(e))
+    }
+
+    /// Syncs, with the slot held.
+    fn sync_now(&self) -> Result<()> {
+        let (earlier, current, directory_synced, end) = {
+            let mut state = self.state.lock();
+            state.unsynced_since = None;
+            let directory_synced = std::mem::replace(&mut state.directory_synced, true);
+            (
+                std::mem::take(&mut state.earlier),
+                state.writer.sync_target().clone(),
+                directory_synced,
+                state.writer.end_position(),
+            )
+        };
+        // Files in order, so that what is durable is a prefix at any moment.
+        for target in earlier.iter().chain([&current]) {
+            target.file.sync_data().during("sync", &target.path)?;
+            self.store.counters.log_syncs.add(1);
+        }
+        if !directory_synced {
+            let home = &self.store.home;
+            home.fs.sync_dir(&home.dir).during("sync", &home.dir)?;
+        }
+        self.durable.store(end, Ordering::Release);
+        Ok(())
+    }
+
+    /// Under `SyncPolicy::Interval`: syncs if the oldest commit that no sync
+    /// covers is older than the interval, so that a slow disk holds writers
+    /// back instead of letting the window grow.
+    ///
+    /// # Errors
+    /// As [`Log::sync`].
+    pub fn hold_back(&self) -> Result<()> {
+        let Some(interval) = self.store.options.interval() else { return Ok(()) };
+        let since = self.state.lock().unsynced_since;
+        match since {
+            Some(since) if self.store.home.clock.elapsed().saturating_sub(since) > interval => {
+                self.sync()
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Leading a group: sequence numbers, room, log, sync, and the way out.
+
+use super::batch::Batch;
+use super::log::{Log, Record};
+use super::queue::{Entry, Placed, Queue, Request, Verdict, Waiter};
+use crate::error::{Error, Result};
+use crate::format::{SeqNo, crc};
+use crate::memtable::Memtable;
+use crate::store::{SealedMemtable, Store};
+use crate::wal::ops;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// A group takes members until their operations exceed this many bytes: one
+/// commit's latency is not another's bulk load.
+const GROUP_BYTES_MAX: usize = 1 << 20;
+
+/// A batch larger than this commits alone.
+const JOIN_BYTES_MAX: usize = 256 << 10;
+
+/// What only the leader touches.
+#[derive(Debug)]
+struct Leader {
+    active: Arc<Memtable>,
+    /// The last sequence number given out.
+    last_seq: SeqNo,
+    /// The last one of a group that went to publication.
+    entered_seq: SeqNo,
+    /// The expiry floor that the log or the manifest already holds.
+    logged_floor_ms: u64,
+}
+
+/// The commit pipeline of one database.
+#[derive(Debug)]
+pub struct Pipeline {
+    store: Arc<Store>,
+    queue: Queue,
+    leader: Mutex<Leader>,
+    log: Log,
+}
+
+impl Pipeline {
+    /// Commits after `last_seq`, into the active memtable of `store`'s view
+    /// and into `log`.
+    #[must_use]
+    pub fn new(store: Arc<Store>, log: Log, last_seq: SeqNo) -> Self {
+        let leader = Leader {
+            active: Arc::clone(&store.views.load().active),
+            last_seq,
+            entered_seq: last_seq,
+            logged_floor_ms: store.expiry.get(),
+        };
+        Pipeline { store, queue: Queue::default(), leader: Mutex::new(leader), log }
+    }
+
+    /// Commits `batch`: on return it is visible and, with `sync`, durable,
+    /// with all commits before it.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: refused, nothing was written. [`Error::Indeterminate`]:
+    /// a write or the sync failed. [`Error::Poisoned`], [`Error::Closed`].
+    pub fn commit(&self, batch: Batch, sync: bool) -> Result<()> {
+        self.store.health.check_open()?;
+        self.store.health.check_sound()?;
+        batch.check_size()?;
+        if batch.is_empty() {
+            return if sync { self.persist() } else { Ok(()) };
+        }
+        let sync = sync && self.store.options.wal_enabled;
+        let body_crc = if self.store.options.wal_enabled { crc(batch.ops()) } else { 0 };
+        self.run(Request::Commit { batch, body_crc, sync })
+    }
+
+    /// Makes every commit that returned before this call durable.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`]: a sync failed, now or before.
+    pub fn persist(&self) -> Result<()> {
+        self.store.health.check_sound()?;
+        self.log.sync()
+    }
+
+    /// Seals the active memtable, unless it is empty, so that it is written
+    /// out; returns the last sequence number that was committed before.
+    ///
+    /// # Errors
+    /// As [`Pipeline::commit`].
+    pub fn seal(&self) -> Result<SeqNo> {
+        self.store.health.check_sound()?;
+        self.run(Request::Seal)?;
+        Ok(self.leader.lock().entered_seq)
+    }
+
+    fn run(&self, request: Request) -> Result<()> {
+        match self.queue.enter(request) {
+            Entry::Lead(request) => self.lead(&request),
+            Entry::Wait(waiter) => match waiter.wait() {
+                Verdict::Lead => self.lead(&waiter.request),
+                Verdict::Done(placed) => self.finish(&waiter.request, placed),
+            },
+        }
+    }
+
+    /// Leads a group of its own request and of those that have queued up.
+    fn lead(&self, request: &Request) -> Result<()> {
+        let others = match request {
+            Request::Commit { batch, .. } if batch.ops().len() <= JOIN_BYTES_MAX => {
+                let mut bytes = 0;
+                self.queue.gather(|other| match other {
+                    Request::Commit { batch, .. } if batch.ops().len() <= JOIN_BYTES_MAX => {
+                        bytes += batch.ops().len();
+                        bytes <= GROUP_BYTES_MAX
+                    }
+                    _ => false,
+                })
+            }
+            _ => Vec::new(),
+        };
+        let placed = {
+            let mut leader = self.leader.lock();
+            match request {
+                Request::Seal => self.seal_active(&mut leader).map(|()| Vec::new()),
+                Request::Commit { .. } => self.place(&mut leader, request, &others),
+            }
+        };
+        self.queue.hand_over();
+        match placed {
+            Ok(placed) => {
+                let mut placed = placed.into_iter();
+                let own = placed.next();
+                for (waiter, placed) in others.iter().zip(placed) {
+                    waiter.tell(Verdict::Done(Ok(placed)));
+                }
+                own.map_or(Ok(()), |own| self.finish(request, Ok(own)))
+            }
+            Err(e) => {
+                for waiter in &others {
+                    waiter.tell(Verdict::Done(Err(e.clone())));
+                }
+                Err(e)
+            }
+        }
+    }
+
+    /// Puts a member's batch into the memtable and waits until it is visible.
+    fn finish(&self, request: &Request, placed: Result<Placed>) -> Result<()> {
+        let placed = placed?;
+        if let Request::Commit { batch, .. } = request {
+            batch.insert_into(&placed.memtable, placed.first_seq);
+            self.store.visible.member_done(placed.ticket);
+            self.store.visible.wait(placed.ticket);
+        }
+        Ok(())
+    }
+
+    /// Gives the group its numbers and its room, writes it to the log, syncs
+    /// it if a member wants that, and enters it for publication.
+    fn place(
+        &self,
+        leader: &mut Leader,
+        own: &Request,
+        others: &[Arc<Waiter>],
+    ) -> Result<Vec<Placed>> {
+        // Again, now that the lead is ours: `close` relies on it.
+        self.store.health.check_open()?;
+        self.store.health.check_sound()?;
+        self.log.hold_back()?;
+        let members =
+            || std::iter::once(own).chain(others.iter().map(|w| &w.request)).filter_map(as_commit);
+        self.make_room(leader, members().map(|(batch, ..)| batch.memtable_bytes()).sum())?;
+
+        let mut firsts = Vec::with_capacity(others.len() + 1);
+        let floor = self.floor_record(leader);
+        for (batch, ..) in members() {
+            firsts.push(SeqNo(leader.last_seq.0 + 1));
+            leader.last_seq.0 += batch.entries();
+        }
+        assert!(leader.last_seq <= SeqNo::MAX, "2^56 operations");
+        if self.store.options.wal_enabled {
+            let floor = floor.as_ref().map(|(first_seq, body, body_crc, _)| Record {
+                first_seq: *first_seq,
+                body,
+                body_crc: *body_crc,
+            });
+            let records = members().zip(&firsts).map(|((batch, body_crc, _), &first_seq)| Record {
+                first_seq,
+                body: batch.ops(),
+                body_crc,
+            });
+            let end = self.log.append(floor.into_iter().chain(records))?;
+            if members().any(|(.., sync)| sync) {
+                self.log.sync_to(end).map_err(indeterminate)?;
+            }
+        }
+        if let Some((.., floor_ms)) = floor {
+            leader.logged_floor_ms = floor_ms;
+        }
+
+        leader.entered_seq = leader.last_seq;
+        let ticket = self.store.visible.enter(leader.last_seq, firsts.len());
+        self.store.counters.commits.add(crate::format::codec::to_u64(firsts.len()));
+        self.store.counters.commit_groups.add(1);
+        let memtable = &leader.active;
+        let placed = |first_seq| Placed { memtable: Arc::clone(memtable), first_seq, ticket };
+        Ok(firsts.into_iter().map(placed).collect())
+    }
+
+    /// The record of an expiry floor that has risen, with a sequence number of
+    /// its own: what a reader was told is expired must stay so after a crash.
+    fn floor_record(&self, leader: &mut Leader) -> Option<(SeqNo, Vec<u8>, u32, u64)> {
+        let floor_ms = self.store.expiry.get();
+        if floor_ms <= leader.logged_floor_ms {
+            return None;
+        }
+        let mut body = Vec::new();
+        ops::put_expiry_floor(&mut body, floor_ms);
+        let body_crc = crc(&body);
+        leader.last_seq.0 += 1;
+        Some((leader.last_seq, body, body_crc, floor_ms))
+    }
+
+    /// Sees to it that the active memtable has `bytes` to spare and that the
+    /// log takes another group.
+    fn make_room(&self, leader: &mut Leader, bytes: usize) -> Result<()> {
+        if !self.log.wants_switch() && leader.active.reserve(bytes) {
+            return Ok(());
+        }
+        self.rotate(leader, bytes)?;
+        let reserved = leader.active.reserve(bytes);
+        assert!(reserved, "a new memtable is made large enough");
+        Ok(())
+    }
+
+    fn seal_active(&self, leader: &mut Leader) -> Result<()> {
+        if leader.active.is_empty() && !self.log.wants_switch() {
+            return Ok(());
+        }
+        self.rotate(leader, 0)
+    }
+
+    /// Seals the active memtable with its log file and begins new ones.
+    fn rotate(&self, leader: &mut Leader, bytes_min: usize) -> Result<()> {
+        let options = &self.store.options;
+        if self.store.views.wait_for_room(options.memtables_max - 1)? {
+            self.store.counters.stalls.add(1);
+        }
+        let memtable = Arc::new(Memtable::new(options.memtable_bytes.max(bytes_min)));
+        let sealed = self.log.switch()?;
+        let last_seq = leader.entered_seq;
+        leader.active = Arc::clone(&memtable);
+        self.store.views.rotate(memtable, |memtable| SealedMemtable {
+            memtable,
+            last_seq,
+            log: sealed.log,
+            next_log: sealed.next_log,
+            next_base: sealed.next_base,
+        });
+        Ok(())
+    }
+}
+
+fn as_commit(request: &Request) -> Option<(&Batch, u32, bool)> {
+    match request {
+        Request::Commit { batch, body_crc, sync } => Some((batch, *body_crc, *sync)),
+        Request::Seal => None,
+    }
+}
+
+/// What a commit is told whose sync failed.
+fn indeterminate(e: Error) -> Error {
+    match e {
+        Error::Poisoned { cause } => Error::Indeterminate { cause },
+        other => other,
+    }
+}

@@ -1,0 +1,182 @@
+//! One open database: its state, its pipeline, its workers, its end.
+
+use crate::commit::{Log, Pipeline};
+use crate::error::{Error, Result};
+use crate::flush::Flusher;
+use crate::fs::{DirLock, Fs, IoContext};
+use crate::options::Options;
+use crate::recovery::{self, Opened};
+use crate::store::{Metrics, RecoveryReport, Store};
+use crate::worker::Worker;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use parking_lot::Mutex;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What ends with the database.
+#[derive(Debug)]
+struct Running {
+    flush_worker: Worker,
+    sync_worker: Option<Worker>,
+    /// Dropped to end the sync worker.
+    sync_stop: Option<Sender<()>>,
+    /// Taken by the flush worker until it ends.
+    flusher: Arc<Mutex<Flusher>>,
+    lock: Box<dyn DirLock>,
+}
+
+/// One open database.
+#[derive(Debug)]
+pub struct Inner {
+    pub store: Arc<Store>,
+    pub pipeline: Arc<Pipeline>,
+    report: RecoveryReport,
+    /// `None` once closed.
+    running: Mutex<Option<Running>>,
+}
+
+impl Inner {
+    pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Self> {
+        let Opened { store, log, manifest, last_seq, report, lock } =
+            recovery::open(fs, dir, options)?;
+        let log = Log::new(Arc::clone(&store), log);
+        let pipeline = Arc::new(Pipeline::new(Arc::clone(&store), log, last_seq));
+        let flusher = Arc::new(Mutex::new(Flusher::new(Arc::clone(&store), manifest)));
+        let flush_worker = spawn_flush_worker(&store, &flusher, dir)?;
+        let (sync_worker, sync_stop) = match store.options.interval() {
+            Some(interval) => match spawn_sync_worker(&store, &pipeline, interval, dir) {
+                Ok((worker, stop)) => (Some(worker), Some(stop)),
+                Err(e) => {
+                    store.views.stop(); // Or dropping the flush worker would wait for ever.
+                    return Err(e);
+                }
+            },
+            None => (None, None),
+        };
+        let running = Running { flush_worker, sync_worker, sync_stop, flusher, lock };
+        Ok(Inner { store, pipeline, report, running: Mutex::new(Some(running)) })
+    }
+
+    pub fn flush(&self) -> Result<()> {
+        let last_seq = self.pipeline.seal()?;
+        self.store.views.wait_until_flushed(last_seq)?;
+        // What was committed meanwhile by others is in the log.
+        if self.store.options.wal_enabled { self.pipeline.persist() } else { Ok(()) }
+    }
+
+    pub fn close(&self) -> Result<()> {
+        let mut running = self.running.lock();
+        let Some(ending) = running.take() else { return Ok(()) };
+        // From here on nobody commits: the pipeline looks at this under the
+        // lead, and the seal that `flush` queues takes the lead after it.
+        self.store.health.close();
+        let flushed = self.flush();
+        let recorded = self.end(ending);
+        flushed.and(recorded)
+    }
+
+    /// Ends the threads, records what is left to record, unlocks.
+    fn end(&self, running: Running) -> Result<()> {
+        self.store.views.stop();
+        drop(running.sync_stop);
+        if let Some(worker) = running.sync_worker {
+            worker.join();
+        }
+        running.flush_worker.join();
+        let recorded = self
+            .store
+            .health
+            .check_sound()
+            .and_then(|()| running.flusher.lock().record_expiry_floor());
+        drop(running.lock);
+        recorded
+    }
+
+    pub fn metrics(&self) -> Metrics {
+        let store = &self.store;
+        let view = store.views.pin();
+        let counters = &store.counters;
+        let metas = || view.version.metas();
+        let sealed = view.sealed.iter().map(|sealed| sealed.memtable.used_bytes());
+        Metrics {
+            last_seq: store.visible.load().0,
+            tables: view.version.tables().len(),
+            table_bytes: metas().map(|meta| meta.size_bytes).sum(),
+            table_entries: metas().map(|meta| meta.entries).sum(),
+            table_tombstones: metas().map(|meta| meta.tombstones).sum(),
+            memtables: 1 + view.sealed.len(),
+            memtable_bytes: view.active.used_bytes() + sealed.sum::<usize>(),
+            commits: counters.commits.get(),
+            commit_groups: counters.commit_groups.get(),
+            log_written_bytes: counters.log_written_bytes.get(),
+            log_syncs: counters.log_syncs.get(),
+            stalls: counters.stalls.get(),
+            flushes: counters.flushes.get(),
+            flush_written_bytes: counters.flush_written_bytes.get(),
+            flush_failures: counters.flush_failures.get(),
+            flush_failure: store.views.failure().map(|e| e.to_string()),
+            poisoned_by: store.health.check_sound().err().map(|e| e.to_string()),
+            files_not_removed: counters.files_not_removed.get(),
+            recovery: self.report.clone(),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.get_mut().take() {
+            self.store.views.stop();
+            drop(running.sync_stop);
+            if let Some(worker) = running.sync_worker {
+                worker.join();
+            }
+            running.flush_worker.join();
+        }
+    }
+}
+
+fn spawn_flush_worker(
+    store: &Arc<Store>,
+    flusher: &Arc<Mutex<Flusher>>,
+    dir: &Path,
+) -> Result<Worker> {
+    let flusher = Arc::clone(flusher);
+    Worker::spawn("esker-flush", move || flusher.lock().run(), poison_on_panic(store))
+        .during("start a thread for", dir)
+}
+
+fn spawn_sync_worker(
+    store: &Arc<Store>,
+    pipeline: &Arc<Pipeline>,
+    interval: Duration,
+    dir: &Path,
+) -> Result<(Worker, Sender<()>)> {
+    let (stop, stopped) = bounded(0);
+    let pipeline = Arc::clone(pipeline);
+    let worker = Worker::spawn(
+        "esker-sync",
+        move || sync_each(interval, &pipeline, &stopped),
+        poison_on_panic(store),
+    )
+    .during("start a thread for", dir)?;
+    Ok((worker, stop))
+}
+
+/// Syncs once an interval, so that no commit waits longer for its sync to begin.
+fn sync_each(interval: Duration, pipeline: &Pipeline, stopped: &Receiver<()>) {
+    while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+        // A failure has poisoned the handle: every writer is told from now on.
+        if pipeline.persist().is_err() {
+            return;
+        }
+    }
+}
+
+fn poison_on_panic(store: &Arc<Store>) -> impl FnOnce(Error) + Send + 'static {
+    let store = Arc::clone(store);
+    move |e| {
+        let poisoned = store.health.poison(e);
+        store.views.abort(poisoned);
+    }
+}

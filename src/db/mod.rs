@@ -1,0 +1,252 @@
+//! The handle that users hold: everything below, as one thing.
+//!
+//! Place on the data's path: both its ends. It starts the workers, routes
+//! calls to the pipeline and the readers, and ends it all.
+//!
+//! INV-1: after `close` returned no thread of ours runs, the directory is
+//! unlocked, and every call is [`Error::Closed`].
+//! INV-2: dropping the last handle ends the threads and unlocks; it flushes nothing.
+//!
+//! Concurrency: a [`Db`] is cheap to clone, and all calls may come from any thread.
+
+mod batch;
+mod inner;
+mod iter;
+mod snapshot;
+
+pub use batch::WriteBatch;
+pub use iter::{Keys, Range};
+pub use snapshot::Snapshot;
+
+use crate::error::{Error, Result};
+use crate::fs::{Fs, disk::DiskFs};
+use crate::options::{Options, SyncPolicy, WriteOptions};
+use crate::read::{Bounds, Lookup, Reader, Value};
+use crate::store::Metrics;
+use inner::Inner;
+use std::ops::RangeBounds;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An open database: ordered byte keys, byte values.
+///
+/// Cheap to clone; clones are the same database. See [`Options`] for what can
+/// be set and [`SyncPolicy`] for what `Ok` from a write means.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// use esker::{Db, Options};
+/// let db = Db::open(dir.path(), Options::default())?;
+/// db.set("config/host", "10.0.0.1")?;
+/// db.set("config/port", "8080")?;
+/// assert_eq!(db.get("config/host")?.as_deref(), Some(&b"10.0.0.1"[..]));
+/// let keys: Result<Vec<_>, _> = db.prefix("config/").keys().collect();
+/// assert_eq!(keys?.len(), 2);
+/// db.close()?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Db {
+    inner: Arc<Inner>,
+}
+
+impl Db {
+    /// Opens the database in the directory `path`, which is made if need be.
+    ///
+    /// What a crash left is recovered first; what was found is in
+    /// [`Metrics::recovery`]. On return everything that reads show is durable.
+    ///
+    /// # Errors
+    /// - [`Error::Locked`]: another handle, here or in another process, has it open; nothing was changed;
+    /// - [`Error::Corruption`]: a file is not what was written; no file of the database was changed;
+    /// - [`Error::UnsupportedFormat`]: a newer version wrote it;
+    /// - [`Error::InvalidArgument`]: an option is out of its range, or there is no database
+    ///   and `create_if_missing` is off;
+    /// - [`Error::Io`].
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Db> {
+        Db::open_with_fs(Arc::new(DiskFs::new()), path, options)
+    }
+
+    /// Opens the database in the directory `path` of another file system: a
+    /// simulated one, say.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub fn open_with_fs(fs: Arc<dyn Fs>, path: impl AsRef<Path>, options: Options) -> Result<Db> {
+        Ok(Db { inner: Arc::new(Inner::open(fs, path.as_ref(), options)?) })
+    }
+
+    /// The value of `key`, `None` without one (never set, deleted or expired).
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Corruption`] (damage is never read as absence), [`Error::Closed`].
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
+        match self.lookup(key.as_ref())? {
+            Lookup::Found(value) => Ok(Some(value)),
+            Lookup::Missing | Lookup::Expired => Ok(None),
+        }
+    }
+
+    /// Looks `key` up, telling an expired entry from a missing one.
+    pub(crate) fn lookup(&self, key: &[u8]) -> Result<Lookup> {
+        let store = &self.inner.store;
+        store.health.check_open()?;
+        // In this order: see INV-1 of `read`.
+        let view = store.views.load();
+        let seq = store.visible.load();
+        Reader { store, view: &view, seq }.get(key)
+    }
+
+    /// Sets `key` to `value`. Keys have at most 65,535 bytes, values 1 GiB.
+    ///
+    /// On return the value is visible to every reader, and as durable as the
+    /// policy says ([`Options::sync_policy`]).
+    ///
+    /// # Errors
+    /// - [`Error::TooLarge`], [`Error::Io`], [`Error::Closed`], [`Error::Poisoned`]: nothing was written;
+    /// - [`Error::Indeterminate`]: the write or the sync failed midway; it is
+    ///   not visible, and after a crash may be there or not.
+    pub fn set(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.set(key, value);
+        self.write(batch)
+    }
+
+    /// Sets `key` to `value` for `ttl` from now: it is alive while
+    /// `now < set time + ttl`, in milliseconds.
+    ///
+    /// # Errors
+    /// As [`Db::set`]; [`Error::InvalidArgument`] for a `ttl` of zero.
+    pub fn set_with_ttl(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        ttl: Duration,
+    ) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.set_with_ttl(key, value, ttl);
+        self.write(batch)
+    }
+
+    /// Deletes `key`; one that is not there is fine.
+    ///
+    /// # Errors
+    /// As [`Db::set`].
+    pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.delete(key);
+        self.write(batch)
+    }
+
+    /// Commits `batch`: all of it or nothing, at any size, as durable as the
+    /// policy says. An empty one writes nothing.
+    ///
+    /// # Errors
+    /// As [`Db::set`]; what was wrong with an operation when it was added.
+    pub fn write(&self, batch: WriteBatch) -> Result<()> {
+        self.write_with(batch, WriteOptions::default())
+    }
+
+    /// Commits `batch` under `options` in place of the database's policy.
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub fn write_with(&self, batch: WriteBatch, options: WriteOptions) -> Result<()> {
+        let store = &self.inner.store;
+        store.health.check_open()?;
+        let batch = batch.prepare(&store.expiry, store.home.clock.as_ref())?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let by_policy = store.options.sync_policy == SyncPolicy::Always;
+        self.inner.pipeline.commit(batch, options.sync.unwrap_or(by_policy))
+    }
+
+    /// The entries whose key is within `bounds`, in order, from either end,
+    /// as they are now.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// for key in ["a", "b", "c"] {
+    ///     db.set(key, key)?;
+    /// }
+    /// let (last, _) = db.range("a".."c").next_back().expect("two keys")?;
+    /// assert_eq!(last, b"b");
+    /// # Ok(()) }
+    /// ```
+    pub fn range<K: AsRef<[u8]>>(&self, bounds: impl RangeBounds<K>) -> Range {
+        self.snapshot().range(bounds)
+    }
+
+    /// The entries whose key starts with `prefix`, in order, from either end,
+    /// as they are now.
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range {
+        self.snapshot().prefix(prefix)
+    }
+
+    /// The database as it is now, for as many reads as wanted.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(Arc::clone(&self.inner.store))
+    }
+
+    /// Makes every commit that returned before this call durable, whatever the policy.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] when a sync failed, now or before; [`Error::Closed`].
+    /// Without a log ([`Options::wal_enabled`]) as [`Db::flush`].
+    pub fn persist(&self) -> Result<()> {
+        self.inner.store.health.check_open()?;
+        if self.inner.store.options.wal_enabled {
+            self.inner.pipeline.persist()
+        } else {
+            self.flush()
+        }
+    }
+
+    /// As [`Db::persist`], and writes the memtables out as tables.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: it could not be done now and is tried again in the
+    /// background; nothing is lost. [`Error::Poisoned`], [`Error::Closed`].
+    pub fn flush(&self) -> Result<()> {
+        self.inner.store.health.check_open()?;
+        self.inner.flush()
+    }
+
+    /// How things stand.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.inner.metrics()
+    }
+
+    /// Writes everything out, ends the background threads and unlocks the
+    /// directory. Idempotent. Afterwards every call, on every clone, is [`Error::Closed`].
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Poisoned`] when not everything could be
+    /// written out; the database is closed all the same, and what its
+    /// log holds is recovered by the next open.
+    pub fn close(&self) -> Result<()> {
+        self.inner.close()
+    }
+}
+
+/// Any range of keys as ours.
+fn owned_bounds<K: AsRef<[u8]>>(bounds: &impl RangeBounds<K>) -> Bounds {
+    Bounds::new(bounds.start_bound().map(AsRef::as_ref), bounds.end_bound().map(AsRef::as_ref))
+}
+
+#[expect(dead_code, reason = "only has to compile")]
+fn assert_shared_between_threads(db: Db) -> impl Send + Sync + Clone {
+    db
+}
+
+#[expect(dead_code, reason = "only has to compile")]
+fn assert_error(e: Error) -> impl Send + Sync + std::error::Error {
+    e
+}

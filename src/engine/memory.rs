@@ -1,0 +1,292 @@
+//! The executable specification: a mutex round two ordered maps.
+
+use super::{
+    EXPIRED_RETENTION, Engine, KV_PREFIX, SERVICE_PREFIX, Transaction, check_key, check_ttl,
+    check_value,
+};
+use crate::clock::{Clock, ExpiryFloor, SystemClock};
+use crate::error::{Error, Result};
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An engine that keeps everything in memory and nothing beyond it.
+///
+/// It answers every call as the engine on disk does, and every behaviour test
+/// runs against both. Use it in tests, and where persistence is switched off.
+///
+/// An expired service is purged when a read comes across it [`EXPIRED_RETENTION`]
+/// after its expiry; a batch or a commit holds the one lock for its whole length.
+#[derive(Debug)]
+pub struct MemoryEngine {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    clock: Arc<dyn Clock>,
+    floor: ExpiryFloor,
+    /// `None` once the engine is closed.
+    state: Mutex<Option<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    kv: BTreeMap<String, Vec<u8>>,
+    services: BTreeMap<String, Service>,
+}
+
+#[derive(Debug)]
+struct Service {
+    data: Vec<u8>,
+    expires_at_ms: u64,
+}
+
+/// What a service is at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Alive,
+    Expired,
+    /// Expired for so long that it counts as never registered.
+    Purgeable,
+}
+
+impl Default for MemoryEngine {
+    fn default() -> Self {
+        MemoryEngine::new()
+    }
+}
+
+impl MemoryEngine {
+    /// An empty engine under the machine's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        MemoryEngine::with_clock(Arc::new(SystemClock::default()))
+    }
+
+    /// An empty engine whose services expire by `clock`.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        let state = Mutex::new(Some(State::default()));
+        MemoryEngine { shared: Arc::new(Shared { clock, floor: ExpiryFloor::default(), state }) }
+    }
+
+    /// Runs `f` on the state, alone.
+    fn with<R>(&self, f: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
+        self.shared.with(f)
+    }
+}
+
+impl Shared {
+    fn with<R>(&self, f: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
+        let mut guard: MutexGuard<'_, Option<State>> = self.state.lock();
+        f(guard.as_mut().ok_or(Error::Closed)?)
+    }
+
+    fn stage(&self, service: &Service) -> Stage {
+        if !self.floor.is_expired(self.clock.as_ref(), service.expires_at_ms) {
+            return Stage::Alive;
+        }
+        let retention_ms = u64::try_from(EXPIRED_RETENTION.as_millis()).unwrap_or(u64::MAX);
+        if service.expires_at_ms.saturating_add(retention_ms) <= self.clock.now_ms() {
+            Stage::Purgeable
+        } else {
+            Stage::Expired
+        }
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn get(&self, key: &str) -> Result<Vec<u8>> {
+        self.with(|state| state.kv.get(key).cloned().ok_or(Error::KeyNotFound))
+    }
+
+    fn set(&self, key: &str, value: &[u8]) -> Result<()> {
+        self.with(|state| {
+            check_key(KV_PREFIX, key)?;
+            check_value(value)?;
+            state.kv.insert(key.to_string(), value.to_vec());
+            Ok(())
+        })
+    }
+
+    fn delete(&self, key: &str) -> Result<()> {
+        self.with(|state| {
+            check_key(KV_PREFIX, key)?;
+            state.kv.remove(key);
+            Ok(())
+        })
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        self.with(|state| {
+            let from = (Bound::Included(prefix), Bound::Unbounded);
+            let keys = state.kv.range::<str, _>(from).map(|(key, _)| key);
+            Ok(keys.take_while(|key| key.starts_with(prefix)).cloned().collect())
+        })
+    }
+
+    fn get_service(&self, name: &str) -> Result<Vec<u8>> {
+        self.with(|state| {
+            let service = state.services.get(name).ok_or(Error::ServiceNotFound)?;
+            match self.shared.stage(service) {
+                Stage::Alive => Ok(service.data.clone()),
+                Stage::Expired => Err(Error::ServiceExpired),
+                Stage::Purgeable => {
+                    state.services.remove(name);
+                    Err(Error::ServiceNotFound)
+                }
+            }
+        })
+    }
+
+    fn set_service(&self, name: &str, data: &[u8], ttl: Duration) -> Result<()> {
+        self.with(|state| {
+            check_ttl(ttl)?;
+            check_key(SERVICE_PREFIX, name)?;
+            check_value(data)?;
+            let expires_at_ms = self.shared.floor.deadline_ms(self.shared.clock.as_ref(), ttl);
+            state.services.insert(name.to_string(), Service { data: data.to_vec(), expires_at_ms });
+            Ok(())
+        })
+    }
+
+    fn delete_service(&self, name: &str) -> Result<()> {
+        self.with(|state| {
+            check_key(SERVICE_PREFIX, name)?;
+            state.services.remove(name);
+            Ok(())
+        })
+    }
+
+    fn list_services(&self) -> Result<Vec<String>> {
+        self.with(|state| {
+            let mut alive = Vec::new();
+            state.services.retain(|name, service| {
+                let stage = self.shared.stage(service);
+                if stage == Stage::Alive {
+                    alive.push(name.clone());
+                }
+                stage != Stage::Purgeable
+            });
+            Ok(alive)
+        })
+    }
+
+    fn batch_set(&self, items: &[(&str, &[u8])]) -> Result<()> {
+        self.with(|state| {
+            for (key, value) in items {
+                check_key(KV_PREFIX, key)?;
+                check_value(value)?;
+            }
+            state.kv.extend(items.iter().map(|(key, value)| (key.to_string(), value.to_vec())));
+            Ok(())
+        })
+    }
+
+    fn batch_delete(&self, keys: &[&str]) -> Result<()> {
+        self.with(|state| {
+            keys.iter().try_for_each(|key| check_key(KV_PREFIX, key))?;
+            for key in keys {
+                state.kv.remove(*key);
+            }
+            Ok(())
+        })
+    }
+
+    fn begin_tx(&self) -> Result<Box<dyn Transaction>> {
+        self.with(|_| {
+            let shared = Arc::clone(&self.shared);
+            Ok(Box::new(MemoryTransaction { shared, writes: Some(BTreeMap::new()) }) as _)
+        })
+    }
+
+    fn close(&self) -> Result<()> {
+        *self.shared.state.lock() = None;
+        Ok(())
+    }
+}
+
+struct MemoryTransaction {
+    shared: Arc<Shared>,
+    /// What each key is to become (`None`: gone); no map once it is over.
+    writes: Option<BTreeMap<String, Option<Vec<u8>>>>,
+}
+
+impl MemoryTransaction {
+    fn note(&mut self, key: &str, value: Option<&[u8]>) -> Result<()> {
+        let writes = self.writes.as_mut().ok_or(Error::TransactionClosed)?;
+        self.shared.with(|_| Ok(()))?;
+        check_key(KV_PREFIX, key)?;
+        check_value(value.unwrap_or_default())?;
+        writes.insert(key.to_string(), value.map(<[u8]>::to_vec));
+        Ok(())
+    }
+}
+
+impl Transaction for MemoryTransaction {
+    fn set(&mut self, key: &str, value: &[u8]) -> Result<()> {
+        self.note(key, Some(value))
+    }
+
+    fn delete(&mut self, key: &str) -> Result<()> {
+        self.note(key, None)
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let writes = self.writes.take().ok_or(Error::TransactionClosed)?;
+        self.shared.with(|state| {
+            for (key, value) in writes {
+                match value {
+                    Some(value) => state.kv.insert(key, value),
+                    None => state.kv.remove(&key),
+                };
+            }
+            Ok(())
+        })
+    }
+
+    fn rollback(&mut self) -> Result<()> {
+        self.writes = None;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    #[derive(Debug, Default)]
+    struct Settable(AtomicU64);
+
+    impl Clock for Settable {
+        fn now_ms(&self) -> u64 {
+            self.0.load(Ordering::Relaxed)
+        }
+        fn elapsed(&self) -> Duration {
+            Duration::from_millis(self.now_ms())
+        }
+    }
+
+    #[test]
+    fn expired_is_told_from_missing_until_the_retention_has_passed() {
+        let clock = Arc::new(Settable::default());
+        let engine = MemoryEngine::with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+        engine.set_service("web", b"{}", Duration::from_millis(100)).expect("it registers");
+        engine.set_service("api", b"{}", Duration::from_millis(100)).expect("it registers");
+        clock.0.store(100 + 600_000 - 1, Ordering::Relaxed);
+        assert!(matches!(engine.get_service("web"), Err(Error::ServiceExpired)));
+        assert!(engine.list_services().expect("it lists").is_empty());
+        clock.0.store(100 + 600_000, Ordering::Relaxed);
+        assert!(matches!(engine.get_service("web"), Err(Error::ServiceNotFound)));
+        assert!(engine.list_services().expect("it lists").is_empty());
+        let left = engine.with(|state| Ok(state.services.len())).expect("it is open");
+        assert_eq!(left, 0, "both were purged");
+        // What was purged does not come back with the clock.
+        clock.0.store(0, Ordering::Relaxed);
+        assert!(matches!(engine.get_service("web"), Err(Error::ServiceNotFound)));
+    }
+}

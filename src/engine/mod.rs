@@ -1,0 +1,264 @@
+//! The interface of the reference: key-value pairs, services with a time to
+//! live, batches and transactions, behind two object-safe traits.
+//!
+//! Place on the data's path: beside it. The traits and [`MemoryEngine`] stand
+//! low, so that whatever serves an engine needs nothing of the store's inside;
+//! `lsm_engine`, at the top, implements them over `Db`.
+//!
+//! INV-1: a key-value pair and a service never meet: the one stands under
+//! `kv:`, the other under `svc:`, whatever the caller's key begins with.
+//! INV-2: keys, values and times to live are checked before anything is
+//! written: a call that fails with [`Error::TooLarge`] or
+//! [`Error::InvalidArgument`] changed nothing.
+//! INV-3: every implementation answers alike; `tests/behaviour` holds them to it.
+//!
+//! Concurrency: every method takes `&self` and may be called from any thread.
+//! A transaction belongs to one thread at a time (`Send`, not `Sync`).
+//!
+//! Not here: backup and restore, reads inside a transaction, JSON, HTTP.
+
+mod config;
+mod memory;
+
+pub use config::Config;
+pub use memory::MemoryEngine;
+
+use crate::error::{Error, Result};
+use crate::format::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use std::fmt;
+use std::time::Duration;
+
+/// What stands before a key of the key-value space in the store.
+pub(crate) const KV_PREFIX: &str = "kv:";
+
+/// What stands before the name of a service in the store.
+pub(crate) const SERVICE_PREFIX: &str = "svc:";
+
+/// How long an expired service is still told apart from one that never was:
+/// 10 minutes. It is purged no earlier than this after its expiry.
+pub const EXPIRED_RETENTION: Duration = Duration::from_secs(10 * 60);
+
+/// A persistence engine: what every backend can do.
+///
+/// Keys and names are strings, up to 65,535 bytes of UTF-8 with the prefix
+/// that the engine puts before them (`kv:` or `svc:`); the empty one is legal.
+/// Values are bytes, up to 1 GiB; the empty one is legal. What is returned is
+/// always the caller's own.
+///
+/// What `Ok` from a write promises is the policy of the engine: see
+/// `SyncPolicy` for a store on disk; a [`MemoryEngine`] promises nothing beyond
+/// its own life. After [`Engine::close`] every call fails with [`Error::Closed`].
+///
+/// # Errors
+/// Beyond those listed with each method, every method of an engine on disk may
+/// fail with [`Error::Io`] and [`Error::Corruption`], and every write with
+/// [`Error::Indeterminate`] and [`Error::Poisoned`].
+///
+/// ```
+/// use esker::{Engine, Error, MemoryEngine};
+/// let engine: Box<dyn Engine> = Box::new(MemoryEngine::new());
+/// engine.set("config/host", b"10.0.0.1")?;
+/// assert_eq!(engine.get("config/host")?, b"10.0.0.1");
+/// assert!(matches!(engine.get("config/port"), Err(Error::KeyNotFound)));
+/// # Ok::<(), Error>(())
+/// ```
+pub trait Engine: Send + Sync {
+    /// The value of `key`.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`] (also for a key too long to exist), [`Error::Closed`].
+    fn get(&self, key: &str) -> Result<Vec<u8>>;
+
+    /// Stores `value` under `key`, in place of what was there.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::Closed`].
+    fn set(&self, key: &str, value: &[u8]) -> Result<()>;
+
+    /// Removes `key`; one that is not there is fine.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::Closed`].
+    fn delete(&self, key: &str) -> Result<()>;
+
+    /// The keys that begin with `prefix`, in the order of their bytes, as of
+    /// one moment. The empty prefix lists all; no match is an empty list.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    fn list(&self, prefix: &str) -> Result<Vec<String>>;
+
+    /// The data of the service `name`.
+    ///
+    /// # Errors
+    /// [`Error::ServiceExpired`] from its expiry on until it is deleted, set
+    /// again or purged (no earlier than [`EXPIRED_RETENTION`] after the
+    /// expiry); [`Error::ServiceNotFound`]; [`Error::Closed`].
+    fn get_service(&self, name: &str) -> Result<Vec<u8>>;
+
+    /// Registers the service `name` for `ttl` from now, in place of what was
+    /// there. It is alive while `now < set time + ttl`, in milliseconds (a
+    /// fraction of one counts as a whole); a time to live beyond what the clock
+    /// can count never ends.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when `ttl` is zero, [`Error::TooLarge`],
+    /// [`Error::Closed`].
+    fn set_service(&self, name: &str, data: &[u8], ttl: Duration) -> Result<()>;
+
+    /// Removes the service `name`, expired or not; one that is not there is fine.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::Closed`].
+    fn delete_service(&self, name: &str) -> Result<()>;
+
+    /// The names of the services that are alive, in the order of their bytes,
+    /// as of one moment.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    fn list_services(&self) -> Result<Vec<String>>;
+
+    /// Stores all `items`, or none of them, however many there are. Of two
+    /// items with one key the later holds. No items: nothing is written.
+    ///
+    /// ```
+    /// use esker::{Engine, MemoryEngine};
+    /// use std::collections::HashMap;
+    /// let engine = MemoryEngine::new();
+    /// engine.batch_set(&[("config/host", b"10.0.0.1"), ("config/port", b"8080")])?;
+    ///
+    /// let map = HashMap::from([("config/db".to_string(), b"postgres".to_vec())]);
+    /// let items: Vec<_> = map.iter().map(|(k, v)| (k.as_str(), v.as_slice())).collect();
+    /// engine.batch_set(&items)?;
+    /// assert_eq!(engine.list("config/")?, ["config/db", "config/host", "config/port"]);
+    /// # Ok::<(), esker::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] when any key or value is, [`Error::Closed`].
+    fn batch_set(&self, items: &[(&str, &[u8])]) -> Result<()>;
+
+    /// Removes all `keys`, or none of them, however many there are; those that
+    /// are not there are fine. No keys: nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] when any key is, [`Error::Closed`].
+    fn batch_delete(&self, keys: &[&str]) -> Result<()>;
+
+    /// Begins a transaction on the key-value space.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    fn begin_tx(&self) -> Result<Box<dyn Transaction>>;
+
+    /// Writes out what is pending, closes all files and ends every thread.
+    /// On `Ok` all that was written before is durable (on a store that has
+    /// anywhere to keep it). Closing again is fine and does nothing.
+    ///
+    /// # Errors
+    /// What writing out gives; the engine is closed all the same.
+    fn close(&self) -> Result<()>;
+}
+
+impl fmt::Debug for dyn Engine + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("dyn Engine")
+    }
+}
+
+/// Writes that become visible together, at [`Transaction::commit`], or never.
+///
+/// The last operation on a key holds. A transaction here does not read, so two
+/// of them on one key never conflict: the later commit holds. Once committed
+/// (whether that succeeded or failed) or rolled back it is over: every call but
+/// [`Transaction::rollback`] then fails with [`Error::TransactionClosed`].
+/// Dropping it is a rollback.
+///
+/// ```
+/// use esker::{Engine, MemoryEngine};
+/// let engine = MemoryEngine::new();
+/// let mut tx = engine.begin_tx()?;
+/// tx.set("key1", b"value1")?;
+/// tx.delete("old_key")?;
+/// tx.commit()?;
+/// assert_eq!(engine.get("key1")?, b"value1");
+/// # Ok::<(), esker::Error>(())
+/// ```
+pub trait Transaction: Send {
+    /// Notes that `key` is to hold `value`.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] (the transaction goes on without this operation),
+    /// [`Error::TransactionClosed`], [`Error::Closed`].
+    fn set(&mut self, key: &str, value: &[u8]) -> Result<()>;
+
+    /// Notes that `key` is to be gone.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] (the transaction goes on without this operation),
+    /// [`Error::TransactionClosed`], [`Error::Closed`].
+    fn delete(&mut self, key: &str) -> Result<()>;
+
+    /// Applies all operations, or none of them. On `Ok` they are as durable as
+    /// any other write of the engine; without operations nothing is written.
+    /// After an error the transaction is over too: nothing of it was applied,
+    /// unless the error is [`Error::Indeterminate`].
+    ///
+    /// # Errors
+    /// [`Error::TransactionClosed`], [`Error::Closed`], or what writing gives.
+    fn commit(&mut self) -> Result<()>;
+
+    /// Forgets all operations. May be called at any time, any number of times,
+    /// after a commit too (which it does not undo).
+    ///
+    /// # Errors
+    /// None.
+    fn rollback(&mut self) -> Result<()>;
+}
+
+impl fmt::Debug for dyn Transaction + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("dyn Transaction")
+    }
+}
+
+/// Whether `prefix` and `key` together make a key that can be stored.
+///
+/// # Errors
+/// [`Error::TooLarge`] with the size of both.
+pub(crate) fn check_key(prefix: &str, key: &str) -> Result<()> {
+    let size = prefix.len() + key.len();
+    if size > KEY_BYTES_MAX {
+        return Err(too_large("key", size, KEY_BYTES_MAX));
+    }
+    Ok(())
+}
+
+/// Whether `value` can be stored.
+///
+/// # Errors
+/// [`Error::TooLarge`].
+pub(crate) fn check_value(value: &[u8]) -> Result<()> {
+    if value.len() > VALUE_BYTES_MAX {
+        return Err(too_large("value", value.len(), VALUE_BYTES_MAX));
+    }
+    Ok(())
+}
+
+/// Whether a service can be registered for `ttl`.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] when it is zero.
+pub(crate) fn check_ttl(ttl: Duration) -> Result<()> {
+    if ttl.is_zero() {
+        return Err(Error::invalid(
+            "a time to live of zero; pass one above zero, or delete the service",
+        ));
+    }
+    Ok(())
+}
+
+fn too_large(what: &'static str, size: usize, limit: usize) -> Error {
+    Error::TooLarge { what, size_bytes: size as u64, limit_bytes: limit as u64 }
+}

@@ -1,0 +1,18 @@
+//! Writing sealed memtables out as tables.
+//!
+//! Place on the data's path: from memory down to the tables. One worker takes
+//! the oldest sealed memtable, writes it as a table, names that in the
+//! manifest, installs it in the view and removes the log file that it replaces.
+//!
+//! INV-1: the table's bytes, then the directory, are synced before the edit
+//! that names it; the log file is removed after that edit is durable.
+//! INV-2: memtables are written out in the order in which they were sealed.
+//! INV-3: a failed sync poisons; any other failed step is tried again, without
+//! repeating what has succeeded, while those who wait are told why.
+//!
+//! Concurrency: one thread; the manifest is its own.
+//! Not here: sealing (`commit`), merging tables (compaction, later).
+
+mod worker;
+
+pub use worker::Flusher;

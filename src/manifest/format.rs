@@ -1,0 +1,227 @@
+//! `CURRENT`, and the files that it names.
+//!
+//! ```text
+//! CURRENT
+//! offset  size  field
+//!      0     8  magic "ESKERCUR"
+//!      8     4  format version, 1
+//!     12     4  checksum: crc of the whole with this field zero
+//!     16     8  database id
+//!     24     8  id of the manifest in force
+//!
+//! MANIFEST-n
+//!      0     8  magic "ESKERMAN"
+//!      8     4  format version, 1
+//!     12     4  checksum, as above
+//!     16     8  database id
+//!     24     8  manifest id, as in the file's name
+//!     32        frames (`crate::format::frame`), one edit each; their sequence counts from 1,
+//!               their durable claim is the offset at which they stand
+//! ```
+//! An edit is a run of fields, a tag byte and then numbers as varints. The
+//! first edit of a manifest is the whole state.
+//!
+//! ```text
+//! 0x01  log minimum: the first log file whose records are not all in tables
+//! 0x02  next file id
+//! 0x03  last sequence number
+//! 0x04  expiry floor, ms
+//! 0x05  table added: level (1 byte), then `TableMeta`
+//! 0x06  table removed: table id
+//! 0x07  log base: the position at which the log minimum begins
+//! 0x08  opens: how often the database has been opened
+//! ```
+//! Version rule: as for the log. A field with an unknown tag is damage: new
+//! fields raise the version.
+
+use super::state::Edit;
+use crate::error::{Error, Result};
+use crate::format::{
+    DatabaseId, Decoder, LogId, ManifestId, SeqNo, TableId, TableMeta, crc, put_varint,
+};
+use std::path::Path;
+
+/// The first bytes of `CURRENT`.
+pub const CURRENT_MAGIC: [u8; 8] = *b"ESKERCUR";
+/// The first bytes of a manifest.
+pub const MANIFEST_MAGIC: [u8; 8] = *b"ESKERMAN";
+/// The version that this build writes, and the newest that it reads.
+pub const VERSION: u32 = 1;
+/// Size of `CURRENT`, and of a manifest's header, in bytes.
+pub const HEADER_SIZE: usize = 8 + 4 + 4 + 8 + 8;
+const _: () = assert!(HEADER_SIZE == 32);
+
+/// Encodes `CURRENT`, or a manifest's header, by the magic.
+#[must_use]
+pub fn encode_header(
+    magic: [u8; 8],
+    database: DatabaseId,
+    manifest: ManifestId,
+) -> [u8; HEADER_SIZE] {
+    let mut out = [0; HEADER_SIZE];
+    out[..8].copy_from_slice(&magic);
+    out[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    out[16..24].copy_from_slice(&database.0.to_le_bytes());
+    out[24..32].copy_from_slice(&manifest.0.to_le_bytes());
+    let checksum = crc(&out);
+    out[12..16].copy_from_slice(&checksum.to_le_bytes());
+    out
+}
+
+/// Reads what [`encode_header`] wrote off the front of `bytes`, the file at `path`.
+///
+/// # Errors
+/// [`Error::Corruption`]; [`Error::UnsupportedFormat`] for a newer version.
+pub fn decode_header(
+    bytes: &[u8],
+    magic: [u8; 8],
+    path: &Path,
+) -> Result<(DatabaseId, ManifestId)> {
+    let damaged = |detail: &str| Error::corruption(path, 0, detail);
+    let (head, _) = bytes
+        .split_first_chunk::<HEADER_SIZE>()
+        .ok_or_else(|| damaged("the file is shorter than its header"))?;
+    let mut covered = *head;
+    covered[12..16].fill(0);
+    let checksum_holds = crc(&covered).to_le_bytes() == head[12..16];
+    let mut d = Decoder::new(head);
+    if d.take(8) != Some(&magic) {
+        return Err(damaged("the file does not start with its magic bytes"));
+    }
+    let version = d.u32().unwrap_or_default();
+    if !checksum_holds {
+        return Err(damaged("the header's checksum does not match"));
+    }
+    if version > VERSION {
+        return Err(Error::UnsupportedFormat {
+            file: path.to_path_buf(),
+            found: version,
+            supported: VERSION,
+        });
+    }
+    d.u32();
+    match (d.u64(), d.u64()) {
+        (Some(database), Some(manifest)) => Ok((DatabaseId(database), ManifestId(manifest))),
+        _ => Err(damaged("the header is cut short")),
+    }
+}
+
+const LOG_MIN: u8 = 1;
+const NEXT_FILE: u8 = 2;
+const LAST_SEQ: u8 = 3;
+const EXPIRY_FLOOR: u8 = 4;
+const TABLE_ADDED: u8 = 5;
+const TABLE_REMOVED: u8 = 6;
+const LOG_BASE: u8 = 7;
+const OPENS: u8 = 8;
+
+/// The bytes of `edit`.
+#[must_use]
+pub fn encode_edit(edit: &Edit) -> Vec<u8> {
+    let mut out = Vec::new();
+    let numbers = [
+        (LOG_MIN, edit.log_min.map(|id| id.0)),
+        (NEXT_FILE, edit.next_file),
+        (LAST_SEQ, edit.last_seq.map(|seq| seq.0)),
+        (EXPIRY_FLOOR, edit.expiry_floor_ms),
+        (LOG_BASE, edit.log_base),
+        (OPENS, edit.opens),
+    ];
+    for (tag, number) in numbers {
+        if let Some(n) = number {
+            out.push(tag);
+            put_varint(&mut out, n);
+        }
+    }
+    for (level, meta) in &edit.added {
+        out.push(TABLE_ADDED);
+        out.push(*level);
+        meta.encode(&mut out);
+    }
+    for id in &edit.removed {
+        out.push(TABLE_REMOVED);
+        put_varint(&mut out, id.0);
+    }
+    out
+}
+
+/// The inverse of [`encode_edit`]; `None` when the bytes are not an edit.
+#[must_use]
+pub fn decode_edit(bytes: &[u8]) -> Option<Edit> {
+    let mut d = Decoder::new(bytes);
+    let mut edit = Edit::default();
+    while !d.is_empty() {
+        match d.u8()? {
+            LOG_MIN => edit.log_min = Some(LogId(d.varint()?)),
+            NEXT_FILE => edit.next_file = Some(d.varint()?),
+            LAST_SEQ => {
+                let seq = SeqNo(d.varint()?);
+                if seq > SeqNo::MAX {
+                    return None;
+                }
+                edit.last_seq = Some(seq);
+            }
+            EXPIRY_FLOOR => edit.expiry_floor_ms = Some(d.varint()?),
+            LOG_BASE => edit.log_base = Some(d.varint()?),
+            OPENS => edit.opens = Some(d.varint()?),
+            TABLE_ADDED => {
+                let level = d.u8()?;
+                edit.added.push((level, TableMeta::decode(&mut d)?));
+            }
+            TABLE_REMOVED => edit.removed.push(TableId(d.varint()?)),
+            _ => return None,
+        }
+    }
+    Some(edit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn example_bytes() {
+        let edit = Edit { log_min: Some(LogId(300)), removed: vec![TableId(2)], ..Edit::default() };
+        assert_eq!(encode_edit(&edit), [0x01, 0xac, 0x02, 0x06, 0x02]);
+    }
+
+    proptest! {
+        #[test]
+        fn edits_round_trip(
+            log_min: Option<u64>,
+            floor: Option<u64>,
+            seq in proptest::option::of(0..SeqNo::MAX.0),
+            keys: Vec<(Vec<u8>, u64)>,
+            removed: Vec<u64>,
+        ) {
+            let meta = |(key, n): (Vec<u8>, u64)| TableMeta {
+                id: TableId(n),
+                size_bytes: n,
+                entries: 1,
+                tombstones: 0,
+                largest_key: key.iter().copied().chain([1]).collect(),
+                smallest_key: key,
+                smallest_seq: SeqNo(1),
+                largest_seq: SeqNo(2),
+                digest: 77,
+            };
+            let edit = Edit {
+                log_min: log_min.map(LogId),
+                log_base: log_min,
+                opens: floor,
+                next_file: floor,
+                last_seq: seq.map(SeqNo),
+                expiry_floor_ms: floor,
+                added: keys.into_iter().map(|k| (3, meta(k))).collect(),
+                removed: removed.into_iter().map(TableId).collect(),
+            };
+            prop_assert_eq!(decode_edit(&encode_edit(&edit)), Some(edit));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
+            let _ = decode_edit(&bytes);
+        }
+    }
+}

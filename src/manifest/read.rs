@@ -1,0 +1,136 @@
+//! Reading the manifest back.
+
+use super::format::{CURRENT_MAGIC, HEADER_SIZE, MANIFEST_MAGIC, decode_edit, decode_header};
+use super::state::State;
+use crate::error::{Error, Result};
+use crate::format::codec::{to_u64, to_usize};
+use crate::format::{DatabaseId, FileKind, FrameReader, ManifestId};
+use crate::fs::{Fs, IoContext, OpenMode, read_exact_at};
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// What `CURRENT` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Current {
+    /// The database's identity.
+    pub database: DatabaseId,
+    /// The manifest in force.
+    pub manifest: ManifestId,
+}
+
+/// Reads `CURRENT` of `dir`; `None` when there is none.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Corruption`], [`Error::UnsupportedFormat`].
+pub fn read_current(fs: &dyn Fs, dir: &Path) -> Result<Option<Current>> {
+    let path = dir.join(FileKind::Current.name());
+    let Some(bytes) = read_file(fs, &path)? else { return Ok(None) };
+    let (database, manifest) = decode_header(&bytes, CURRENT_MAGIC, &path)?;
+    if bytes.len() != HEADER_SIZE {
+        let detail = format!("the file has {} bytes, expected {HEADER_SIZE}", bytes.len());
+        return Err(Error::corruption(&path, to_u64(HEADER_SIZE), detail));
+    }
+    Ok(Some(Current { database, manifest }))
+}
+
+/// Reads the manifest that `current` names.
+///
+/// A bad frame at the very end is an edit that was being written when the
+/// process or the power went: it did not happen. Anything else that is not
+/// intact is damage, for an edit is durable before the next is written.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Corruption`], [`Error::UnsupportedFormat`].
+pub fn read_manifest(fs: &dyn Fs, dir: &Path, current: Current) -> Result<State> {
+    let path = dir.join(FileKind::Manifest(current.manifest).name());
+    let bytes = read_file(fs, &path)?
+        .ok_or_else(|| Error::corruption(&path, 0, "CURRENT names this file, but it is missing"))?;
+    state_of(&bytes, &path, current)
+}
+
+fn state_of(bytes: &[u8], path: &Path, current: Current) -> Result<State> {
+    let found = decode_header(bytes, MANIFEST_MAGIC, path)?;
+    if found != (current.database, current.manifest) {
+        return Err(Error::corruption(path, 16, "the file belongs to another database or name"));
+    }
+    let mut reader =
+        FrameReader::new(bytes, HEADER_SIZE, current.database, current.manifest.into());
+    let mut state = State::empty();
+    let mut edits = 0_u64;
+    for frame in reader.by_ref() {
+        let edit = decode_edit(frame.body)
+            .ok_or_else(|| Error::corruption(path, frame.offset, "an edit cannot be decoded"))?;
+        state.apply(&edit).map_err(|what| Error::corruption(path, frame.offset, what))?;
+        edits += 1;
+    }
+    if edits == 0 {
+        return Err(Error::corruption(path, reader.offset(), "the first edit is damaged"));
+    }
+    if let Some(claim) = reader.claims_after()
+        && claim > reader.offset()
+    {
+        let detail = format!("an edit is damaged; a later one at offset {claim} is not");
+        return Err(Error::corruption(path, reader.offset(), detail));
+    }
+    Ok(state)
+}
+
+/// The whole file at `path`; `None` when there is none.
+fn read_file(fs: &dyn Fs, path: &Path) -> Result<Option<Vec<u8>>> {
+    let file = match fs.open(path, OpenMode::Read) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened.during("open", path)?,
+    };
+    let len = to_usize(file.len().during("read", path)?)
+        .ok_or_else(|| Error::corruption(path, 0, "the file is larger than the address space"))?;
+    let mut bytes = vec![0; len];
+    read_exact_at(file.as_ref(), &mut bytes, 0).during("read", path)?;
+    Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::format::{encode_edit, encode_header};
+    use super::super::state::Edit;
+    use super::*;
+    use crate::format::{FramePlace, LogId, crc, put_frame};
+
+    const CURRENT: Current = Current { database: DatabaseId(5), manifest: ManifestId(2) };
+
+    fn manifest(log_mins: &[u64]) -> Vec<u8> {
+        let mut out = encode_header(MANIFEST_MAGIC, CURRENT.database, CURRENT.manifest).to_vec();
+        for (i, &n) in (1..).zip(log_mins) {
+            let body = encode_edit(&Edit { log_min: Some(LogId(n)), ..Edit::default() });
+            let offset = to_u64(out.len());
+            let place =
+                FramePlace { database: CURRENT.database, file: CURRENT.manifest.into(), offset };
+            put_frame(&mut out, place, i, offset, &body, crc(&body));
+        }
+        out
+    }
+
+    #[test]
+    fn a_cut_in_the_last_edit_undoes_it_and_any_other_damage_is_told() {
+        let whole = manifest(&[1, 2, 3]);
+        let two = manifest(&[1, 2]).len();
+        let one = manifest(&[1]).len();
+        let log_min = |bytes: &[u8]| state_of(bytes, Path::new("m"), CURRENT).map(|s| s.log_min.0);
+        assert!(matches!(log_min(&whole), Ok(3)));
+        for cut in two..whole.len() {
+            assert!(matches!(log_min(&whole[..cut]), Ok(2)), "cut at {cut}");
+        }
+        for cut in 0..one {
+            assert!(matches!(log_min(&whole[..cut]), Err(Error::Corruption { .. })));
+        }
+        for bit in 0..two * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(log_min(&bytes), Err(Error::Corruption { .. })), "bit {bit}");
+        }
+        for bit in two * 8..whole.len() * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(log_min(&bytes), Ok(2)), "bit {bit}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The state that the edits of a manifest add up to.
+
+use crate::format::{LogId, SeqNo, TableId, TableMeta};
+use std::collections::BTreeMap;
+
+/// One change of the state. Fields that are `None` or empty change nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Edit {
+    /// The first log file whose records are not all in tables.
+    pub log_min: Option<LogId>,
+    /// The log position at which that file begins.
+    pub log_base: Option<u64>,
+    /// How often the database has been opened. Part of the identity of log
+    /// files, so that what an earlier run left on the disk is never read as
+    /// part of a file that happens to have the same number.
+    pub opens: Option<u64>,
+    /// No file has this number or a larger one.
+    pub next_file: Option<u64>,
+    /// Every sequence number in the tables is at most this.
+    pub last_seq: Option<SeqNo>,
+    /// Everything that expires by then has been seen expired.
+    pub expiry_floor_ms: Option<u64>,
+    /// Tables that are now part of the database, with their level.
+    pub added: Vec<(u8, TableMeta)>,
+    /// Tables that are no longer.
+    pub removed: Vec<TableId>,
+}
+
+/// Which files make up the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// As in [`Edit`].
+    pub log_min: LogId,
+    /// As in [`Edit`].
+    pub log_base: u64,
+    /// As in [`Edit`].
+    pub opens: u64,
+    /// As in [`Edit`].
+    pub next_file: u64,
+    /// As in [`Edit`].
+    pub last_seq: SeqNo,
+    /// As in [`Edit`].
+    pub expiry_floor_ms: u64,
+    /// The tables, with their level.
+    pub tables: BTreeMap<TableId, (u8, TableMeta)>,
+}
+
+impl State {
+    /// The state before any edit.
+    #[must_use]
+    pub fn empty() -> Self {
+        State {
+            log_min: LogId(0),
+            log_base: 0,
+            opens: 0,
+            next_file: 1,
+            last_seq: SeqNo::ZERO,
+            expiry_floor_ms: 0,
+            tables: BTreeMap::new(),
+        }
+    }
+
+    /// Applies `edit`. `Err` says what in it does not fit; then the state is
+    /// not to be used further.
+    ///
+    /// # Errors
+    /// A table added twice, or one removed that is not there.
+    pub fn apply(&mut self, edit: &Edit) -> Result<(), String> {
+        self.log_min = self.log_min.max(edit.log_min.unwrap_or(self.log_min));
+        self.log_base = edit.log_base.unwrap_or(self.log_base);
+        self.opens = self.opens.max(edit.opens.unwrap_or(0));
+        self.next_file = self.next_file.max(edit.next_file.unwrap_or(0));
+        self.last_seq = self.last_seq.max(edit.last_seq.unwrap_or_default());
+        self.expiry_floor_ms = self.expiry_floor_ms.max(edit.expiry_floor_ms.unwrap_or(0));
+        for id in &edit.removed {
+            if self.tables.remove(id).is_none() {
+                return Err(format!("table {id} is removed but was never added"));
+            }
+        }
+        for (level, meta) in &edit.added {
+            if self.tables.insert(meta.id, (*level, meta.clone())).is_some() {
+                return Err(format!("table {} is added twice", meta.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// The edit that makes this state out of the empty one.
+    #[must_use]
+    pub fn as_edit(&self) -> Edit {
+        Edit {
+            log_min: Some(self.log_min),
+            log_base: Some(self.log_base),
+            opens: Some(self.opens),
+            next_file: Some(self.next_file),
+            last_seq: Some(self.last_seq),
+            expiry_floor_ms: Some(self.expiry_floor_ms),
+            added: self.tables.values().cloned().collect(),
+            removed: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Writing the manifest.
+
+use super::format::{CURRENT_MAGIC, HEADER_SIZE, MANIFEST_MAGIC, encode_edit, encode_header};
+use super::state::{Edit, State};
+use crate::error::{Error, Result};
+use crate::format::codec::to_u64;
+use crate::format::{DatabaseId, FileKind, FramePlace, ManifestId, crc, put_frame};
+use crate::fs::{File, Fs, IoContext, OpenMode, write_all_at};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A manifest is written anew when it is larger than this and than
+/// [`GROWTH_MAX`] times its first edit.
+const REWRITE_BYTES_MIN: u64 = 256 << 10;
+const GROWTH_MAX: u64 = 4;
+
+/// The manifest in force, and the state that it holds.
+#[derive(Debug)]
+pub struct Manifest {
+    fs: Arc<dyn Fs>,
+    dir: PathBuf,
+    database: DatabaseId,
+    state: State,
+    id: ManifestId,
+    file: Arc<dyn File>,
+    /// Where the next edit goes.
+    end: u64,
+    /// Size of the first edit, which is the whole state.
+    first_bytes: u64,
+    /// Edits in the file.
+    edits: u64,
+    /// A write failed (INV-2).
+    broken: bool,
+}
+
+impl Manifest {
+    /// Writes `state` into the new manifest `id` and puts it in force. On
+    /// return all of it is durable, `CURRENT` included, and so is every
+    /// directory entry made before.
+    ///
+    /// # Errors
+    /// [`Error::Io`]. The manifest in force before may still be, or not.
+    pub fn create(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        database: DatabaseId,
+        id: ManifestId,
+        state: State,
+    ) -> Result<Self> {
+        let path = dir.join(FileKind::Manifest(id).name());
+        let file = fs.open(&path, OpenMode::CreateNew).during("create", &path)?;
+        let mut bytes = encode_header(MANIFEST_MAGIC, database, id).to_vec();
+        let first_at = to_u64(bytes.len());
+        let place = FramePlace { database, file: id.into(), offset: first_at };
+        let body = encode_edit(&state.as_edit());
+        put_frame(&mut bytes, place, 1, first_at, &body, crc(&body));
+        write_all_at(file.as_ref(), &bytes, 0).during("write", &path)?;
+        file.sync_data().during("sync", &path)?;
+        // The entry of the file before the entry that names it: INV-3.
+        fs.sync_dir(dir).during("sync", dir)?;
+        switch_current(fs.as_ref(), dir, database, id)?;
+        let end = to_u64(bytes.len());
+        let dir = dir.to_path_buf();
+        let first_bytes = end - to_u64(HEADER_SIZE);
+        Ok(Manifest {
+            fs,
+            dir,
+            database,
+            state,
+            id,
+            file,
+            end,
+            first_bytes,
+            edits: 1,
+            broken: false,
+        })
+    }
+
+    /// The state with all edits applied.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The number of the manifest in force.
+    #[must_use]
+    pub fn id(&self) -> ManifestId {
+        self.id
+    }
+
+    /// Applies `edit` and makes it durable. `next` is the number for a new
+    /// manifest, should one be needed; returns that of the manifest that it
+    /// replaced, to be removed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with operation `write`, `create` or `rename`: the edit is not in force and may be
+    /// tried again. [`Error::Poisoned`]: a sync failed, and whether the edit
+    /// is in force is open; nothing more may be written to the database.
+    pub fn apply(&mut self, edit: &Edit, next: ManifestId) -> Result<Option<ManifestId>> {
+        let mut state = self.state.clone();
+        state.apply(edit).map_err(Error::invalid)?;
+        let outgrown =
+            self.end > REWRITE_BYTES_MIN && self.end > GROWTH_MAX.saturating_mul(self.first_bytes);
+        if self.broken || outgrown {
+            return self.rewrite(state, next).map(Some);
+        }
+        let body = encode_edit(edit);
+        let place = FramePlace { database: self.database, file: self.id.into(), offset: self.end };
+        let mut bytes = Vec::new();
+        put_frame(&mut bytes, place, self.edits + 1, self.end, &body, crc(&body));
+        let path = self.dir.join(FileKind::Manifest(self.id).name());
+        if let Err(e) = write_all_at(self.file.as_ref(), &bytes, self.end) {
+            self.broken = true;
+            return Err(Error::io("write", &path, e));
+        }
+        self.file.sync_data().during("sync", &path).map_err(poison)?;
+        self.end += to_u64(bytes.len());
+        self.edits += 1;
+        self.state = state;
+        Ok(None)
+    }
+
+    fn rewrite(&mut self, mut state: State, next: ManifestId) -> Result<ManifestId> {
+        state.next_file = state.next_file.max(next.0 + 1);
+        let new = Manifest::create(Arc::clone(&self.fs), &self.dir, self.database, next, state)
+            .map_err(|e| match &e {
+                Error::Io { op: "sync", .. } => poison(e),
+                _ => e,
+            })?;
+        let old = self.id;
+        *self = new;
+        Ok(old)
+    }
+}
+
+fn poison(cause: Error) -> Error {
+    Error::Poisoned { cause: Arc::new(cause) }
+}
+
+/// Makes `CURRENT` name the manifest `id`, durably.
+fn switch_current(fs: &dyn Fs, dir: &Path, database: DatabaseId, id: ManifestId) -> Result<()> {
+    let temporary = dir.join(FileKind::CurrentTemporary.name());
+    let current = dir.join(FileKind::Current.name());
+    match fs.remove(&temporary) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io("remove", &temporary, e));
+        }
+        _ => {}
+    }
+    let file = fs.open(&temporary, OpenMode::CreateNew).during("create", &temporary)?;
+    write_all_at(file.as_ref(), &encode_header(CURRENT_MAGIC, database, id), 0)
+        .during("write", &temporary)?;
+    file.sync_data().during("sync", &temporary)?;
+    fs.rename(&temporary, &current).during("rename", &current)?;
+    fs.sync_dir(dir).during("sync", dir)
+}

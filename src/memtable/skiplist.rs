@@ -1,0 +1,459 @@
+//! The order of the nodes: searches and the insertion.
+//!
+//! Level 0 links all nodes in the order of [`compare`]; each level above links
+//! about half of the nodes of the level below.
+//!
+//! INV-5: on each level, nodes come in order, and no two are equal.
+//! INV-6: a node on a level is on all levels below it: an insertion links from
+//! the bottom up, and nothing is ever unlinked.
+//! INV-7: the hint in a link says how many bytes the keys of the two nodes that
+//! it connects have in common, and which three bytes come next in the second
+//! ([`Hint`]).
+//!
+//! **Why hints.** In a list larger than the processor's caches a search costs
+//! what its cache misses cost: one for every node whose key it looks at. With
+//! hints it looks at next to none. It knows how many bytes the key sought has in
+//! common with the node where it stands, and the link tells the same of the next
+//! node ([`Target::look`]); so most steps are decided before the next node is
+//! touched, and a node that the search does not step on is not touched at all.
+//! The trick is that of Patricia tries and string B-trees (Ferragina and
+//! Grossi 1999). Long common prefixes, as in `config/...`, cost nothing.
+//!
+//! With keys that cheap, half of the nodes go one level up, not a quarter: the
+//! search then steps on one node a level, and 16 bytes of links an entry are
+//! little.
+//!
+//! All of it is safe code. What a reader that meets an insertion half done
+//! sees: the node, whole, on the levels where it is linked already; the list
+//! without it on the others, which only costs it some steps.
+
+use super::arena::{Arena, Link, NodeRef};
+use super::sync::HEIGHT_MAX;
+use crate::format::key::compare;
+use crate::format::{EntryRef, SeqNo};
+
+/// The height of the node with this sequence number: at least 1, and each level
+/// more with a probability of a half.
+///
+/// A function of the number, which is unique: no random state to share between
+/// threads, and the same list from the same entries. The multiplications (the
+/// finaliser of MurmurHash3) keep regular patterns of keys from meeting a
+/// pattern of heights.
+fn height_of(seq: SeqNo) -> usize {
+    let mut hash = seq.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^= hash >> 33;
+    let levels_more = hash.trailing_zeros() as usize;
+    HEIGHT_MAX.min(1 + levels_more)
+}
+
+/// Lengths from this one on look alike in a hint.
+const SHARED_LEN_MAX: usize = 0xff;
+
+/// What a link says of the node that it leads to (INV-7), as one word: the high
+/// byte is how many bytes its key has in common with the key that the link is
+/// from, [`SHARED_LEN_MAX`] for that and more; the rest are the bytes of its key
+/// behind those, as [`bytes_at`].
+#[derive(Debug, Clone, Copy)]
+struct Hint(u32);
+
+impl Hint {
+    /// Where the bytes are.
+    const BYTES: u32 = 0xff_ffff;
+
+    /// Of a node with `key`.
+    #[inline]
+    fn new(shared_len: usize, key: &[u8]) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
+        let capped = shared_len.min(SHARED_LEN_MAX) as u32;
+        Hint(capped << 24 | bytes_at(key, shared_len))
+    }
+
+    #[inline]
+    fn shared_len(self) -> usize {
+        (self.0 >> 24) as usize
+    }
+}
+
+/// The three bytes of `key` from `index` on, the first as the highest, 0 for
+/// what is beyond its end. The order of such triples is that of the keys, unless
+/// they are equal.
+#[inline]
+fn bytes_at(key: &[u8], index: usize) -> u32 {
+    let rest = key.get(index..).unwrap_or_default();
+    if let Some(four) = rest.first_chunk::<4>() {
+        return u32::from_be_bytes(*four) >> 8;
+    }
+    let mut three = [0; 4];
+    for (to, from) in three[1..].iter_mut().zip(rest) {
+        *to = *from;
+    }
+    u32::from_be_bytes(three)
+}
+
+/// How many bytes `a` and `b` have in common at their front.
+fn shared_len(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+/// What is searched for.
+#[derive(Debug, Clone, Copy)]
+struct Target<'k> {
+    key: &'k [u8],
+    seq: SeqNo,
+}
+
+/// A node before a target.
+#[derive(Debug, Clone, Copy)]
+struct Before<'a> {
+    node: NodeRef<'a>,
+    /// The hint that a link from the node to the target would carry.
+    hint: Hint,
+}
+
+/// Where a target belongs on one level: between `prev` and `next`.
+#[derive(Debug, Clone, Copy)]
+struct Place<'a> {
+    prev: Before<'a>,
+    /// The link from `prev`.
+    next: Option<Link<'a>>,
+    /// How many bytes the keys of the target and of `next` share; from
+    /// [`SHARED_LEN_MAX`] on not exact.
+    next_shared_len: usize,
+}
+
+/// On which side of a target a node is, and how many bytes their keys share.
+enum Side {
+    /// Before it, and it shares just as many bytes as the node before.
+    BeforeLikewise,
+    Before(usize),
+    NotBefore(usize),
+}
+
+impl Target<'_> {
+    /// Where the node of `link` is, which was found in a node before the target;
+    /// `hint` is of that node.
+    #[inline(always)]
+    fn side_of(&self, link: Link<'_>, hint: Hint) -> Side {
+        let differing = link.hint ^ hint.0;
+        if differing > Hint::BYTES {
+            return if link.hint > hint.0 {
+                // The two nodes still agree where the target differs from them.
+                Side::BeforeLikewise
+            } else {
+                // The target still agrees with the node before, where the next
+                // node is greater than that.
+                Side::NotBefore(Hint(link.hint).shared_len())
+            };
+        }
+        // Both differ from the node before at the same byte: compare from there.
+        let shared_len = hint.shared_len();
+        let more = (differing.leading_zeros() / 8).wrapping_sub(1);
+        // Equal as far as the hint goes; or equal up to a zero, which may stand
+        // for a key's end; or the hint counts no further.
+        let is_unsure = more == 3
+            || more > 0 && (hint.0 >> (24 - 8 * more)) & 0xff == 0
+            || shared_len == SHARED_LEN_MAX;
+        if is_unsure {
+            return self.side_of_node(link.node, shared_len);
+        }
+        let shared_len = shared_len + more as usize;
+        if link.hint < hint.0 { Side::Before(shared_len) } else { Side::NotBefore(shared_len) }
+    }
+
+    /// The same, by the node's key, of which `known_len` bytes are known to agree.
+    #[inline(never)]
+    fn side_of_node(&self, node: NodeRef<'_>, known_len: usize) -> Side {
+        let key = node.key();
+        let shared_len = known_len + shared_len(&self.key[known_len..], &key[known_len..]);
+        if compare(key, node.seq(), self.key, self.seq).is_lt() {
+            Side::Before(shared_len)
+        } else {
+            Side::NotBefore(shared_len)
+        }
+    }
+
+    /// Finds the place on `level`, from `prev` on. `beyond` is a node known not to
+    /// be before the target, and how many bytes it shares.
+    #[inline(always)]
+    fn advance<'a>(
+        &self,
+        mut prev: Before<'a>,
+        beyond: Option<(NodeRef<'a>, usize)>,
+        level: usize,
+    ) -> Place<'a> {
+        loop {
+            let Some(link) = prev.node.next(level) else {
+                return Place { prev, next: None, next_shared_len: 0 };
+            };
+            if let Some((node, next_shared_len)) = beyond
+                && node == link.node
+            {
+                return Place { prev, next: Some(link), next_shared_len };
+            }
+            match self.side_of(link, prev.hint) {
+                Side::BeforeLikewise => prev.node = link.node,
+                Side::Before(shared_len) => {
+                    prev = Before { node: link.node, hint: Hint::new(shared_len, self.key) };
+                }
+                Side::NotBefore(next_shared_len) => {
+                    return Place { prev, next: Some(link), next_shared_len };
+                }
+            }
+        }
+    }
+
+    /// The head as a place. It counts as an empty key that is before all others.
+    #[inline]
+    fn at_head<'a>(&self, arena: &'a Arena) -> Place<'a> {
+        let prev = Before { node: arena.head(), hint: Hint::new(0, self.key) };
+        Place { prev, next: None, next_shared_len: 0 }
+    }
+
+    /// Finds the target's place on every level, from the top down, and answers
+    /// that on level 0. Levels where nothing is yet are left out.
+    #[inline]
+    fn descend<'a>(
+        &self,
+        arena: &'a Arena,
+        mut at_level: impl FnMut(usize, Place<'a>),
+    ) -> Place<'a> {
+        let mut place = self.at_head(arena);
+        let mut levels = HEIGHT_MAX;
+        while levels > 0 && arena.head().next(levels - 1).is_none() {
+            levels -= 1;
+        }
+        for level in (0..levels).rev() {
+            let beyond = place.next.map(|link| (link.node, place.next_shared_len));
+            place = self.advance(place.prev, beyond, level);
+            at_level(level, place);
+        }
+        place
+    }
+}
+
+/// The newest version of `key` at or before `seq`.
+pub fn get<'a>(arena: &'a Arena, key: &[u8], seq: SeqNo) -> Option<NodeRef<'a>> {
+    let place = Target { key, seq }.descend(arena, |_, _| ());
+    // An absent key mostly shows without a look at the node.
+    let node = place.next?.node;
+    let may_be_equal = place.next_shared_len >= key.len().min(SHARED_LEN_MAX);
+    (may_be_equal && node.key() == key).then_some(node)
+}
+
+/// The first node at or after `(key, seq)`.
+pub fn first_at_or_after<'a>(arena: &'a Arena, key: &[u8], seq: SeqNo) -> Option<NodeRef<'a>> {
+    Target { key, seq }.descend(arena, |_, _| ()).next.map(|link| link.node)
+}
+
+/// The last node before `(key, seq)`.
+pub fn last_before<'a>(arena: &'a Arena, key: &[u8], seq: SeqNo) -> Option<NodeRef<'a>> {
+    let found = Target { key, seq }.descend(arena, |_, _| ()).prev.node;
+    (found != arena.head()).then_some(found)
+}
+
+/// The first node of all.
+pub fn first(arena: &Arena) -> Option<NodeRef<'_>> {
+    next(arena.head())
+}
+
+/// The node after `node`.
+#[inline]
+pub fn next(node: NodeRef<'_>) -> Option<NodeRef<'_>> {
+    node.next(0).map(|link| link.node)
+}
+
+/// The last node of all.
+pub fn last(arena: &Arena) -> Option<NodeRef<'_>> {
+    let mut found = arena.head();
+    for level in (0..HEIGHT_MAX).rev() {
+        while let Some(link) = found.next(level) {
+            found = link.node;
+        }
+    }
+    (found != arena.head()).then_some(found)
+}
+
+/// Puts `entry` in its place.
+///
+/// REQUIRES: room for it is reserved, and no node has its key and number.
+///
+/// # Panics
+/// As [`Arena::allocate`].
+pub fn insert(arena: &Arena, entry: EntryRef<'_>) {
+    let height = height_of(entry.seq);
+    let node = arena.allocate(entry, height);
+    let target = Target { key: entry.key, seq: entry.seq };
+    // Most nodes are low: a short array for them is cheaper to set up.
+    if height <= 4 {
+        link_all::<4>(arena, node, &target, height);
+    } else {
+        link_all::<HEIGHT_MAX>(arena, node, &target, height);
+    }
+}
+
+/// Finds the places of `node`, which is at `target`, on its `height` levels, at
+/// most `LEVELS`, and links it in.
+fn link_all<const LEVELS: usize>(
+    arena: &Arena,
+    node: NodeRef<'_>,
+    target: &Target<'_>,
+    height: usize,
+) {
+    let mut places = [target.at_head(arena); LEVELS];
+    target.descend(arena, |level, place| {
+        if level < height {
+            places[level] = place;
+        }
+    });
+    for (level, &(mut place)) in places.iter().enumerate().take(height) {
+        // Another insertion may have come between: then the place is found
+        // anew on this level alone, from `prev` on, which still is before it.
+        while !link_in(node, place, level) {
+            place = target.advance(place.prev, None, level);
+        }
+    }
+}
+
+/// Links `node` in at `place`, if nothing has come between there.
+fn link_in<'a>(node: NodeRef<'a>, place: Place<'a>, level: usize) -> bool {
+    let next_hint = place.next.map_or(0, |link| {
+        let shared_len = place.next_shared_len;
+        if Hint(link.hint).shared_len() == shared_len && shared_len < SHARED_LEN_MAX {
+            // What comes next in its key has been noted already.
+            return link.hint;
+        }
+        Hint::new(shared_len, link.node.key()).0
+    });
+    node.link_between(place.prev.node, place.prev.hint.0, place.next, next_hint, level)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::EntryKind;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+    use std::thread;
+
+    fn arena_with(entries: &[(Vec<u8>, u64)]) -> Arena {
+        let arena = Arena::new(entries.len() * 1024);
+        for (key, seq) in entries {
+            insert_reserved(&arena, key, *seq);
+        }
+        arena
+    }
+
+    fn insert_reserved(arena: &Arena, key: &[u8], seq: u64) {
+        assert!(arena.reserve(super::super::arena::node_bytes_max(key.len(), 0)));
+        insert(arena, EntryRef { key, seq: SeqNo(seq), kind: EntryKind::Delete, payload: b"" });
+    }
+
+    /// Every node of `level`, after a look at INV-5 and INV-7.
+    fn checked_level(arena: &Arena, level: usize) -> Vec<(Vec<u8>, u64)> {
+        let mut found = Vec::new();
+        let mut prev = arena.head();
+        while let Some(link) = prev.next(level) {
+            let (a, b) = (prev.key(), link.node.key());
+            if prev != arena.head() {
+                assert!(is_before(prev, b, link.node.seq()), "INV-5 at {level}: {prev:?} {link:?}");
+            }
+            assert_eq!(link.hint, Hint::new(shared_len(a, b), b).0, "INV-7: {prev:?} {link:?}");
+            found.push((b.to_vec(), link.node.seq().0));
+            prev = link.node;
+        }
+        found
+    }
+
+    /// All nodes, in order, after a look at INV-5 to INV-7.
+    fn checked(arena: &Arena) -> Vec<(Vec<u8>, u64)> {
+        let all = checked_level(arena, 0);
+        for level in 1..HEIGHT_MAX {
+            let tall: Vec<_> =
+                all.iter().filter(|(_, seq)| height_of(SeqNo(*seq)) > level).cloned().collect();
+            assert_eq!(checked_level(arena, level), tall, "INV-6 at {level}");
+        }
+        all
+    }
+
+    fn is_before(node: NodeRef<'_>, key: &[u8], seq: SeqNo) -> bool {
+        compare(node.key(), node.seq(), key, seq).is_lt()
+    }
+
+    /// Keys in which a hint has every chance to be wrong: zeros beside ends,
+    /// shared prefixes on either side of what a hint can count.
+    fn key() -> impl Strategy<Value = Vec<u8>> {
+        let prefix_len = prop_oneof![Just(0_usize), Just(7), 250..260_usize];
+        let tail = prop::collection::vec(prop::sample::select(vec![0_u8, 0, 1, 0xff]), 0..7);
+        (prefix_len, tail).prop_map(|(n, tail)| [vec![0; n], tail].concat())
+    }
+
+    proptest! {
+        #![proptest_config(crate::memtable::tests::proptest_config(500, 8))]
+
+        #[test]
+        fn any_keys_come_in_order_with_true_hints(
+            keys in prop::collection::vec(key(), 0..60),
+            first_seq in 1..1_000_000_u64,
+        ) {
+            let entries: Vec<_> = keys.into_iter().zip(first_seq..).collect();
+            let found = checked(&arena_with(&entries));
+            let mut wanted = entries;
+            wanted.sort_by(|(a, x), (b, y)| compare(a, SeqNo(*x), b, SeqNo(*y)));
+            prop_assert_eq!(found, wanted);
+        }
+
+        #[test]
+        fn searches_agree_with_a_walk(
+            keys in prop::collection::vec(key(), 0..40),
+            sought in prop::collection::vec((key(), 0..50_u64), 1..20),
+        ) {
+            let entries: Vec<_> = keys.into_iter().zip(1..).collect();
+            let arena = arena_with(&entries);
+            for (key, seq) in &sought {
+                let seq = SeqNo(*seq);
+                let (mut before, mut after) = (None, first(&arena));
+                while let Some(node) = after.filter(|node| is_before(*node, key, seq)) {
+                    (before, after) = (after, next(node));
+                }
+                prop_assert_eq!(last_before(&arena, key, seq), before);
+                prop_assert_eq!(first_at_or_after(&arena, key, seq), after);
+                prop_assert_eq!(get(&arena, key, seq), after.filter(|node| node.key() == key));
+            }
+        }
+    }
+
+    #[test]
+    fn threads_that_insert_neighbours_leave_a_list_in_order() {
+        const THREADS: u64 = 3;
+        let per_thread: u64 = if cfg!(miri) { 40 } else { 10_000 };
+        let arena = Arena::new(4 << 20);
+        thread::scope(|scope| {
+            for t in 0..THREADS {
+                let arena = &arena;
+                scope.spawn(move || {
+                    for i in 0..per_thread {
+                        // Next to what the other threads insert just now.
+                        let n = i * THREADS + t;
+                        insert_reserved(arena, &n.to_be_bytes(), n + 1);
+                    }
+                });
+            }
+        });
+        let found: BTreeSet<_> = checked(&arena).into_iter().collect();
+        let wanted: BTreeSet<_> =
+            (0..per_thread * THREADS).map(|n| (n.to_be_bytes().to_vec(), n + 1)).collect();
+        assert!(found == wanted);
+    }
+
+    #[test]
+    fn half_of_the_nodes_are_taller_on_each_level() {
+        const COUNT: usize = 1 << 14;
+        for level in 1..8 {
+            let taller = (0..).take(COUNT).filter(|seq| height_of(SeqNo(*seq)) > level).count();
+            let wanted = COUNT >> level;
+            assert!(taller.abs_diff(wanted) < wanted / 4 + 8, "{level}: {taller} not {wanted}");
+        }
+    }
+}

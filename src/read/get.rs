@@ -1,0 +1,61 @@
+//! One key.
+
+use super::value::Value;
+use crate::error::Result;
+use crate::format::{EntryRef, SeqNo};
+use crate::store::{Store, View};
+
+/// What a read of one key found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// No entry, or a tombstone.
+    Missing,
+    /// An entry whose time has passed.
+    Expired,
+    /// An entry.
+    Found(Value),
+}
+
+/// Reads from one view at one sequence number.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    /// For the clock and the expiry floor.
+    pub store: &'a Store,
+    /// Where to look.
+    pub view: &'a View,
+    /// What is newer is hidden.
+    pub seq: SeqNo,
+}
+
+impl Reader<'_> {
+    /// Looks `key` up.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`], [`crate::Error::Corruption`].
+    pub fn get(&self, key: &[u8]) -> Result<Lookup> {
+        if let Some(entry) = self.view.active.get(key, self.seq) {
+            return Ok(self.interpret(entry));
+        }
+        for sealed in &self.view.sealed {
+            if let Some(entry) = sealed.memtable.get(key, self.seq) {
+                return Ok(self.interpret(entry));
+            }
+        }
+        for table in self.view.version.tables() {
+            if let Some(found) = table.get(key, self.seq)? {
+                return Ok(self.interpret(found.entry()));
+            }
+        }
+        Ok(Lookup::Missing)
+    }
+
+    fn interpret(&self, entry: EntryRef<'_>) -> Lookup {
+        match entry.value() {
+            None => Lookup::Missing,
+            Some((Some(expires_at_ms), _)) if self.store.is_expired(expires_at_ms) => {
+                Lookup::Expired
+            }
+            Some((_, value)) => Lookup::Found(Value::copy(value)),
+        }
+    }
+}

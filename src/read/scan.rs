@@ -1,0 +1,214 @@
+//! A range, from both ends.
+
+use super::source::Source;
+use super::value::{Key, Value};
+use super::visible::{Backward, Forward, Limit};
+use crate::error::Result;
+use crate::format::{SeqNo, TableMeta};
+use crate::iter::{Cursor, Merge};
+use crate::store::{Store, View};
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// The ends of a range of keys.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    low: Bound<Vec<u8>>,
+    high: Bound<Vec<u8>>,
+}
+
+impl Bounds {
+    /// From `low` to `high`.
+    pub fn new(low: Bound<&[u8]>, high: Bound<&[u8]>) -> Self {
+        Bounds { low: low.map(<[u8]>::to_vec), high: high.map(<[u8]>::to_vec) }
+    }
+
+    /// All keys that start with `prefix`.
+    pub fn prefix(prefix: &[u8]) -> Self {
+        // The least key that is greater than all of them: the prefix without
+        // its trailing 0xff, its last byte raised.
+        let kept = prefix.len() - prefix.iter().rev().take_while(|&&b| b == 0xff).count();
+        let mut high = prefix[..kept].to_vec();
+        let high = match high.last_mut() {
+            Some(last) => {
+                *last += 1;
+                Bound::Excluded(high)
+            }
+            None => Bound::Unbounded,
+        };
+        Bounds { low: Bound::Included(prefix.to_vec()), high }
+    }
+
+    fn is_before(&self, key: &[u8]) -> bool {
+        match &self.low {
+            Bound::Included(low) => key < low.as_slice(),
+            Bound::Excluded(low) => key <= low.as_slice(),
+            Bound::Unbounded => false,
+        }
+    }
+
+    fn is_after(&self, key: &[u8]) -> bool {
+        match &self.high {
+            Bound::Included(high) => key > high.as_slice(),
+            Bound::Excluded(high) => key >= high.as_slice(),
+            Bound::Unbounded => false,
+        }
+    }
+
+    /// True when no key of the table can be in the range.
+    fn excludes(&self, table: &TableMeta) -> bool {
+        self.is_before(&table.largest_key) || self.is_after(&table.smallest_key)
+    }
+}
+
+/// Iterates over a range of one view at one sequence number.
+#[derive(Debug)]
+pub struct Scan {
+    store: Arc<Store>,
+    view: Arc<View>,
+    seq: SeqNo,
+    bounds: Bounds,
+    front: Option<Forward>,
+    back: Option<Backward>,
+    /// The last keys given out at each end: the ends meet between them.
+    front_key: Option<Key>,
+    back_key: Option<Key>,
+    ended: bool,
+}
+
+impl Scan {
+    /// Over what `view` holds within `bounds` at `seq`.
+    pub fn new(store: Arc<Store>, view: Arc<View>, seq: SeqNo, bounds: Bounds) -> Self {
+        Scan {
+            store,
+            view,
+            seq,
+            bounds,
+            front: None,
+            back: None,
+            front_key: None,
+            back_key: None,
+            ended: false,
+        }
+    }
+
+    /// The next entry from the front.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`], [`crate::Error::Corruption`], [`crate::Error::Closed`];
+    /// after an error the scan has ended.
+    pub fn next(&mut self, with_value: bool) -> Option<Result<(Key, Value)>> {
+        if self.ended {
+            return None;
+        }
+        let step = self.step_front(with_value).transpose();
+        match &step {
+            Some(Ok((key, _))) => self.front_key = Some(key.clone()),
+            _ => self.ended = true,
+        }
+        step
+    }
+
+    /// The next entry from the back.
+    ///
+    /// # Errors
+    /// As [`Scan::next`].
+    pub fn next_back(&mut self, with_value: bool) -> Option<Result<(Key, Value)>> {
+        if self.ended {
+            return None;
+        }
+        let step = self.step_back(with_value).transpose();
+        match &step {
+            Some(Ok((key, _))) => self.back_key = Some(key.clone()),
+            _ => self.ended = true,
+        }
+        step
+    }
+
+    fn step_front(&mut self, with_value: bool) -> Result<Option<(Key, Value)>> {
+        self.store.health.check_open()?;
+        if self.front.is_none() {
+            let mut merge = self.sources();
+            match &self.bounds.low {
+                Bound::Included(low) => merge.seek(low, SeqNo::MAX)?,
+                // Behind every version of the key: no entry has the number 0.
+                Bound::Excluded(low) => merge.seek(low, SeqNo::ZERO)?,
+                Bound::Unbounded => merge.seek_first()?,
+            }
+            self.front = Some(Forward::new(merge, self.seq));
+        }
+        let limit = FrontLimit { bounds: &self.bounds, back: self.back_key.as_ref() };
+        let Some(front) = &mut self.front else { return Ok(None) };
+        front.next(&self.store, with_value, &limit)
+    }
+
+    fn step_back(&mut self, with_value: bool) -> Result<Option<(Key, Value)>> {
+        self.store.health.check_open()?;
+        if self.back.is_none() {
+            let mut merge = self.sources();
+            match &self.bounds.high {
+                Bound::Included(high) => merge.seek_before(high, SeqNo::ZERO)?,
+                Bound::Excluded(high) => merge.seek_before(high, SeqNo::MAX)?,
+                Bound::Unbounded => merge.seek_last()?,
+            }
+            self.back = Some(Backward::new(merge, self.seq));
+        }
+        let limit = BackLimit { bounds: &self.bounds, front: self.front_key.as_ref() };
+        let Some(back) = &mut self.back else { return Ok(None) };
+        back.next(&self.store, with_value, &limit)
+    }
+
+    fn sources(&self) -> Merge<Source> {
+        let sealed = self.view.sealed.iter().map(|sealed| &sealed.memtable);
+        let memtables = std::iter::once(&self.view.active).chain(sealed);
+        let tables = self.view.version.tables().iter();
+        let sources = memtables
+            .filter(|memtable| !memtable.is_empty())
+            .map(|memtable| Source::Memtable(memtable.cursor()))
+            .chain(
+                tables
+                    .filter(|table| !self.bounds.excludes(table.meta()))
+                    .map(|table| Source::Table(table.cursor())),
+            );
+        Merge::new(sources.collect())
+    }
+}
+
+struct FrontLimit<'a> {
+    bounds: &'a Bounds,
+    back: Option<&'a Key>,
+}
+
+impl Limit for FrontLimit<'_> {
+    #[inline]
+    fn ends_at(&self, key: &[u8]) -> bool {
+        self.bounds.is_after(key) || self.back.is_some_and(|back| key >= &**back)
+    }
+}
+
+struct BackLimit<'a> {
+    bounds: &'a Bounds,
+    front: Option<&'a Key>,
+}
+
+impl Limit for BackLimit<'_> {
+    #[inline]
+    fn ends_at(&self, key: &[u8]) -> bool {
+        self.bounds.is_before(key) || self.front.is_some_and(|front| key <= &**front)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_end_at_the_next_prefix() {
+        let prefix = Bounds::prefix(b"a\xff\xff");
+        assert!(!prefix.is_before(b"a\xff\xff") && prefix.is_before(b"a\xff\xfe"));
+        assert!(!prefix.is_after(b"a\xff\xff\xff\xff") && prefix.is_after(b"b"));
+        for all in [Bounds::prefix(b"\xff\xff"), Bounds::prefix(b"")] {
+            assert!(!all.is_after(&[0xff; 9]));
+        }
+    }
+}

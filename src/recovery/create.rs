@@ -1,0 +1,58 @@
+//! Making a new database.
+
+use crate::error::{Error, Result};
+use crate::format::{DatabaseId, FileKind};
+use crate::fs::{Fs, IoContext};
+use crate::wal::read_log;
+use std::path::Path;
+
+/// Clears what an interrupted creation left in `dir`, which has no `CURRENT`.
+///
+/// Creation acknowledges nothing before `CURRENT` is durable; so a table, or
+/// a log with anything after its header, means that there was a database here
+/// whose `CURRENT` is gone.
+///
+/// # Errors
+/// [`Error::Corruption`] in that case; [`Error::Io`].
+pub fn clear_leftovers(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<u64> {
+    let kinds: Vec<FileKind> = names.iter().filter_map(|name| FileKind::parse(name)).collect();
+    for &kind in &kinds {
+        let holds_data = match kind {
+            FileKind::Table(_) => true,
+            // Its identity does not matter here, only whether it holds anything.
+            FileKind::Log(id) => read_log(fs, dir, DatabaseId(0), id)?.record_bytes() > 0,
+            _ => false,
+        };
+        if holds_data {
+            let path = dir.join(FileKind::Current.name());
+            let detail = format!("the file is missing, though {} is there", kind.name());
+            return Err(Error::corruption(&path, 0, detail));
+        }
+    }
+    let mut removed = 0;
+    for kind in kinds.into_iter().filter(|kind| *kind != FileKind::Lock) {
+        let path = dir.join(kind.name());
+        fs.remove(&path).during("remove", &path)?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+/// Makes `dir`, with its parents, and their entries durable.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn create_dir(fs: &dyn Fs, dir: &Path) -> Result<()> {
+    fs.create_dir_all(dir).during("create", dir)?;
+    for parent in dir.ancestors().skip(1) {
+        // The parent of a relative path's first part is the empty path.
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        match fs.sync_dir(parent) {
+            // Directories that were there before may be closed to us; that
+            // they exist is not ours to make durable.
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => break,
+            synced => synced.during("sync", parent)?,
+        }
+    }
+    Ok(())
+}

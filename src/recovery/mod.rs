@@ -1,0 +1,21 @@
+//! From a directory to an open database: creating, replaying, cleaning up.
+//!
+//! Place on the data's path: the way back. `DESIGN.md` lists the states that
+//! a crash can leave and what happens in each.
+//!
+//! INV-1: until `CURRENT` names the new manifest, nothing that was there is
+//! changed or removed, so that recovery can be interrupted at any call and
+//! starts over from the same files.
+//! INV-2: on return, everything that recovery found is in files that were
+//! written and synced by this run: what was only in a page cache cannot be
+//! lost any more.
+//! INV-3: a record at or above damage is dropped only if no record anywhere
+//! after it claims that the log was durable there.
+//!
+//! Concurrency: none; the directory lock is held by the caller.
+
+mod chain;
+mod create;
+mod open;
+
+pub use open::{Opened, open};

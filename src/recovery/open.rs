@@ -1,0 +1,277 @@
+//! Opening: from the files of the last run to those of this one.
+
+use super::chain::{Chain, files_to_read};
+use super::create;
+use crate::clock::ExpiryFloor;
+use crate::error::{Error, Result};
+use crate::format::{DatabaseId, FileKind, LogId, ManifestId, SeqNo, TableMeta, key::EntryRef};
+use crate::fs::{DirLock, Fs, IoContext};
+use crate::manifest::{Manifest, State, read_current, read_manifest};
+use crate::memtable::Memtable;
+use crate::options::Options;
+use crate::store::{
+    Counters, Health, Home, RecoveryReport, Store, Version, Views, VisibleSeq, log_identity,
+};
+use crate::table::BlockCache;
+use crate::wal::{LogFile, LogWriter, Op, OpReader, read_log};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A database, open and recovered, before its threads run.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its state.
+    pub store: Arc<Store>,
+    /// The log of this run, empty and durable.
+    pub log: LogWriter,
+    /// The manifest of this run, in force.
+    pub manifest: Manifest,
+    /// The last sequence number in use.
+    pub last_seq: SeqNo,
+    /// What was found and done.
+    pub report: RecoveryReport,
+    /// The lock on the directory.
+    pub lock: Box<dyn DirLock>,
+}
+
+/// Opens the database in `dir`, or makes one.
+///
+/// # Errors
+/// [`Error::Locked`], with nothing changed; [`Error::InvalidArgument`];
+/// [`Error::Corruption`], [`Error::UnsupportedFormat`], [`Error::Io`], with no
+/// file of the database changed.
+pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
+    options.validate()?;
+    if read_current(fs.as_ref(), dir)?.is_none() {
+        if !options.create_if_missing {
+            return Err(Error::invalid(format!(
+                "there is no database in {}; set create_if_missing to make one",
+                dir.display()
+            )));
+        }
+        create::create_dir(fs.as_ref(), dir)?;
+    }
+    let lock_path = dir.join(FileKind::Lock.name());
+    let lock = fs
+        .lock(&lock_path)
+        .during("lock", &lock_path)?
+        .ok_or_else(|| Error::Locked { dir: dir.to_path_buf() })?;
+    let mut names = fs.list(dir).during("list", dir)?;
+    let mut report = RecoveryReport::default();
+    let (database, state) = match read_current(fs.as_ref(), dir)? {
+        Some(current) => (current.database, read_manifest(fs.as_ref(), dir, current)?),
+        None => {
+            report.files_removed = create::clear_leftovers(fs.as_ref(), dir, &names)?;
+            names = fs.list(dir).during("list", dir)?;
+            (DatabaseId::random(fs.clock().now_ms()), State::empty())
+        }
+    };
+    let recovery = Recovery::new(fs, dir, options, database, state, &names, report)?;
+    recovery.run(lock, &names)
+}
+
+struct Recovery {
+    store: Store,
+    state: State,
+    /// Tables written by this run.
+    new_tables: Vec<TableMeta>,
+    memtable: Arc<Memtable>,
+    last_seq: SeqNo,
+    report: RecoveryReport,
+}
+
+impl Recovery {
+    fn new(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        options: Options,
+        database: DatabaseId,
+        state: State,
+        names: &[String],
+        report: RecoveryReport,
+    ) -> Result<Self> {
+        let next_file = names
+            .iter()
+            .filter_map(|name| FileKind::parse(name).and_then(FileKind::number))
+            .map(|n| n.saturating_add(1))
+            .fold(state.next_file, u64::max);
+        let home = Home::new(fs, dir.to_path_buf(), database, state.opens + 1, next_file);
+        let memtable = Arc::new(Memtable::new(options.memtable_bytes));
+        let cache = Arc::new(BlockCache::new(options.block_cache_bytes));
+        let last_seq = state.last_seq;
+        let mut store = Store {
+            home,
+            health: Health::default(),
+            views: Views::new(Arc::clone(&memtable), Version::default()),
+            visible: VisibleSeq::new(last_seq),
+            expiry: ExpiryFloor::new(state.expiry_floor_ms),
+            cache,
+            counters: Counters::default(),
+            options,
+        };
+        let tables = state.tables.values().map(|(_, meta)| store.open_table(meta));
+        let version = Version::new(tables.collect::<Result<_>>()?);
+        store.views = Views::new(Arc::clone(&memtable), version);
+        Ok(Recovery { store, state, new_tables: Vec::new(), memtable, last_seq, report })
+    }
+
+    fn run(mut self, lock: Box<dyn DirLock>, names: &[String]) -> Result<Opened> {
+        self.replay(names)?;
+        self.write_memtable()?;
+        let (log, manifest) = self.switch()?;
+        self.clean_up(&manifest)?;
+        let Recovery { mut store, new_tables, last_seq, report, .. } = self;
+        let mut tables = store.views.load().version.tables().to_vec();
+        for meta in &new_tables {
+            tables.push(store.open_table(meta)?);
+        }
+        let memtable = Arc::new(Memtable::new(store.options.memtable_bytes));
+        store.views = Views::new(memtable, Version::new(tables));
+        store.visible = VisibleSeq::new(last_seq);
+        Ok(Opened { store: Arc::new(store), log, manifest, last_seq, report, lock })
+    }
+
+    /// Puts every record of the log that counts into memtables, and those
+    /// that fill up into tables.
+    fn replay(&mut self, names: &[String]) -> Result<()> {
+        let logs = names.iter().filter_map(|name| match FileKind::parse(name) {
+            Some(FileKind::Log(id)) => Some(id),
+            _ => None,
+        });
+        let logs = files_to_read(logs.collect(), self.state.log_min);
+        let is_new = self.state.opens == 0;
+        if !is_new && logs.first() != Some(&self.state.log_min) {
+            let path = self.store.home.path(FileKind::Log(self.state.log_min));
+            return Err(Error::corruption(
+                &path,
+                0,
+                "the manifest names this log, but it is missing",
+            ));
+        }
+        let mut chain = Chain::new(self.state.log_base);
+        let mut current = logs.first().map(|&id| self.read_log(id)).transpose()?;
+        for i in 0..logs.len() {
+            let next = logs.get(i + 1).map(|&id| self.read_log(id)).transpose()?;
+            if let Some(file) = &current {
+                self.report.log_files += 1;
+                let next_header = next.as_ref().and_then(|next| next.header);
+                chain.follow(file, next_header, |frame| {
+                    self.replay_frame(file, frame.offset, frame.sequence, frame.body)
+                })?;
+            }
+            current = next;
+        }
+        if let Some(broken) = chain.broken() {
+            self.report.log_cut_bytes = broken.dropped_bytes;
+            let name = broken.path.file_name().unwrap_or_default().to_string_lossy();
+            self.report.log_cut_at = Some((name.into_owned(), broken.offset));
+        }
+        Ok(())
+    }
+
+    fn read_log(&self, id: LogId) -> Result<LogFile> {
+        let home = &self.store.home;
+        let identity = log_identity(home.database, self.state.opens);
+        read_log(home.fs.as_ref(), &home.dir, identity, id)
+    }
+
+    fn replay_frame(
+        &mut self,
+        file: &LogFile,
+        offset: u64,
+        sequence: u64,
+        body: &[u8],
+    ) -> Result<()> {
+        // Its checksum held, so an operation that cannot be decoded is a bug
+        // or an attack; in either case nothing to guess about.
+        let undecodable =
+            || Error::corruption(&file.path, offset, "an operation cannot be decoded");
+        let mut bytes = 0;
+        for op in OpReader::new(body, SeqNo(sequence)) {
+            match op.ok_or_else(undecodable)? {
+                Op::Entry(EntryRef { key, payload, .. }) => {
+                    bytes += Memtable::entry_bytes_max(key.len(), payload.len());
+                }
+                Op::ExpiryFloor(floor_ms) => self.store.expiry.raise(floor_ms),
+            }
+        }
+        if bytes == 0 {
+            return Ok(());
+        }
+        if !self.memtable.reserve(bytes) {
+            self.write_memtable()?;
+            self.memtable = Arc::new(Memtable::new(self.store.options.memtable_bytes.max(bytes)));
+            assert!(self.memtable.reserve(bytes), "a new memtable is made large enough");
+        }
+        for op in OpReader::new(body, SeqNo(sequence)) {
+            if let Some(Op::Entry(entry)) = op {
+                // Below what the tables already hold there is nothing to replay;
+                // a log from `log_min` on has nothing there, unless it is not ours.
+                if entry.seq <= self.state.last_seq {
+                    let detail = "a record is older than the tables that follow it";
+                    return Err(Error::corruption(&file.path, offset, detail));
+                }
+                self.memtable.insert(entry);
+                self.last_seq = self.last_seq.max(entry.seq);
+            }
+        }
+        self.report.batches_replayed += 1;
+        Ok(())
+    }
+
+    fn write_memtable(&mut self) -> Result<()> {
+        if !self.memtable.is_empty() {
+            self.new_tables.push(self.store.write_table(&self.memtable)?);
+        }
+        Ok(())
+    }
+
+    /// Makes the log and the manifest of this run and puts them in force.
+    fn switch(&self) -> Result<(LogWriter, Manifest)> {
+        let home = &self.store.home;
+        let log_id = LogId(home.draw_file_id().0);
+        let fs = home.fs.as_ref();
+        let log = LogWriter::create(fs, &home.dir, home.log_identity, log_id, 0, 0)?;
+        let target = log.sync_target();
+        target.file.sync_data().during("sync", &target.path)?;
+        let manifest_id = ManifestId(home.draw_file_id().0);
+        let mut state = self.state.clone();
+        state.log_min = log_id;
+        state.log_base = 0;
+        state.opens += 1;
+        state.last_seq = self.last_seq;
+        state.expiry_floor_ms = self.store.expiry.get();
+        state.next_file = home.next_file();
+        for meta in &self.new_tables {
+            state.tables.insert(meta.id, (0, meta.clone()));
+        }
+        // Syncs the directory first, and with it the names of the tables and the log.
+        let fs = Arc::clone(&home.fs);
+        let manifest = Manifest::create(fs, &home.dir, home.database, manifest_id, state)?;
+        Ok((log, manifest))
+    }
+
+    /// Removes what the manifest in force does not name.
+    fn clean_up(&mut self, manifest: &Manifest) -> Result<()> {
+        let home = &self.store.home;
+        for name in home.fs.list(&home.dir).during("list", &home.dir)? {
+            let Some(kind) = FileKind::parse(&name) else { continue };
+            let state = manifest.state();
+            let needed = match kind {
+                FileKind::Log(id) => id >= state.log_min,
+                FileKind::Table(id) => state.tables.contains_key(&id),
+                FileKind::Manifest(id) => id == manifest.id(),
+                FileKind::Current | FileKind::Lock => true,
+                FileKind::CurrentTemporary => false,
+            };
+            if needed {
+                continue;
+            }
+            match home.fs.remove(&home.path(kind)) {
+                Ok(()) => self.report.files_removed += 1,
+                Err(_) => self.report.files_not_removed += 1,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,64 @@
+//! Whether a handle still works: open, poisoned or closed.
+
+use crate::error::{Error, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Open, poisoned, closed, or both of the latter.
+#[derive(Debug, Default)]
+pub struct Health {
+    cause: OnceLock<Arc<Error>>,
+    closed: AtomicBool,
+}
+
+impl Health {
+    /// Marks the handle as poisoned by `cause`, unless it is already (INV-3),
+    /// and returns the error for whoever noticed.
+    pub fn poison(&self, cause: Error) -> Error {
+        let first = match cause {
+            Error::Poisoned { cause } => cause,
+            other => Arc::new(other),
+        };
+        Error::Poisoned { cause: Arc::clone(self.cause.get_or_init(|| first)) }
+    }
+
+    /// Marks the handle as closed; false when it was already.
+    pub fn close(&self) -> bool {
+        !self.closed.swap(true, Ordering::AcqRel)
+    }
+
+    /// # Errors
+    /// [`Error::Closed`].
+    #[inline]
+    pub fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// # Errors
+    /// [`Error::Poisoned`] with the first cause.
+    #[inline]
+    pub fn check_sound(&self) -> Result<()> {
+        match self.cause.get() {
+            None => Ok(()),
+            Some(cause) => Err(Error::Poisoned { cause: Arc::clone(cause) }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_cause_stays() {
+        let health = Health::default();
+        assert!(health.check_sound().is_ok());
+        health.poison(Error::invalid("first"));
+        health.poison(Error::invalid("second"));
+        let text = health.check_sound().expect_err("poisoned").to_string();
+        assert!(text.contains("first") && !text.contains("second"), "{text}");
+        assert!(health.check_open().is_ok());
+        assert!(health.close() && !health.close());
+        assert!(matches!(health.check_open(), Err(Error::Closed)));
+    }
+}

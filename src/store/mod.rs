@@ -1,0 +1,61 @@
+//! What commit, read, flush and recovery share.
+//!
+//! Place on the data's path: between the structures (log, memtable, tables,
+//! manifest) and what moves data through them.
+//!
+//! INV-1: a view holds every commit that was visible when it was installed:
+//! an entry is always in the memtable, a sealed memtable or a table of the view.
+//! INV-2: the visible sequence number rises over whole groups, in commit order.
+//! INV-3: once poisoned, a handle stays so, with its first cause.
+//!
+//! Concurrency: readers load a [`View`] from an atomic pointer and take no lock.
+//! Views are replaced under one mutex, by the commit leader (rotation) and the
+//! flush worker (installation).
+
+mod health;
+mod home;
+mod metrics;
+mod tables;
+mod version;
+mod view;
+mod visible;
+
+pub use health::Health;
+pub use home::{Home, log_identity};
+pub use metrics::{Counters, Metrics, RecoveryReport};
+pub use version::Version;
+pub use view::{SealedMemtable, View, Views};
+pub use visible::{Ticket, VisibleSeq};
+
+use crate::clock::ExpiryFloor;
+use crate::options::Options;
+use std::sync::Arc;
+
+/// The state of one open database that is not bytes on disk.
+#[derive(Debug)]
+pub struct Store {
+    /// Where its files are.
+    pub home: Home,
+    /// How it was opened.
+    pub options: Options,
+    /// Whether it still works.
+    pub health: Health,
+    /// What readers see.
+    pub views: Views,
+    /// Up to where commits are visible.
+    pub visible: VisibleSeq,
+    /// Below which everything is expired.
+    pub expiry: ExpiryFloor,
+    /// The cache of blocks.
+    pub cache: Arc<crate::table::BlockCache>,
+    /// What happened so far.
+    pub counters: Counters,
+}
+
+impl Store {
+    /// True when an entry that expires then is expired now, or was once seen to be.
+    #[inline]
+    pub fn is_expired(&self, expires_at_ms: u64) -> bool {
+        self.expiry.is_expired(self.home.clock.as_ref(), expires_at_ms)
+    }
+}

@@ -1,0 +1,62 @@
+//! Making, opening and removing the files of tables.
+
+use super::Store;
+use crate::error::Result;
+use crate::format::{FileKind, TableId, TableMeta};
+use crate::iter::Cursor;
+use crate::memtable::Memtable;
+use crate::table::{Table, TableBuilder, TableOptions};
+use std::sync::Arc;
+
+impl Store {
+    /// Writes the entries of `memtable`, which must not be empty, as a new
+    /// table. Its bytes are durable on return, its name is not.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`]; what was written is removed again, if it can be.
+    pub fn write_table(&self, memtable: &Arc<Memtable>) -> Result<TableMeta> {
+        let id = TableId(self.home.draw_file_id().0);
+        let written = self.write_entries(memtable, id);
+        if written.is_err() {
+            self.remove(FileKind::Table(id));
+        }
+        written
+    }
+
+    fn write_entries(&self, memtable: &Arc<Memtable>, id: TableId) -> Result<TableMeta> {
+        let home = &self.home;
+        let options = TableOptions::from(&self.options);
+        let mut builder =
+            TableBuilder::create(home.fs.as_ref(), &home.dir, home.database, id, options)?;
+        let mut cursor = memtable.cursor();
+        cursor.seek_first()?;
+        let mut entries = 0_usize;
+        while let Some(entry) = cursor.entry() {
+            builder.add(entry)?;
+            entries += 1;
+            cursor.next()?;
+        }
+        // Before its log file may go: nothing may have been passed over.
+        assert_eq!(entries, memtable.len(), "every entry of the memtable goes into the table");
+        builder.finish()
+    }
+
+    /// Opens the table that `meta` describes.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`]; [`crate::Error::Corruption`] when the file is
+    /// missing or is not that table.
+    pub fn open_table(&self, meta: &TableMeta) -> Result<Arc<Table>> {
+        let home = &self.home;
+        let cache = Arc::clone(&self.cache);
+        Table::open(home.fs.as_ref(), &home.dir, home.database, meta, cache).map(Arc::new)
+    }
+
+    /// Removes a file that nothing names any more. If that fails, space is
+    /// lost until the next open, and nothing else: it is counted.
+    pub fn remove(&self, file: FileKind) {
+        if self.home.fs.remove(&self.home.path(file)).is_err() {
+            self.counters.files_not_removed.add(1);
+        }
+    }
+}

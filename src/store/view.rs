@@ -1,0 +1,196 @@
+//! What a reader pins: the memtables and a version.
+
+use super::version::Version;
+use crate::error::{Error, Result};
+use crate::format::{LogId, SeqNo};
+use crate::memtable::Memtable;
+use arc_swap::{ArcSwap, Guard};
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A memtable that takes no more entries and waits to be written out.
+#[derive(Debug)]
+pub struct SealedMemtable {
+    /// The memtable. Commits up to `last_seq` may still be on their way into it.
+    pub memtable: Arc<Memtable>,
+    /// No entry of it is newer.
+    pub last_seq: SeqNo,
+    /// The log file with the same content.
+    pub log: LogId,
+    /// The log file that followed.
+    pub next_log: LogId,
+    /// The log position at which that begins.
+    pub next_base: u64,
+}
+
+/// Everything that a read looks at.
+#[derive(Debug)]
+pub struct View {
+    /// Takes the writes.
+    pub active: Arc<Memtable>,
+    /// Waiting to be written out, newest first.
+    pub sealed: Vec<Arc<SealedMemtable>>,
+    /// The tables.
+    pub version: Arc<Version>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// Why the flush worker cannot go on at the moment.
+    failing: Option<Error>,
+    /// The flush worker has ended, or is about to.
+    stopped: bool,
+}
+
+/// The view in force, and the queue from rotation to flush that it contains.
+#[derive(Debug)]
+pub struct Views {
+    current: ArcSwap<View>,
+    progress: Mutex<Progress>,
+    changed: Condvar,
+}
+
+impl Views {
+    /// Starts with `active` and `version`.
+    #[must_use]
+    pub fn new(active: Arc<Memtable>, version: Version) -> Self {
+        let view = View { active, sealed: Vec::new(), version: Arc::new(version) };
+        Views {
+            current: ArcSwap::from_pointee(view),
+            progress: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// The view in force, for a short look.
+    #[inline]
+    pub fn load(&self) -> Guard<Arc<View>> {
+        self.current.load()
+    }
+
+    /// The view in force, for as long as wanted.
+    pub fn pin(&self) -> Arc<View> {
+        self.current.load_full()
+    }
+
+    /// Seals the active memtable and puts `active` in its place.
+    /// `sealed` makes the entry for the queue out of the memtable.
+    pub fn rotate(
+        &self,
+        active: Arc<Memtable>,
+        sealed: impl FnOnce(Arc<Memtable>) -> SealedMemtable,
+    ) {
+        let _progress = self.progress.lock();
+        let old = self.pin();
+        let sealed = Arc::new(sealed(Arc::clone(&old.active)));
+        let sealed = std::iter::once(sealed).chain(old.sealed.iter().cloned()).collect();
+        let version = Arc::clone(&old.version);
+        self.current.store(Arc::new(View { active, sealed, version }));
+        self.changed.notify_all();
+    }
+
+    /// Puts `version`, which has the content of `flushed`, in force in its place.
+    pub fn install(&self, flushed: &Arc<SealedMemtable>, version: Version) {
+        let mut progress = self.progress.lock();
+        let old = self.pin();
+        let sealed = old.sealed.iter().filter(|s| !Arc::ptr_eq(s, flushed)).cloned().collect();
+        let active = Arc::clone(&old.active);
+        self.current.store(Arc::new(View { active, sealed, version: Arc::new(version) }));
+        progress.failing = None;
+        self.changed.notify_all();
+    }
+
+    /// Waits until fewer than `sealed_max` memtables are sealed; true when it
+    /// had to wait.
+    ///
+    /// # Errors
+    /// What keeps the flush worker from going on: waiting longer would not
+    /// help. [`Error::Closed`] when it has ended.
+    pub fn wait_for_room(&self, sealed_max: usize) -> Result<bool> {
+        let mut waited = false;
+        let mut progress = self.progress.lock();
+        while self.load().sealed.len() >= sealed_max {
+            if let Some(e) = &progress.failing {
+                return Err(e.clone());
+            }
+            if progress.stopped {
+                return Err(Error::Closed);
+            }
+            waited = true;
+            self.changed.wait(&mut progress);
+        }
+        Ok(waited)
+    }
+
+    /// Waits until every memtable sealed with `last_seq` or less is in a table.
+    ///
+    /// # Errors
+    /// As [`Views::wait_for_room`].
+    pub fn wait_until_flushed(&self, last_seq: SeqNo) -> Result<()> {
+        let mut progress = self.progress.lock();
+        while self.load().sealed.iter().any(|sealed| sealed.last_seq <= last_seq) {
+            if let Some(e) = &progress.failing {
+                return Err(e.clone());
+            }
+            if progress.stopped {
+                return Err(Error::Closed);
+            }
+            self.changed.wait(&mut progress);
+        }
+        Ok(())
+    }
+
+    /// For the flush worker: the oldest sealed memtable, once there is one.
+    /// `None`: the worker is to end.
+    pub fn next_to_flush(&self) -> Option<Arc<SealedMemtable>> {
+        let mut progress = self.progress.lock();
+        loop {
+            if progress.stopped {
+                return None;
+            }
+            if let Some(oldest) = self.load().sealed.last() {
+                return Some(Arc::clone(oldest));
+            }
+            self.changed.wait(&mut progress);
+        }
+    }
+
+    /// For the flush worker: tells those who wait for it that it met `e`, and
+    /// waits for `pause` or until it is to end.
+    pub fn report_failure(&self, e: Error, pause: Duration) {
+        let mut progress = self.progress.lock();
+        progress.failing = Some(e);
+        self.changed.notify_all();
+        let deadline = std::time::Instant::now() + pause;
+        while !progress.stopped {
+            if self.changed.wait_until(&mut progress, deadline).timed_out() {
+                break;
+            }
+        }
+    }
+
+    /// What keeps the flush worker from going on, if anything does.
+    pub fn failure(&self) -> Option<Error> {
+        self.progress.lock().failing.clone()
+    }
+
+    /// Ends the flush worker, and tells all who wait for it why.
+    pub fn abort(&self, e: Error) {
+        let mut progress = self.progress.lock();
+        progress.failing = Some(e);
+        progress.stopped = true;
+        self.changed.notify_all();
+    }
+
+    /// True once the flush worker has been told to end.
+    pub fn is_stopped(&self) -> bool {
+        self.progress.lock().stopped
+    }
+
+    /// Tells the flush worker, and all who wait for it, to end.
+    pub fn stop(&self) {
+        self.progress.lock().stopped = true;
+        self.changed.notify_all();
+    }
+}

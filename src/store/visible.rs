@@ -1,0 +1,119 @@
+//! The visible sequence number: which commits reads see.
+
+use crate::format::SeqNo;
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How often a writer looks again before it goes to sleep, while groups
+/// before its own are still on their way into the memtable. They take about a
+/// microsecond; a sleep and its wake take ten.
+const SPINS: usize = 100;
+
+/// A group's place in the order of publication.
+#[derive(Debug, Clone, Copy)]
+pub struct Ticket {
+    index: u64,
+    last_seq: SeqNo,
+}
+
+#[derive(Debug)]
+struct Group {
+    last_seq: SeqNo,
+    /// Members whose batch is not in the memtable yet.
+    remaining: usize,
+}
+
+#[derive(Debug, Default)]
+struct Order {
+    /// Index of the front group.
+    front: u64,
+    groups: VecDeque<Group>,
+}
+
+/// Up to where commits are visible. Rises over whole groups, in order (INV-2).
+#[derive(Debug)]
+pub struct VisibleSeq {
+    seq: AtomicU64,
+    order: Mutex<Order>,
+    risen: Condvar,
+}
+
+impl VisibleSeq {
+    /// Everything up to `seq` is visible.
+    #[must_use]
+    pub fn new(seq: SeqNo) -> Self {
+        VisibleSeq { seq: AtomicU64::new(seq.0), order: Mutex::default(), risen: Condvar::new() }
+    }
+
+    /// The newest visible operation. What it names has happened before.
+    #[inline]
+    pub fn load(&self) -> SeqNo {
+        SeqNo(self.seq.load(Ordering::Acquire))
+    }
+
+    /// Queues a group of `members` whose last operation is `last_seq`. Called
+    /// in commit order.
+    pub fn enter(&self, last_seq: SeqNo, members: usize) -> Ticket {
+        let mut order = self.order.lock();
+        let index = order.front + crate::format::codec::to_u64(order.groups.len());
+        order.groups.push_back(Group { last_seq, remaining: members });
+        Ticket { index, last_seq }
+    }
+
+    /// A member's batch is in the memtable.
+    pub fn member_done(&self, ticket: Ticket) {
+        let mut order = self.order.lock();
+        let place = usize::try_from(ticket.index - order.front).expect("fits: it is in memory");
+        order.groups[place].remaining -= 1;
+        let mut risen = None;
+        while order.groups.front().is_some_and(|group| group.remaining == 0) {
+            risen = order.groups.pop_front().map(|group| group.last_seq);
+            order.front += 1;
+        }
+        if let Some(seq) = risen {
+            // Release: whoever loads it sees the entries. Monotonic, since
+            // groups leave in order and under the lock.
+            self.seq.store(seq.0, Ordering::Release);
+            self.risen.notify_all();
+        }
+    }
+
+    /// Waits until the group of `ticket` is visible.
+    pub fn wait(&self, ticket: Ticket) {
+        self.wait_for(ticket.last_seq);
+    }
+
+    /// Waits until `seq` is visible.
+    pub fn wait_for(&self, seq: SeqNo) {
+        for _ in 0..SPINS {
+            if self.load() >= seq {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        let mut order = self.order.lock();
+        while self.load() < seq {
+            self.risen.wait(&mut order);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_become_visible_in_order_and_whole() {
+        let visible = VisibleSeq::new(SeqNo(10));
+        let first = visible.enter(SeqNo(12), 2);
+        let second = visible.enter(SeqNo(13), 1);
+        visible.member_done(second);
+        assert_eq!(visible.load(), SeqNo(10));
+        visible.member_done(first);
+        assert_eq!(visible.load(), SeqNo(10), "one member is still on its way");
+        visible.member_done(first);
+        assert_eq!(visible.load(), SeqNo(13));
+        visible.wait(second);
+    }
+}

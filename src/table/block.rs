@@ -1,0 +1,446 @@
+//! A data block in memory: checked once, then searched.
+
+use super::format::{KIND_BITS, RESTART_INTERVAL, RESTART_SIZE, TAIL_SIZE, common_prefix};
+use crate::format::codec::to_usize;
+use crate::format::{Decoder, EntryKind, EntryRef, KEY_BYTES_MAX, SeqNo};
+use std::cmp::Ordering;
+
+/// Why reading a block that was checked cannot fail (INV-2).
+const CHECKED: &str = "the block was checked when it was loaded";
+
+/// Up to which size a block's parts but the values are read ahead of a search.
+const TOUCH_BYTES_MAX: usize = 1024;
+
+const RUN: u32 = 16;
+const RESTART: u32 = 4;
+const _: () = assert!(RUN as usize == RESTART_INTERVAL && RESTART as usize == RESTART_SIZE);
+
+/// A data block, uncompressed and checked (INV-2).
+#[derive(Debug)]
+pub struct Block {
+    bytes: Box<[u8]>,
+    base_seq: u64,
+    entries: u32,
+    /// Where each part starts; `values` start at 0.
+    keys_at: u32,
+    restarts_at: u32,
+    versions_at: u32,
+    ends_at: u32,
+    version_width: u8,
+    end_width: u8,
+}
+
+// With the counts of its `Arc` a block takes 64 bytes, one cache line: a search in a block
+// that is not in the processor's caches waits for memory once for this, once for the bytes.
+const _: () = assert!(size_of::<Block>() <= 48);
+
+/// Where a search ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The first entry at or after what was searched; the count of entries if there is none.
+    pub entry: usize,
+    /// True when that entry has the key that was searched.
+    pub is_key: bool,
+}
+
+/// A place in a block, with the key put together. The key's memory is kept
+/// from block to block.
+#[derive(Debug, Default)]
+pub struct Position {
+    entry: usize,
+    key: Vec<u8>,
+    /// Where in `keys` the entry after starts.
+    next_at: usize,
+}
+
+impl Position {
+    /// The number of the entry in its block.
+    pub fn entry(&self) -> usize {
+        self.entry
+    }
+}
+
+impl Block {
+    /// Checks the bytes of a block, uncompressed, in one pass over its keys.
+    ///
+    /// # Errors
+    /// What was expected and found.
+    pub fn parse(bytes: Vec<u8>) -> Result<Block, String> {
+        let block = Block::parse_tail(bytes)
+            .ok_or_else(|| "the parts of the block do not fit its size".to_owned())?;
+        block.check()?;
+        Ok(block)
+    }
+
+    fn parse_tail(bytes: Vec<u8>) -> Option<Block> {
+        let mut d = Decoder::new(bytes.last_chunk::<TAIL_SIZE>()?);
+        let base_seq = d.u64()?;
+        let entries = d.u32().filter(|&n| n > 0)?;
+        let keys_size = d.u32()?;
+        let version_width = d.u8().filter(|w| (1..=8).contains(w))?;
+        let end_width = d.u8().filter(|w| (1..=4).contains(w))?;
+        let before = |end: u32, count: u32, width: u32| end.checked_sub(count.checked_mul(width)?);
+        let tail_at = u32::try_from(bytes.len().checked_sub(TAIL_SIZE)?).ok()?;
+        let ends_at = before(tail_at, entries, end_width.into())?;
+        let versions_at = before(ends_at, entries, version_width.into())?;
+        let restarts_at = before(versions_at, entries.div_ceil(RUN), RESTART)?;
+        let keys_at = before(restarts_at, keys_size, 1)?;
+        let bytes = bytes.into_boxed_slice();
+        Some(Block {
+            bytes,
+            base_seq,
+            entries,
+            keys_at,
+            restarts_at,
+            versions_at,
+            ends_at,
+            version_width,
+            end_width,
+        })
+    }
+
+    /// Checks that all is what the methods below rely on.
+    fn check(&self) -> Result<(), String> {
+        let (keys_at, keys_size) = (wide(self.keys_at), wide(self.restarts_at - self.keys_at));
+        let mut key = Vec::new();
+        let mut last_seq = SeqNo::ZERO;
+        let (mut at, mut value_start) = (0, 0);
+        for entry in 0..self.entries() {
+            let wrong = |what: &str| format!("entry {entry} of the block: {what}");
+            let (shared, unshared, next) =
+                self.step(at).ok_or_else(|| wrong("its key does not fit"))?;
+            let is_restart = entry.is_multiple_of(RESTART_INTERVAL);
+            if is_restart && (shared != 0 || self.restart(entry / RESTART_INTERVAL) != Some(at)) {
+                return Err(wrong("expected a restart here"));
+            }
+            let (seq, kind) =
+                self.version(entry).ok_or_else(|| wrong("unknown kind or version"))?;
+            if shared > key.len()
+                || entry > 0 && !follows((&key, last_seq), is_restart, shared, unshared, seq)
+            {
+                return Err(wrong("expected a key after the one before, its prefix shared"));
+            }
+            key.truncate(shared);
+            key.extend_from_slice(unshared);
+            if key.len() > KEY_BYTES_MAX {
+                return Err(wrong("its key is too long"));
+            }
+            let value_end = self.end(entry).filter(|&end| end <= keys_at);
+            let payload = value_end.and_then(|end| self.bytes.get(value_start..end));
+            let payload = payload.ok_or_else(|| wrong("its payload does not fit"))?;
+            if !(EntryRef { key: &key, seq, kind, payload }).is_well_formed() {
+                return Err(wrong("its payload is not one of its kind"));
+            }
+            (at, value_start, last_seq) = (next, value_start + payload.len(), seq);
+        }
+        if at != keys_size || value_start != keys_at {
+            return Err("the block has bytes that belong to no entry".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Bytes of memory.
+    pub fn weight(&self) -> usize {
+        size_of::<Block>() + self.bytes.len()
+    }
+
+    /// The count of entries, at least 1.
+    pub fn entries(&self) -> usize {
+        wide(self.entries)
+    }
+
+    /// The first entry at or after `(key, seq)`.
+    pub fn lower_bound(&self, key: &[u8], seq: SeqNo) -> Found {
+        self.touch();
+        let run = self.run_of(key, seq);
+        let mut entry = run * RESTART_INTERVAL;
+        let mut at = self.restart(run).expect(CHECKED);
+        let run_end = (entry + RESTART_INTERVAL).min(self.entries());
+        // How much the entry before, which is less, has in common with `key`:
+        // as each key states how much it shares with the one before, most are
+        // passed without a look at their bytes.
+        let mut matched = 0;
+        while entry < run_end {
+            let (shared, unshared, next) = self.step(at).expect(CHECKED);
+            if shared < matched {
+                return Found { entry, is_key: false };
+            }
+            if shared == matched {
+                let rest = key.get(matched..).expect("no more than the key was matched");
+                let more = common_prefix(unshared, rest);
+                match (unshared.get(more), rest.get(more)) {
+                    (None, None) if self.version(entry).expect(CHECKED).0 <= seq => {
+                        return Found { entry, is_key: true };
+                    }
+                    (Some(a), Some(b)) if a > b => return Found { entry, is_key: false },
+                    (Some(_), None) => return Found { entry, is_key: false },
+                    _ => matched += more,
+                }
+            }
+            at = next;
+            entry += 1;
+        }
+        let is_key = entry < self.entries() && self.step(at).expect(CHECKED).1 == key;
+        Found { entry, is_key }
+    }
+
+    /// Reads a byte of each cache line of what a search looks at. The search
+    /// itself learns only from one line which it needs next, and so waits for memory
+    /// once for each; these reads depend on nothing and wait together. Measured
+    /// on 60 MB of blocks in memory: 610 ns a `get` without, 530 ns with.
+    #[inline]
+    fn touch(&self) {
+        let parts = self.bytes.get(wide(self.keys_at)..).unwrap_or_default();
+        // Where values are tiny these parts are most of the block; not all of that is needed.
+        if parts.len() <= TOUCH_BYTES_MAX {
+            let mut sum = 0;
+            for line in parts.chunks(64) {
+                sum ^= line.first().copied().unwrap_or_default();
+            }
+            std::hint::black_box(sum);
+        }
+    }
+
+    /// The last run (entries from one restart to the next) that starts before
+    /// `(key, seq)`, or else the first.
+    fn run_of(&self, key: &[u8], seq: SeqNo) -> usize {
+        let (mut first, mut after) = (0, self.entries().div_ceil(RESTART_INTERVAL));
+        while after - first > 1 {
+            let middle = first.midpoint(after);
+            let at = self.restart(middle).expect(CHECKED);
+            let (_, whole, _) = self.step(at).expect(CHECKED);
+            let before = match whole.cmp(key) {
+                Ordering::Less => true,
+                Ordering::Equal => self.version(middle * RESTART_INTERVAL).expect(CHECKED).0 > seq,
+                Ordering::Greater => false,
+            };
+            if before {
+                first = middle;
+            } else {
+                after = middle;
+            }
+        }
+        first
+    }
+
+    /// Moves `position` to the entry of that number, from the restart before it.
+    pub fn go_to(&self, position: &mut Position, entry: usize) {
+        debug_assert!(entry < self.entries());
+        let run = entry / RESTART_INTERVAL;
+        position.entry = run * RESTART_INTERVAL;
+        position.next_at = self.restart(run).expect(CHECKED);
+        self.load_key(position);
+        while position.entry < entry {
+            position.entry += 1;
+            self.load_key(position);
+        }
+    }
+
+    /// Moves `position` on by one; false: it was on the last entry.
+    pub fn advance(&self, position: &mut Position) -> bool {
+        if position.entry + 1 >= self.entries() {
+            return false;
+        }
+        position.entry += 1;
+        self.load_key(position);
+        true
+    }
+
+    #[inline]
+    fn load_key(&self, position: &mut Position) {
+        let (shared, unshared, next) = self.step(position.next_at).expect(CHECKED);
+        position.key.truncate(shared);
+        position.key.extend_from_slice(unshared);
+        position.next_at = next;
+    }
+
+    /// The entry at `position`.
+    #[inline]
+    pub fn entry_at<'a>(&'a self, position: &'a Position) -> EntryRef<'a> {
+        self.entry_with(position.entry, &position.key)
+    }
+
+    /// The entry of that number, whose key is `key`.
+    #[inline]
+    pub fn entry_with<'a>(&'a self, entry: usize, key: &'a [u8]) -> EntryRef<'a> {
+        let (seq, kind) = self.version(entry).expect(CHECKED);
+        let start = entry.checked_sub(1).map_or(Some(0), |before| self.end(before));
+        let range = start.expect(CHECKED)..self.end(entry).expect(CHECKED);
+        EntryRef { key, seq, kind, payload: self.bytes.get(range).expect(CHECKED) }
+    }
+
+    /// The key at `at` in `keys`: what it shares with the one before, the rest
+    /// of it, and where the next one starts.
+    #[inline]
+    fn step(&self, at: usize) -> Option<(usize, &[u8], usize)> {
+        let keys = self.bytes.get(wide(self.keys_at)..wide(self.restarts_at))?;
+        let rest = keys.get(at..)?;
+        // Nearly always both lengths are of one byte.
+        if let [shared @ ..0x80, size @ ..0x80, rest @ ..] = rest {
+            let (shared, size) = (usize::from(*shared), usize::from(*size));
+            return Some((shared, rest.get(..size)?, at + 2 + size));
+        }
+        let mut d = Decoder::new(rest);
+        let shared = d.varint_usize()?;
+        let unshared = d.bytes()?;
+        Some((shared, unshared, keys.len() - d.rest().len()))
+    }
+
+    #[inline]
+    fn restart(&self, run: usize) -> Option<usize> {
+        let at = wide(self.restarts_at) + run * RESTART_SIZE;
+        let bytes = self.bytes.get(at..)?.first_chunk()?;
+        usize::try_from(u32::from_le_bytes(*bytes)).ok()
+    }
+
+    #[inline]
+    fn version(&self, entry: usize) -> Option<(SeqNo, EntryKind)> {
+        let word = self.number(self.versions_at, entry, self.version_width)?;
+        let [kind, ..] = (word & ((1 << KIND_BITS) - 1)).to_le_bytes();
+        let seq = SeqNo(self.base_seq.checked_add(word >> KIND_BITS)?);
+        Some((seq, EntryKind::from_byte(kind)?)).filter(|_| seq <= SeqNo::MAX)
+    }
+
+    #[inline]
+    fn end(&self, entry: usize) -> Option<usize> {
+        to_usize(self.number(self.ends_at, entry, self.end_width)?)
+    }
+
+    /// The number of `entry` in the part at `part`, where each has `width` bytes.
+    #[inline]
+    fn number(&self, part: u32, entry: usize, width: u8) -> Option<u64> {
+        // Eight bytes are there to read: the tail, which is longer, stands behind.
+        let at = wide(part) + entry * usize::from(width);
+        let word = u64::from_le_bytes(*self.bytes.get(at..)?.first_chunk()?);
+        Some(word & (u64::MAX >> (64 - 8 * u32::from(width))))
+    }
+}
+
+const _: () = assert!(TAIL_SIZE >= 8);
+
+/// An offset or a count of a block as a size in memory.
+#[inline]
+fn wide(n: u32) -> usize {
+    usize::try_from(n).expect("a size in memory has 32 bits or more")
+}
+
+/// Whether an entry stands after the one before it, and shares with it all that
+/// it can, or nothing where it is a restart.
+fn follows(
+    (key, last_seq): (&[u8], SeqNo),
+    is_restart: bool,
+    shared: usize,
+    unshared: &[u8],
+    seq: SeqNo,
+) -> bool {
+    let rest = key.get(shared..).unwrap_or_default();
+    let more = common_prefix(rest, unshared);
+    (is_restart || more == 0)
+        && match (rest.get(more), unshared.get(more)) {
+            (None, None) => seq < last_seq,
+            (None, Some(_)) => true,
+            (Some(_), None) => false,
+            (Some(a), Some(b)) => a < b,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::block_builder::BlockBuilder;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn block_of(entries: &[(&[u8], u64)]) -> Vec<u8> {
+        let mut builder = BlockBuilder::default();
+        for &(key, seq) in entries {
+            builder.add(EntryRef { key, seq: SeqNo(seq), kind: EntryKind::Set, payload: b"v" });
+        }
+        builder.finish()
+    }
+
+    #[test]
+    fn example_bytes() {
+        let bytes = block_of(&[(b"ab", 9), (b"ac", 5)]);
+        let expected = [
+            b'v', b'v', // values
+            0, 2, b'a', b'b', 1, 1, b'c', // keys
+            0, 0, 0, 0, // restarts
+            0x21, 0x01, // versions: 4 << 3 | 1, 0 << 3 | 1
+            1, 2, // ends
+            5, 0, 0, 0, 0, 0, 0, 0, // base
+            2, 0, 0, 0, // entries
+            7, 0, 0, 0, // size of keys
+            1, 1, // widths
+        ];
+        assert_eq!(bytes, expected);
+        let block = Block::parse(bytes).expect("valid");
+        assert_eq!(block.lower_bound(b"ab", SeqNo(9)), Found { entry: 0, is_key: true });
+        assert_eq!(block.lower_bound(b"ab", SeqNo(8)), Found { entry: 1, is_key: false });
+        assert_eq!(block.lower_bound(b"ac", SeqNo(9)), Found { entry: 1, is_key: true });
+        assert_eq!(block.lower_bound(b"ac", SeqNo(4)), Found { entry: 2, is_key: false });
+        let mut position = Position::default();
+        block.go_to(&mut position, 1);
+        let entry = block.entry_at(&position);
+        assert_eq!((entry.key, entry.seq, entry.payload), (&b"ac"[..], SeqNo(5), &b"v"[..]));
+    }
+
+    #[test]
+    fn order_and_shared_prefixes_are_checked() {
+        let good = block_of(&[(b"ab", 9), (b"ac", 5)]);
+        for (at, byte, what) in [
+            (8, b'b', "the same byte unshared"),
+            (8, b'a', "a key that is less"),
+            (6, 3, "more shared than there is"),
+            (13, 0x27, "an unknown kind"),
+            (13, 0x20, "a tombstone with a payload"),
+            (16, 1, "bytes that are no entry's"),
+            (16, 3, "a payload beyond the values"),
+        ] {
+            let mut bytes = good.clone();
+            bytes[at] = byte;
+            assert!(Block::parse(bytes).is_err(), "{what}");
+        }
+        assert!(Block::parse(good).is_ok());
+    }
+
+    /// Walks and searches all of a block, whatever is in it.
+    fn exercise(block: &Block, key: &[u8], seq: u64) {
+        let mut position = Position::default();
+        block.go_to(&mut position, 0);
+        let mut count = 1;
+        while block.advance(&mut position) {
+            let entry = block.entry_at(&position);
+            let found = block.lower_bound(entry.key, entry.seq);
+            assert_eq!(found, Found { entry: count, is_key: true });
+            count += 1;
+        }
+        assert_eq!(count, block.entries());
+        assert!(block.lower_bound(key, SeqNo(seq)).entry <= count);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_parse_without_panic(bytes: Vec<u8>, key: Vec<u8>, seq in 0..1u64 << 56) {
+            if let Ok(block) = Block::parse(bytes) {
+                exercise(&block, &key, seq);
+            }
+        }
+
+        #[test]
+        fn damaged_blocks_parse_without_panic(
+            keys in proptest::collection::btree_set(proptest::collection::vec(0..3u8, 0..6), 1..60),
+            damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..4),
+            key: Vec<u8>,
+        ) {
+            let entries: Vec<_> = keys.iter().map(|k| (&k[..], 7)).collect();
+            let mut bytes = block_of(&entries);
+            for (at, byte) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if let Ok(block) = Block::parse(bytes) {
+                exercise(&block, &key, 7);
+            }
+        }
+    }
+}

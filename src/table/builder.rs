@@ -1,0 +1,293 @@
+//! Writes a table, front to back.
+
+use super::block_builder::BlockBuilder;
+use super::format::{
+    BLOCK_TARGET_BYTES_MAX, Footer, Place, Properties, block_trailer, digest_block, stored_size,
+};
+use super::index::{IndexBuilder, separator};
+use super::{TableMeta, TableOptions};
+use crate::error::{Error, Result};
+use crate::format::codec::to_u64;
+use crate::format::key::EXPIRY_SIZE;
+use crate::format::names::FileKind;
+use crate::format::{
+    DatabaseId, EntryKind, EntryRef, KEY_BYTES_MAX, SeqNo, TableId, VALUE_BYTES_MAX,
+};
+use crate::fs::{File, Fs, IoContext, OpenMode, write_all_at};
+use crate::options::Compression;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How much is gathered before it is written, in bytes.
+const WRITE_BUFFER_BYTES: usize = 256 << 10;
+
+/// Writes a table. Its memory is bounded, whatever the table's size, but for
+/// the index: some bytes a block.
+///
+/// Dropped without [`TableBuilder::finish`] it leaves a file that is no table,
+/// at [`TableBuilder::path`], for the caller to remove.
+#[derive(Debug)]
+pub struct TableBuilder {
+    sink: Sink,
+    database: DatabaseId,
+    id: TableId,
+    options: TableOptions,
+    block: BlockBuilder,
+    /// The separator of the block being filled.
+    separator: (Vec<u8>, SeqNo),
+    index: IndexBuilder,
+    properties: Properties,
+    digest: u64,
+    encoder: Compressor,
+    /// The first failure; the file is worth nothing after it.
+    failed: Option<Error>,
+}
+
+impl TableBuilder {
+    /// Makes the file of table `id` in `dir`.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; also when the file exists.
+    pub fn create(
+        fs: &dyn Fs,
+        dir: &Path,
+        database: DatabaseId,
+        id: TableId,
+        options: TableOptions,
+    ) -> Result<Self> {
+        let path = dir.join(FileKind::Table(id).name());
+        let file = fs.open(&path, OpenMode::CreateNew).during("create", &path)?;
+        let buffer = Vec::with_capacity(WRITE_BUFFER_BYTES);
+        Ok(TableBuilder {
+            sink: Sink { file, path, buffer, flushed: 0 },
+            database,
+            id,
+            options,
+            block: BlockBuilder::default(),
+            separator: (Vec::new(), SeqNo::MAX),
+            index: IndexBuilder::default(),
+            properties: Properties::default(),
+            digest: 0,
+            encoder: Compressor::new(),
+            failed: None,
+        })
+    }
+
+    /// Adds an entry, which comes after all others in the order of
+    /// `format::key::compare`.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; every call after it fails with the same.
+    ///
+    /// # Panics
+    /// When the entry is out of order (INV-1), malformed or beyond the limits of the
+    /// format: what is written here is kept for good.
+    pub fn add(&mut self, entry: EntryRef<'_>) -> Result<()> {
+        assert!(
+            entry.is_well_formed()
+                && entry.seq <= SeqNo::MAX
+                && entry.key.len() <= KEY_BYTES_MAX
+                && entry.payload.len() <= VALUE_BYTES_MAX + EXPIRY_SIZE,
+            "an entry of a table is within the limits of the format"
+        );
+        self.check_usable()?;
+        // INV-5: a block is closed before it would grow beyond its size.
+        let limit = self.options.block_bytes.min(BLOCK_TARGET_BYTES_MAX);
+        if !self.block.is_empty() && self.block.size_with(entry) > limit {
+            self.close_block()?;
+        }
+        if self.block.is_empty() {
+            let (key, seq) = separator(self.block.last(), entry.key);
+            self.separator = (key.to_vec(), seq);
+        }
+        self.block.add(entry);
+        self.count(entry);
+        Ok(())
+    }
+
+    fn count(&mut self, entry: EntryRef<'_>) {
+        let properties = &mut self.properties;
+        if properties.entries == 0 {
+            properties.smallest_key = entry.key.to_vec();
+            properties.smallest_seq = entry.seq;
+        }
+        properties.entries += 1;
+        properties.tombstones += u64::from(entry.kind == EntryKind::Delete);
+        properties.smallest_seq = properties.smallest_seq.min(entry.seq);
+        properties.largest_seq = properties.largest_seq.max(entry.seq);
+    }
+
+    /// The file's size so far, in bytes: exact for closed blocks, the block
+    /// being filled as before compression.
+    #[must_use]
+    pub fn written_bytes(&self) -> u64 {
+        self.sink.offset() + to_u64(self.block.size())
+    }
+
+    /// The count of entries so far.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.properties.entries
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.sink.path
+    }
+
+    /// Writes the rest and syncs the file. The caller syncs the directory
+    /// before it names the table in the manifest.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; the file is then no table.
+    pub fn finish(mut self) -> Result<TableMeta> {
+        self.check_usable()?;
+        if !self.block.is_empty() {
+            self.close_block()?;
+        }
+        if let Some((key, _)) = self.block.last() {
+            self.properties.largest_key = key.to_vec();
+        }
+        let properties_offset = self.sink.offset();
+        self.write_block(&self.properties.encode(), Compression::None)?;
+        let index_offset = self.sink.offset();
+        let index = std::mem::take(&mut self.index).finish();
+        let checksum = self.write_block(&index, Compression::None)?;
+        let digest = digest_block(self.digest, checksum, stored_size(&index));
+        let footer = Footer { properties_offset, index_offset, digest };
+        let footer = footer.encode(&self.place(), self.sink.offset());
+        self.sink.write(&footer)?;
+        self.sink.flush()?;
+        self.sink.file.sync_data().during("sync", &self.sink.path)?;
+        let properties = self.properties;
+        Ok(TableMeta {
+            id: self.id,
+            size_bytes: self.sink.flushed,
+            entries: properties.entries,
+            tombstones: properties.tombstones,
+            smallest_key: properties.smallest_key,
+            largest_key: properties.largest_key,
+            smallest_seq: properties.smallest_seq,
+            largest_seq: properties.largest_seq,
+            digest,
+        })
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { database: self.database, table: self.id, path: &self.sink.path }
+    }
+
+    fn check_usable(&self) -> Result<()> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// Writes the block being filled; the next starts empty.
+    fn close_block(&mut self) -> Result<()> {
+        let block = self.block.finish();
+        let compressed = match self.options.compression {
+            Compression::None => None,
+            Compression::Snappy => self.encoder.compress(&block),
+        };
+        let (compression, payload) = match &compressed {
+            Some(payload) => (Compression::Snappy, payload),
+            None => (Compression::None, &block),
+        };
+        let checksum = self.write_block(payload, compression)?;
+        let size = stored_size(payload);
+        self.index.add(&self.separator.0, self.separator.1, size, checksum);
+        self.digest = digest_block(self.digest, checksum, size);
+        self.block.reuse(block);
+        self.encoder.reuse(compressed);
+        Ok(())
+    }
+
+    /// Writes a block, with its trailer, and gives its checksum.
+    fn write_block(&mut self, payload: &[u8], compression: Compression) -> Result<u32> {
+        let offset = self.sink.offset();
+        let (trailer, checksum) = block_trailer(&self.place(), offset, compression, payload);
+        let written = self.sink.write(payload).and_then(|()| self.sink.write(&trailer));
+        if let Err(error) = &written {
+            self.failed = Some(error.clone());
+        }
+        written.map(|()| checksum)
+    }
+}
+
+/// Gathers what is written to the file, so that system calls are few.
+#[derive(Debug)]
+struct Sink {
+    file: Arc<dyn File>,
+    path: PathBuf,
+    buffer: Vec<u8>,
+    /// What has reached the file, in bytes.
+    flushed: u64,
+}
+
+impl Sink {
+    /// Where the next byte goes.
+    fn offset(&self) -> u64 {
+        self.flushed + to_u64(self.buffer.len())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.buffer.len() + bytes.len() > WRITE_BUFFER_BYTES {
+            self.flush()?;
+        }
+        if bytes.len() < WRITE_BUFFER_BYTES {
+            self.buffer.extend_from_slice(bytes);
+            return Ok(());
+        }
+        write_all_at(self.file.as_ref(), bytes, self.flushed).during("write", &self.path)?;
+        self.flushed += to_u64(bytes.len());
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        write_all_at(self.file.as_ref(), &self.buffer, self.flushed).during("write", &self.path)?;
+        self.flushed += to_u64(self.buffer.len());
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// Snappy, with its tables and its output kept from block to block.
+struct Compressor {
+    encoder: snap::raw::Encoder,
+    output: Vec<u8>,
+}
+
+impl std::fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Compressor")
+    }
+}
+
+impl Compressor {
+    fn new() -> Self {
+        Compressor { encoder: snap::raw::Encoder::new(), output: Vec::new() }
+    }
+
+    /// `block` compressed; `None` where that is not worth it.
+    fn compress(&mut self, block: &[u8]) -> Option<Vec<u8>> {
+        let mut output = std::mem::take(&mut self.output);
+        output.resize(snap::raw::max_compress_len(block.len()).max(output.len()), 0);
+        let size = self.encoder.compress(block, &mut output).ok();
+        match size {
+            Some(size) if size <= block.len() - block.len() / 8 => {
+                output.truncate(size);
+                Some(output)
+            }
+            _ => {
+                self.reuse(Some(output));
+                None
+            }
+        }
+    }
+
+    fn reuse(&mut self, output: Option<Vec<u8>>) {
+        self.output = output
+            .filter(|output| output.capacity() <= 2 * BLOCK_TARGET_BYTES_MAX)
+            .unwrap_or_default();
+    }
+}

@@ -1,0 +1,404 @@
+//! The bytes of a table.
+//!
+//! All numbers are little-endian; `varint` is LEB128.
+//!
+//! ```text
+//! file
+//!   data block 0 .. data block n-1 | properties block | index block | footer
+//!   nothing before, between or after them
+//!
+//! block, as stored                      checksum over: database id, table id,
+//!   0     k  payload                    offset of the block in the file,
+//!   k     1  0: raw  1: Snappy          payload as stored, the compression byte
+//!   k+1   4  checksum
+//!
+//! data block, its payload uncompressed
+//!   values    the payloads of the entries, in order
+//!   keys      of each entry: varint shared, varint unshared, unshared bytes.
+//!             `shared` is how many bytes the key has in common with the key
+//!             before, all of them; 0 for every 16th entry, where a restart is
+//!   restarts  4 bytes for every 16th entry: where it starts in `keys`
+//!   versions  `version width` bytes for each entry:
+//!             (sequence number - base) << 3 | kind
+//!   ends      `end width` bytes for each entry: where its payload ends in `values`
+//!   tail      0   8  base: the lowest sequence number
+//!             8   4  count of entries, at least 1
+//!             12  4  size of `keys`
+//!             16  1  version width, 1 to 8
+//!             17  1  end width, 1 to 4
+//!
+//! index block, its payload, never compressed; for each data block
+//!   varint  its size as stored
+//!   4       its checksum
+//!   varint  0: the separator is before all versions of its key;
+//!           s + 1: it is (key, sequence number s)
+//!   varint shared, varint unshared, unshared bytes: the separator's key.
+//!           Block 0 has the separator "", before everything
+//!
+//! properties block, its payload, never compressed
+//!   8  count of entries             8  lowest sequence number
+//!   8  count of tombstones          8  highest sequence number
+//!   varint size, bytes: first key   varint size, bytes: last key
+//!
+//! footer                                checksum over: database id, table id,
+//!   0   8  offset of the properties     offset of the footer, bytes 0 to 24,
+//!   8   8  offset of the index          version
+//!   16  8  digest
+//!   24  4  checksum
+//!   28  4  version: 1
+//!   32  8  magic: "eskertbl"
+//! ```
+//!
+//! Keys, versions and payloads stand apart so that a search touches few cache
+//! lines, and so that a version takes the bytes it needs and not 8.
+//!
+//! Version rule: version and magic keep their place, counted from the file's
+//! end, in every version. A change to anything above is a new version; a
+//! reader refuses versions above its own.
+
+use crate::error::{Error, Result};
+use crate::format::codec::{put_bytes, to_u64, to_usize};
+use crate::format::{
+    DatabaseId, Decoder, KEY_BYTES_MAX, SeqNo, TableId, VALUE_BYTES_MAX, crc_parts, put_u32,
+    put_u64,
+};
+use crate::options::Compression;
+use std::path::Path;
+
+/// The magic at the very end of a table.
+pub const MAGIC: [u8; 8] = *b"eskertbl";
+/// The version that this build writes, and the newest it reads.
+pub const VERSION: u32 = 1;
+
+const FOOTER_FIELDS_SIZE: usize = 8 + 8 + 8;
+/// Size of the footer.
+pub const FOOTER_SIZE: usize = FOOTER_FIELDS_SIZE + 4 + 4 + MAGIC.len();
+const _: () = assert!(FOOTER_SIZE == 40);
+
+/// Size of what follows a block's payload: compression and checksum.
+pub const TRAILER_SIZE: usize = 1 + 4;
+/// Size of the tail of a data block.
+pub const TAIL_SIZE: usize = 8 + 4 + 4 + 1 + 1;
+const _: () = assert!(TAIL_SIZE == 18);
+/// Size of one restart.
+pub const RESTART_SIZE: usize = 4;
+/// Every how many entries a key stands whole.
+pub const RESTART_INTERVAL: usize = 16;
+/// Bits of a version that are the kind.
+pub const KIND_BITS: u32 = 3;
+
+/// The largest block that is aimed at, whatever `block_bytes` says.
+pub const BLOCK_TARGET_BYTES_MAX: usize = 1 << 20;
+/// The largest data block uncompressed: one entry of the largest key and value,
+/// or many up to the target (INV-5).
+pub const BLOCK_BYTES_MAX: usize = VALUE_BYTES_MAX + KEY_BYTES_MAX + BLOCK_TARGET_BYTES_MAX;
+// Offsets inside a block fit the 32 bits that restarts and ends give them.
+const _: () = assert!(BLOCK_BYTES_MAX < u32::MAX as usize);
+
+/// Three bytes of Snappy make at most 64: a block that claims more is damaged.
+const SNAPPY_GROWTH_MAX: usize = 22;
+
+/// Where a table's bytes belong.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub database: DatabaseId,
+    pub table: TableId,
+    pub path: &'a Path,
+}
+
+impl Place<'_> {
+    fn checksum(&self, offset: u64, parts: &[&[u8]]) -> u32 {
+        crc_parts(self.database, self.table.into(), offset, parts)
+    }
+
+    /// Damage at `offset`.
+    pub fn damage(&self, offset: u64, detail: impl Into<String>) -> Error {
+        Error::corruption(self.path, offset, detail)
+    }
+}
+
+/// The trailer of the block at `offset`, and the checksum in it.
+#[must_use]
+pub fn block_trailer(
+    place: &Place<'_>,
+    offset: u64,
+    compression: Compression,
+    payload: &[u8],
+) -> ([u8; TRAILER_SIZE], u32) {
+    let flag = match compression {
+        Compression::None => 0,
+        Compression::Snappy => 1,
+    };
+    let checksum = place.checksum(offset, &[payload, &[flag]]);
+    let [a, b, c, d] = checksum.to_le_bytes();
+    ([flag, a, b, c, d], checksum)
+}
+
+/// Checks the block at `offset` as stored, and gives its payload uncompressed.
+///
+/// `expected`: the checksum that the index holds for it, where there is one.
+///
+/// # Errors
+/// [`Error::Corruption`] where the checksum, the compression or the size is wrong.
+pub fn open_block(
+    place: &Place<'_>,
+    offset: u64,
+    mut stored: Vec<u8>,
+    expected: Option<u32>,
+) -> Result<Vec<u8>> {
+    let short = || place.damage(offset, "a block is shorter than its trailer");
+    let (rest, checksum) = stored.split_last_chunk::<4>().ok_or_else(short)?;
+    let (&flag, payload) = rest.split_last().ok_or_else(short)?;
+    let found = u32::from_le_bytes(*checksum);
+    let computed = place.checksum(offset, &[payload, &[flag]]);
+    if computed != found || expected.is_some_and(|e| e != found) {
+        let expected = expected.map_or(String::new(), |e| format!(", index {e:#010x}"));
+        return Err(place.damage(
+            offset,
+            format!(
+                "block checksum: computed {computed:#010x}, block {found:#010x}{expected}; \
+                 damaged, or not a block of this table"
+            ),
+        ));
+    }
+    let payload_size = payload.len();
+    match flag {
+        0 => {
+            stored.truncate(payload_size);
+            Ok(stored)
+        }
+        1 => decompress(payload).map_err(|detail| place.damage(offset, detail)),
+        _ => Err(place.damage(offset, format!("compression: expected 0 or 1, found {flag}"))),
+    }
+}
+
+fn decompress(payload: &[u8]) -> std::result::Result<Vec<u8>, String> {
+    let claimed = snap::raw::decompress_len(payload).map_err(|e| e.to_string())?;
+    let limit = BLOCK_BYTES_MAX.min(payload.len().saturating_mul(SNAPPY_GROWTH_MAX));
+    if claimed > limit {
+        return Err(format!("uncompressed size: at most {limit} expected, found {claimed}"));
+    }
+    let mut out = vec![0; claimed];
+    let written =
+        snap::raw::Decoder::new().decompress(payload, &mut out).map_err(|e| e.to_string())?;
+    out.truncate(written);
+    Ok(out)
+}
+
+/// Adds one 64-bit word to a digest; each step is invertible, so two files
+/// differ in their digests if they differ in one word.
+#[must_use]
+pub fn digest_step(digest: u64, word: u64) -> u64 {
+    let mixed = (digest ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ (mixed >> 29)
+}
+
+/// Adds a block to a digest, by its checksum and size as stored.
+#[must_use]
+pub fn digest_block(digest: u64, checksum: u32, stored_size: u64) -> u64 {
+    digest_step(digest_step(digest, u64::from(checksum)), stored_size)
+}
+
+/// The footer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Footer {
+    /// Where the properties block starts; also the size of all data blocks.
+    pub properties_offset: u64,
+    /// Where the index block starts.
+    pub index_offset: u64,
+    /// Identifies the table's content.
+    pub digest: u64,
+}
+
+impl Footer {
+    /// The footer's bytes, standing at `offset`.
+    #[must_use]
+    pub fn encode(&self, place: &Place<'_>, offset: u64) -> Vec<u8> {
+        let mut out = Vec::with_capacity(FOOTER_SIZE);
+        put_u64(&mut out, self.properties_offset);
+        put_u64(&mut out, self.index_offset);
+        put_u64(&mut out, self.digest);
+        let version = VERSION.to_le_bytes();
+        let checksum = place.checksum(offset, &[&out, &version]);
+        put_u32(&mut out, checksum);
+        out.extend_from_slice(&version);
+        out.extend_from_slice(&MAGIC);
+        out
+    }
+
+    /// Reads the footer that stands at `offset`.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedFormat`] for a newer version, else [`Error::Corruption`].
+    pub fn decode(place: &Place<'_>, offset: u64, bytes: &[u8; FOOTER_SIZE]) -> Result<Footer> {
+        let short = || place.damage(offset, "the footer is short");
+        let mut d = Decoder::new(bytes);
+        let fields = d.take(FOOTER_FIELDS_SIZE).ok_or_else(short)?;
+        let found = d.u32().ok_or_else(short)?;
+        let version = d.u32().ok_or_else(short)?;
+        if d.rest() != MAGIC {
+            return Err(place.damage(
+                offset,
+                format!("magic: expected {MAGIC:?}, found {:?}; not a table", d.rest()),
+            ));
+        }
+        if version > VERSION {
+            let file = place.path.to_path_buf();
+            return Err(Error::UnsupportedFormat { file, found: version, supported: VERSION });
+        }
+        let computed = place.checksum(offset, &[fields, &version.to_le_bytes()]);
+        if computed != found || version != VERSION {
+            return Err(place.damage(
+                offset,
+                format!(
+                    "footer of version {version}: computed checksum {computed:#010x}, \
+                     found {found:#010x}; damaged, or a file of another table or database"
+                ),
+            ));
+        }
+        let mut d = Decoder::new(fields);
+        let footer = Footer {
+            properties_offset: d.u64().ok_or_else(short)?,
+            index_offset: d.u64().ok_or_else(short)?,
+            digest: d.u64().ok_or_else(short)?,
+        };
+        if footer.properties_offset > footer.index_offset || footer.index_offset > offset {
+            return Err(place.damage(
+                offset,
+                format!(
+                    "offsets: expected properties {} <= index {} <= footer {offset}",
+                    footer.properties_offset, footer.index_offset
+                ),
+            ));
+        }
+        Ok(footer)
+    }
+}
+
+/// The properties block: what the manifest also keeps, for a reader that has
+/// the file alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Properties {
+    pub entries: u64,
+    pub tombstones: u64,
+    pub smallest_seq: SeqNo,
+    pub largest_seq: SeqNo,
+    pub smallest_key: Vec<u8>,
+    pub largest_key: Vec<u8>,
+}
+
+impl Properties {
+    /// The payload of the block.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_u64(&mut out, self.entries);
+        put_u64(&mut out, self.tombstones);
+        put_u64(&mut out, self.smallest_seq.0);
+        put_u64(&mut out, self.largest_seq.0);
+        put_bytes(&mut out, &self.smallest_key);
+        put_bytes(&mut out, &self.largest_key);
+        out
+    }
+
+    /// The inverse; `None` where the bytes are none.
+    #[must_use]
+    pub fn decode(payload: &[u8]) -> Option<Properties> {
+        let mut d = Decoder::new(payload);
+        let properties = Properties {
+            entries: d.u64()?,
+            tombstones: d.u64()?,
+            smallest_seq: SeqNo(d.u64()?),
+            largest_seq: SeqNo(d.u64()?),
+            smallest_key: d.bytes()?.to_vec(),
+            largest_key: d.bytes()?.to_vec(),
+        };
+        d.is_empty().then_some(properties)
+    }
+}
+
+/// How many bytes `a` and `b` have in common at their front.
+#[must_use]
+pub fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+/// The difference of two offsets as a size in memory, where it is one.
+#[must_use]
+pub fn span(from: u64, to: u64) -> Option<usize> {
+    to.checked_sub(from).and_then(to_usize)
+}
+
+/// The size as stored of a block with this payload.
+#[must_use]
+pub fn stored_size(payload: &[u8]) -> u64 {
+    to_u64(payload.len() + TRAILER_SIZE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> Place<'static> {
+        Place { database: DatabaseId(1), table: TableId(2), path: Path::new("000002.tbl") }
+    }
+
+    #[test]
+    fn example_footer() {
+        let footer = Footer { properties_offset: 100, index_offset: 200, digest: 0x0807 };
+        let bytes = footer.encode(&place(), 300);
+        let expected = [
+            100, 0, 0, 0, 0, 0, 0, 0, // properties
+            200, 0, 0, 0, 0, 0, 0, 0, // index
+            7, 8, 0, 0, 0, 0, 0, 0, // digest
+            0, 0, 0, 0, // checksum, below
+            1, 0, 0, 0, // version
+            b'e', b's', b'k', b'e', b'r', b't', b'b', b'l',
+        ];
+        assert_eq!(bytes[..24], expected[..24]);
+        assert_eq!(bytes[28..], expected[28..]);
+        let bytes: [u8; FOOTER_SIZE] = bytes.try_into().expect("size");
+        assert_eq!(Footer::decode(&place(), 300, &bytes).expect("valid"), footer);
+        assert!(Footer::decode(&place(), 301, &bytes).is_err(), "another place");
+    }
+
+    #[test]
+    fn a_newer_version_is_no_corruption() {
+        let footer = Footer { properties_offset: 1, index_offset: 2, digest: 3 };
+        let mut bytes: [u8; FOOTER_SIZE] = footer.encode(&place(), 9).try_into().expect("size");
+        bytes[28] = 2;
+        let error = Footer::decode(&place(), 9, &bytes).expect_err("newer");
+        assert!(
+            matches!(error, Error::UnsupportedFormat { found: 2, supported: 1, .. }),
+            "{error}"
+        );
+        bytes[28] = 0;
+        let error = Footer::decode(&place(), 9, &bytes).expect_err("never was");
+        assert!(matches!(error, Error::Corruption { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_compression_bomb_is_refused_before_it_is_unpacked() {
+        // Claims 1 GiB in a varint, then holds next to nothing.
+        let mut stored = vec![0x80, 0x80, 0x80, 0x80, 0x04, 0];
+        let (trailer, _) = block_trailer(&place(), 0, Compression::Snappy, &stored);
+        stored.extend_from_slice(&trailer);
+        let error = open_block(&place(), 0, stored, None).expect_err("bomb").to_string();
+        assert!(error.contains("uncompressed size"), "{error}");
+    }
+
+    #[test]
+    fn properties_round_trip() {
+        let properties = Properties {
+            entries: 5,
+            tombstones: 1,
+            smallest_seq: SeqNo(3),
+            largest_seq: SeqNo(9),
+            smallest_key: vec![],
+            largest_key: vec![0xff; 300],
+        };
+        let bytes = properties.encode();
+        assert_eq!(Properties::decode(&bytes), Some(properties));
+        assert_eq!(Properties::decode(&bytes[..bytes.len() - 1]), None);
+    }
+}

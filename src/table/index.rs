@@ -1,0 +1,299 @@
+//! The index: which block an entry is in.
+
+use super::format::{TRAILER_SIZE, common_prefix};
+use crate::format::codec::{put_bytes, to_u64};
+use crate::format::key::compare;
+use crate::format::{Decoder, KEY_BYTES_MAX, SeqNo, put_u32, put_varint};
+use std::cmp::Ordering;
+
+/// The index block being written.
+#[derive(Debug, Default)]
+pub struct IndexBuilder {
+    payload: Vec<u8>,
+    last_key: Vec<u8>,
+}
+
+/// The separator before the entry `(first_key, first_seq)`, with which a block
+/// starts, where `last` is the last entry of the block before (INV-6): the shortest
+/// prefix of the key that is greater than the last key, before all versions
+/// of it; inside the versions of one key, the place just after `last`, so that
+/// one block answers a search between the two.
+pub fn separator<'a>(last: Option<(&[u8], SeqNo)>, first_key: &'a [u8]) -> (&'a [u8], SeqNo) {
+    match last {
+        None => (&[], SeqNo::MAX),
+        // The next version of a key is older, so there is a number before.
+        Some((last_key, last_seq)) if last_key == first_key => {
+            (first_key, SeqNo(last_seq.0.saturating_sub(1)))
+        }
+        Some((last_key, _)) => {
+            let shortest = common_prefix(last_key, first_key) + 1;
+            (first_key.get(..shortest).unwrap_or(first_key), SeqNo::MAX)
+        }
+    }
+}
+
+impl IndexBuilder {
+    /// Adds a data block: its separator, its size as stored, its checksum.
+    pub fn add(&mut self, key: &[u8], seq: SeqNo, stored_size: u64, checksum: u32) {
+        put_varint(&mut self.payload, stored_size);
+        put_u32(&mut self.payload, checksum);
+        put_varint(&mut self.payload, if seq == SeqNo::MAX { 0 } else { seq.0 + 1 });
+        let shared = common_prefix(&self.last_key, key);
+        let unshared = key.get(shared..).expect("no more is shared than there is");
+        put_varint(&mut self.payload, to_u64(shared));
+        put_bytes(&mut self.payload, unshared);
+        self.last_key.truncate(shared);
+        self.last_key.extend_from_slice(unshared);
+    }
+
+    /// The payload of the index block.
+    pub fn finish(self) -> Vec<u8> {
+        self.payload
+    }
+}
+
+/// The index in memory, made for the search of [`Index::find`].
+///
+/// A separator is split in three: the prefix that all have in common, kept
+/// once; the next eight bytes as a number, among which the search goes without
+/// leaving one array; and the whole rest, for separators with equal numbers.
+#[derive(Debug, Default)]
+pub struct Index {
+    prefix: Vec<u8>,
+    /// Of the separators of blocks 1 and on.
+    heads: Vec<u64>,
+    /// Where each separator, without the prefix, ends in `keys`.
+    key_ends: Vec<usize>,
+    keys: Vec<u8>,
+    /// Empty where all are [`SeqNo::MAX`], as in a table with one version of each key.
+    seqs: Vec<SeqNo>,
+    /// Where each block starts in the file, and at the end where the last one ends.
+    offsets: Vec<u64>,
+    checksums: Vec<u32>,
+}
+
+impl Index {
+    /// Reads the payload of an index block; the data blocks that it names end
+    /// at `data_size`.
+    ///
+    /// # Errors
+    /// What was expected and found.
+    pub fn decode(payload: &[u8], data_size: u64) -> Result<Index, String> {
+        let mut d = Decoder::new(payload);
+        let mut index = Index { offsets: vec![0], ..Index::default() };
+        let (mut key, mut last_seq, mut end) = (Vec::new(), SeqNo::MAX, 0u64);
+        while !d.is_empty() {
+            let block = index.checksums.len();
+            let wrong = |what: &str| format!("block {block} of the index: {what}");
+            let entry = decode_entry(&mut d).ok_or_else(|| wrong("it is cut short"))?;
+            end = Some(entry.stored_size)
+                .filter(|&size| size > to_u64(TRAILER_SIZE))
+                .and_then(|size| end.checked_add(size))
+                .filter(|&end| end <= data_size)
+                .ok_or_else(|| wrong("its size does not fit the file"))?;
+            if entry.shared > key.len() || entry.shared + entry.unshared.len() > KEY_BYTES_MAX {
+                return Err(wrong("its key is too long"));
+            }
+            let last = key.clone();
+            key.truncate(entry.shared);
+            key.extend_from_slice(entry.unshared);
+            if block > 0 && compare(&last, last_seq, &key, entry.seq) != Ordering::Less {
+                return Err(wrong("its separator is not after the one before"));
+            }
+            if block == 0 && (!key.is_empty() || entry.seq != SeqNo::MAX) {
+                return Err(wrong("its separator is not the first"));
+            }
+            last_seq = entry.seq;
+            index.offsets.push(end);
+            index.checksums.push(entry.checksum);
+            if block > 0 {
+                index.push_separator(&key, entry.seq);
+            }
+        }
+        if end != data_size {
+            return Err(format!("data blocks end at {end}, expected {data_size}"));
+        }
+        index.strip_prefix();
+        Ok(index)
+    }
+
+    fn push_separator(&mut self, key: &[u8], seq: SeqNo) {
+        if seq != SeqNo::MAX && self.seqs.is_empty() {
+            self.seqs = vec![SeqNo::MAX; self.key_ends.len()];
+        }
+        if seq != SeqNo::MAX || !self.seqs.is_empty() {
+            self.seqs.push(seq);
+        }
+        self.keys.extend_from_slice(key);
+        self.key_ends.push(self.keys.len());
+    }
+
+    /// Takes the common prefix off the separators, and fills in the heads.
+    fn strip_prefix(&mut self) {
+        let Some(last) = self.key_ends.len().checked_sub(1) else { return };
+        // In order, what the first and the last have in common, all have.
+        let shared = common_prefix(self.key(0), self.key(last));
+        self.prefix = self.key(0).iter().copied().take(shared).collect();
+        let mut keys = Vec::with_capacity(self.keys.len() - shared * self.key_ends.len());
+        let mut ends = Vec::with_capacity(self.key_ends.len());
+        let mut heads = Vec::with_capacity(self.key_ends.len());
+        for separator in 0..self.key_ends.len() {
+            let rest = self.key(separator).get(shared..).unwrap_or_default();
+            heads.push(head(rest));
+            keys.extend_from_slice(rest);
+            ends.push(keys.len());
+        }
+        (self.keys, self.key_ends, self.heads) = (keys, ends, heads);
+        self.offsets.shrink_to_fit();
+        self.checksums.shrink_to_fit();
+    }
+
+    /// The count of data blocks.
+    pub fn blocks(&self) -> usize {
+        self.checksums.len()
+    }
+
+    /// Where a block starts, where it ends, and its checksum.
+    pub fn block(&self, block: usize) -> Option<(u64, u64, u32)> {
+        Some((
+            *self.offsets.get(block)?,
+            *self.offsets.get(block + 1)?,
+            *self.checksums.get(block)?,
+        ))
+    }
+
+    /// The last block whose separator is at or before `(key, seq)`: where that
+    /// entry is if it is in the table (INV-6). 0 in a table without blocks.
+    pub fn find(&self, key: &[u8], seq: SeqNo) -> usize {
+        let Some(rest) = key.strip_prefix(&self.prefix[..]) else {
+            return if key < &self.prefix[..] { 0 } else { self.heads.len() };
+        };
+        let head = head(rest);
+        let first = self.heads.partition_point(|&h| h < head);
+        if self.heads.get(first) != Some(&head) {
+            return first;
+        }
+        let (mut first, mut after) = (first, self.heads.partition_point(|&h| h <= head));
+        while first < after {
+            let middle = first.midpoint(after);
+            if compare(self.key(middle), self.seq(middle), rest, seq) == Ordering::Greater {
+                after = middle;
+            } else {
+                first = middle + 1;
+            }
+        }
+        first
+    }
+
+    /// The separator of block `separator + 1`, without the prefix once that is taken off.
+    fn key(&self, separator: usize) -> &[u8] {
+        let end = |separator: usize| self.key_ends.get(separator).copied();
+        let start = separator.checked_sub(1).and_then(end).unwrap_or(0);
+        end(separator).and_then(|end| self.keys.get(start..end)).unwrap_or_default()
+    }
+
+    fn seq(&self, separator: usize) -> SeqNo {
+        self.seqs.get(separator).copied().unwrap_or(SeqNo::MAX)
+    }
+
+    /// The separator of `block`, whole.
+    pub fn separator(&self, block: usize) -> (Vec<u8>, SeqNo) {
+        block.checked_sub(1).map_or((Vec::new(), SeqNo::MAX), |separator| {
+            ([&self.prefix, self.key(separator)].concat(), self.seq(separator))
+        })
+    }
+}
+
+/// The first eight bytes as a number that sorts as they do; zeros where there are fewer.
+fn head(key: &[u8]) -> u64 {
+    if let Some(bytes) = key.first_chunk() {
+        return u64::from_be_bytes(*bytes);
+    }
+    let mut bytes = [0; 8];
+    bytes.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    u64::from_be_bytes(bytes)
+}
+
+struct IndexEntry<'a> {
+    stored_size: u64,
+    checksum: u32,
+    seq: SeqNo,
+    shared: usize,
+    unshared: &'a [u8],
+}
+
+fn decode_entry<'a>(d: &mut Decoder<'a>) -> Option<IndexEntry<'a>> {
+    let stored_size = d.varint()?;
+    let checksum = d.u32()?;
+    let seq = d.varint()?.checked_sub(1).map_or(SeqNo::MAX, SeqNo);
+    Some(IndexEntry {
+        stored_size,
+        checksum,
+        seq: Some(seq).filter(|&seq| seq <= SeqNo::MAX)?,
+        shared: d.varint_usize()?,
+        unshared: d.bytes()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn separators_are_short_and_in_place() {
+        let max = SeqNo::MAX;
+        assert_eq!(separator(None, b"abc"), (&b""[..], max));
+        assert_eq!(separator(Some((b"abc", SeqNo(5))), b"abxyz"), (&b"abx"[..], max));
+        assert_eq!(separator(Some((b"ab", SeqNo(5))), b"abxyz"), (&b"abx"[..], max));
+        assert_eq!(separator(Some((b"ab", SeqNo(5))), b"ab"), (&b"ab"[..], SeqNo(4)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_without_panic(payload: Vec<u8>, size: u64, key: Vec<u8>) {
+            if let Ok(index) = Index::decode(&payload, size) {
+                prop_assert!(index.find(&key, SeqNo(1)) <= index.blocks().saturating_sub(1));
+            }
+        }
+
+        #[test]
+        fn finds_as_a_linear_search_does(
+            keys in proptest::collection::btree_set(
+                (proptest::collection::vec(prop_oneof![Just(0u8), Just(1), Just(255)], 0..12),
+                 0..4u64), 1..40),
+            probes in proptest::collection::vec(
+                (proptest::collection::vec(prop_oneof![Just(0u8), Just(1), Just(255)], 0..12),
+                 0..5u64), 1..40),
+            prefix in proptest::collection::vec(any::<u8>(), 0..4),
+        ) {
+            // The tuple sorts sequence numbers up, the index down.
+            let seq_of = |n: u64| if n == 0 { SeqNo::MAX } else { SeqNo(10 - n) };
+            let mut builder = IndexBuilder::default();
+            builder.add(b"", SeqNo::MAX, 100, 0);
+            let mut all = vec![(vec![], SeqNo::MAX)];
+            for (key, n) in keys {
+                let key = [&prefix[..], &key].concat();
+                if key.is_empty() && n == 0 {
+                    continue;
+                }
+                builder.add(&key, seq_of(n), 100, 7);
+                all.push((key, seq_of(n)));
+            }
+            let size = 100 * to_u64(all.len());
+            let index = Index::decode(&builder.finish(), size).expect("valid");
+            for (i, separator) in all.iter().enumerate() {
+                prop_assert_eq!(&index.separator(i), separator);
+            }
+            for (key, n) in probes {
+                let seq = seq_of(n);
+                for key in [&key, &[&prefix[..], &key].concat()] {
+                    let expected = all
+                        .iter()
+                        .rposition(|(k, s)| compare(k, *s, key, seq) != Ordering::Greater);
+                    prop_assert_eq!(Some(index.find(key, seq)), expected.or(Some(0)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Sorted tables: files of entries in order that never change once written.
+//!
+//! Place on the data's path: a flush or a compaction writes one through
+//! [`TableBuilder`]; reads ask it through [`Table::get`] and [`TableCursor`].
+//! The layout of the bytes stands in [`format`].
+//!
+//! INV-1: entries stand strictly ascending in the order of `format::key::compare`,
+//! in a block, from block to block, and therefore in the file.
+//! INV-2: a [`block::Block`] in memory has been checked as a whole: every
+//! length, kind and order in it holds. What reads it afterwards may rely on it.
+//! INV-3: every byte of the file is covered by a checksum that also covers its
+//! place (database, table, offset); blocks, index and footer leave no gap.
+//! INV-4: the digest in [`TableMeta`] pins the content: it is a function of
+//! the checksum of every block and of the index.
+//! INV-5: a block is no larger than `block_bytes` unless it holds one entry only.
+//! INV-6: the separator of a block is greater than every entry before the block and
+//! at most its first, so one block answers a `get`.
+//!
+//! Damage is an [`crate::Error::Corruption`] naming file and offset, found
+//! when the damaged part is first read; it is never "not there", and a damaged
+//! block leaves the others readable.
+//!
+//! Concurrency: a builder belongs to one thread. A [`Table`] is shared; reads
+//! take no lock but that of one cache shard, and once that of the first use,
+//! which reads the index.
+//!
+//! Not here: which tables there are (`manifest`), visibility and expiry
+//! (`read`), the directory's sync and the removal of files (the caller), repair.
+
+mod block;
+mod block_builder;
+mod builder;
+mod cache;
+mod cursor;
+mod format;
+mod index;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use builder::TableBuilder;
+pub use cache::BlockCache;
+pub use cursor::TableCursor;
+pub use reader::{Table, TableEntry};
+
+use crate::format::TableMeta;
+use crate::options::{Compression, Options};
+
+/// How a table is written. How it is read depends on its file alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableOptions {
+    /// Size of a block before compression, in bytes; above 1 MiB it counts as 1 MiB.
+    pub block_bytes: usize,
+    /// How blocks are compressed.
+    pub compression: Compression,
+}
+
+impl From<&Options> for TableOptions {
+    fn from(options: &Options) -> Self {
+        TableOptions { block_bytes: options.block_bytes, compression: options.compression }
+    }
+}

@@ -1,0 +1,49 @@
+//! Reads every block of a table, and counts what its properties should say.
+
+use super::block::Position;
+use super::format::Properties;
+use super::index::Index;
+use super::reader::Table;
+use crate::error::Result;
+use crate::format::key::compare;
+use crate::format::{EntryKind, SeqNo};
+use std::cmp::Ordering;
+
+/// Checks every data block, and the order from block to block against the
+/// separators (INV-1, INV-6).
+pub fn count(table: &Table, index: &Index) -> Result<Properties> {
+    let mut counted = Properties::default();
+    let mut last_seq = SeqNo::ZERO;
+    let mut position = Position::default();
+    for number in 0..index.blocks() {
+        let (start, end, checksum) = index.block(number).expect("counted up to the last");
+        let block = table.read_block(start, end, checksum)?;
+        let (separator, separator_seq) = index.separator(number);
+        block.go_to(&mut position, 0);
+        let first = block.entry_at(&position);
+        let after_last = number == 0
+            || compare(&counted.largest_key, last_seq, &separator, separator_seq) == Ordering::Less;
+        let before_first =
+            compare(&separator, separator_seq, first.key, first.seq) != Ordering::Greater;
+        if !after_last || !before_first {
+            return Err(table.place().damage(start, "the block is not where the index has it"));
+        }
+        if number == 0 {
+            counted.smallest_key = first.key.to_vec();
+            counted.smallest_seq = first.seq;
+        }
+        loop {
+            let entry = block.entry_at(&position);
+            counted.entries += 1;
+            counted.tombstones += u64::from(entry.kind == EntryKind::Delete);
+            counted.smallest_seq = counted.smallest_seq.min(entry.seq);
+            counted.largest_seq = counted.largest_seq.max(entry.seq);
+            last_seq = entry.seq;
+            if !block.advance(&mut position) {
+                break;
+            }
+        }
+        counted.largest_key = block.entry_at(&position).key.to_vec();
+    }
+    Ok(counted)
+}

@@ -1,0 +1,25 @@
+//! The write-ahead log: what a commit is before it is anything else.
+//!
+//! Place on the data's path: first. A commit group is one write to a log file;
+//! recovery reads the files back. Layout: [`format`].
+//!
+//! INV-1: positions are continuous: a file begins at the position where the
+//! one before it ended, and its header says so.
+//! INV-2: a record is written only into space that zeros have claimed before
+//! it, so a full disk is noticed with no record touched.
+//! INV-3: after a failed write nothing more goes into the same file.
+//! INV-4: nothing at or above a durable claim was ever acknowledged as durable
+//! by the frame that carries the claim: claims lag, never lead.
+//!
+//! Concurrency: a [`LogWriter`] belongs to one thread at a time (the commit
+//! leader, under a lock); the file under it may be synced by another meanwhile.
+//! Not here: who syncs and when (`commit`), what a broken log means (`recovery`).
+
+pub mod format;
+pub mod ops;
+mod replay;
+mod writer;
+
+pub use ops::{Op, OpReader};
+pub use replay::{LogFile, read_log};
+pub use writer::{LogWriter, SyncTarget};

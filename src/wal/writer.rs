@@ -1,0 +1,184 @@
+//! Appending to the log.
+
+use super::format::{HEADER_SIZE, LogHeader};
+use crate::error::{Error, Result};
+use crate::format::codec::to_u64;
+use crate::format::{DatabaseId, FileKind, FrameHeader, FramePlace, LogId, put_frame};
+use crate::fs::{File, Fs, IoContext, OpenMode, write_all_at};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How far zeros are written ahead of the records, in bytes.
+const AHEAD_BYTES: usize = 1 << 20;
+
+static ZEROS: [u8; AHEAD_BYTES] = [0; AHEAD_BYTES];
+
+/// Up to this size frames are gathered into one buffer, for one write call;
+/// a body larger than this is written from where it stands.
+const GATHER_BYTES_MAX: usize = 1 << 20;
+
+/// What must be synced to make a position durable: a file of the log.
+#[derive(Debug, Clone)]
+pub struct SyncTarget {
+    /// The file.
+    pub file: Arc<dyn File>,
+    /// Its path, for the error.
+    pub path: PathBuf,
+}
+
+/// The end of the log: the file that is being written.
+#[derive(Debug)]
+pub struct LogWriter {
+    id: LogId,
+    target: SyncTarget,
+    database: DatabaseId,
+    /// Position of the file's first byte.
+    base: u64,
+    /// Where the next frame goes, in the file.
+    end: u64,
+    /// Up to where the file has been extended with zeros.
+    extended: u64,
+    /// Frames gathered for the next write.
+    buffer: Vec<u8>,
+    /// A write failed: the file is sealed at `end` (INV-3).
+    broken: bool,
+}
+
+impl LogWriter {
+    /// Makes the log file `id` in `dir`, whose first byte has the position
+    /// `base`. Nothing of it is durable until its file and the directory are synced.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; a file that was made in part is removed again.
+    pub fn create(
+        fs: &dyn Fs,
+        dir: &Path,
+        database: DatabaseId,
+        id: LogId,
+        base: u64,
+        durable: u64,
+    ) -> Result<Self> {
+        let path = dir.join(FileKind::Log(id).name());
+        let file = fs.open(&path, OpenMode::CreateNew).during("create", &path)?;
+        let mut writer = LogWriter {
+            id,
+            target: SyncTarget { file, path },
+            database,
+            base,
+            end: 0,
+            extended: 0,
+            buffer: Vec::new(),
+            broken: false,
+        };
+        let header = LogHeader { database, id, base, durable }.encode();
+        let written = writer.extend_to(to_u64(HEADER_SIZE)).and_then(|()| {
+            write_all_at(writer.target.file.as_ref(), &header, 0)
+                .during("write", &writer.target.path)
+        });
+        if let Err(e) = written {
+            // The first error is the one to tell; what cannot be removed now
+            // is removed by the next open.
+            let _ = fs.remove(&writer.target.path);
+            return Err(e);
+        }
+        writer.end = to_u64(HEADER_SIZE);
+        Ok(writer)
+    }
+
+    /// The file's number.
+    #[must_use]
+    pub fn id(&self) -> LogId {
+        self.id
+    }
+
+    /// The position after the last frame.
+    #[must_use]
+    pub fn end_position(&self) -> u64 {
+        self.base + self.end
+    }
+
+    /// Bytes in the file.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.end
+    }
+
+    /// True when a write failed: the file takes no more, a new one must follow.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// The file, to be synced.
+    #[must_use]
+    pub fn sync_target(&self) -> &SyncTarget {
+        &self.target
+    }
+
+    /// Adds a frame to the group that the next [`LogWriter::write`] writes.
+    /// `body_crc` is the checksum of `body`; `sequence` rises from frame to frame.
+    ///
+    /// # Errors
+    /// Only for a body beyond the gathering size, which is written at once: as
+    /// [`LogWriter::write`].
+    pub fn add(&mut self, sequence: u64, durable: u64, body: &[u8], body_crc: u32) -> Result<()> {
+        let offset = self.end + to_u64(self.buffer.len());
+        let place = FramePlace { database: self.database, file: self.id.into(), offset };
+        if body.len() <= GATHER_BYTES_MAX {
+            put_frame(&mut self.buffer, place, sequence, durable, body, body_crc);
+            return Ok(());
+        }
+        let body_bytes = to_u64(body.len());
+        let header = FrameHeader { body_crc, body_bytes, sequence, durable };
+        self.buffer.extend_from_slice(&header.encode(place));
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let written = self.write_parts(&[&buffer, body]);
+        buffer.clear();
+        self.buffer = buffer;
+        written
+    }
+
+    /// Writes the gathered group with one call.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when there was no room: nothing was written, the writer
+    /// goes on. [`Error::Indeterminate`] when the write itself failed: the
+    /// file is sealed where it ended before ([`LogWriter::is_broken`]).
+    pub fn write(&mut self) -> Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let written = self.write_parts(&[&buffer]);
+        buffer.clear();
+        self.buffer = buffer;
+        written
+    }
+
+    fn write_parts(&mut self, parts: &[&[u8]]) -> Result<()> {
+        debug_assert!(!self.broken, "INV-3: the file was sealed by a failed write");
+        let bytes: u64 = parts.iter().map(|part| to_u64(part.len())).sum();
+        self.extend_to(self.end + bytes)?;
+        let mut offset = self.end;
+        for part in parts {
+            if let Err(e) = write_all_at(self.target.file.as_ref(), part, offset) {
+                self.broken = true;
+                let cause = Error::io("write", &self.target.path, e);
+                return Err(Error::Indeterminate { cause: Arc::new(cause) });
+            }
+            offset += to_u64(part.len());
+        }
+        self.end = offset;
+        Ok(())
+    }
+
+    /// Sees to it that the file reaches to `end` at least, in zeros (INV-2).
+    fn extend_to(&mut self, end: u64) -> Result<()> {
+        while self.extended < end {
+            write_all_at(self.target.file.as_ref(), &ZEROS, self.extended)
+                .during("extend", &self.target.path)?;
+            self.extended += to_u64(AHEAD_BYTES);
+        }
+        Ok(())
+    }
+}

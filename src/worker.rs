@@ -1,0 +1,94 @@
+//! Background threads: their names, their end, and what happens when one panics.
+//!
+//! INV-1: a worker is joined when its handle is stopped or dropped: no thread
+//! outlives the database that it works for.
+//! INV-2: a panic is caught and reported through `on_panic`; nothing that
+//! waits for the worker is left hanging by it.
+
+use crate::error::Error;
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+
+/// A running background thread.
+///
+/// Whoever owns it tells it to end (by whatever the body listens to) and then
+/// calls [`Worker::join`].
+#[derive(Debug)]
+pub struct Worker {
+    handle: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts `body` on a thread called `name`. Should it panic, `on_panic`
+    /// is called with an [`Error::Panicked`].
+    ///
+    /// # Errors
+    /// The system will not give another thread.
+    pub fn spawn(
+        name: &str,
+        body: impl FnOnce() + Send + 'static,
+        on_panic: impl FnOnce(Error) + Send + 'static,
+    ) -> io::Result<Self> {
+        let thread = name.to_owned();
+        let handle = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // What the body shares is behind locks that do not poison and
+            // behind `on_panic`, which ends all use of it.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
+                on_panic(Error::Panicked { thread, message: message_of(panic.as_ref()) });
+            }
+        })?;
+        Ok(Worker { handle: Some(handle) })
+    }
+
+    /// Waits for the thread's end.
+    pub fn join(mut self) {
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        if let Some(handle) = self.handle.take()
+            && handle.thread().id() != std::thread::current().id()
+        {
+            // A panic was caught inside; one in `on_panic` has nobody left to tell.
+            let _ = handle.join();
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.wait();
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "no message".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_panic_is_reported_with_its_thread_and_message() {
+        let (sender, receiver) = mpsc::channel();
+        let worker = Worker::spawn(
+            "doomed",
+            || panic!("on purpose"),
+            move |e| sender.send(e.to_string()).expect("the test listens"),
+        )
+        .expect("a thread");
+        worker.join();
+        let text = receiver.recv().expect("reported");
+        assert!(text.contains("doomed") && text.contains("on purpose"), "{text}");
+    }
+}

@@ -1,0 +1,17 @@
+//! One suite for every engine: what each call answers, in every corner.
+//!
+//! Each behaviour is a function over a [`fixture::Fixture`]; the macros of
+//! `fixture` make it a test on every engine there is. A behaviour that steps
+//! the clock runs where the clock can be stepped: the engine in memory always,
+//! the one on disk with the feature `sim`.
+
+#[macro_use]
+mod fixture;
+
+mod batches;
+mod errors;
+mod kv;
+mod lifecycle;
+mod services;
+mod threads;
+mod transactions;

@@ -1,0 +1,85 @@
+//! One directory, one handle: a second opener is refused and changes nothing.
+
+use esker::{Db, Error, Options};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+const CHILD: &str = "ESKER_LOCKING_DIR";
+
+/// Name, content and time of change of every file.
+fn fingerprint(dir: &Path) -> BTreeMap<String, (Vec<u8>, std::time::SystemTime)> {
+    let entries = std::fs::read_dir(dir).expect("a directory");
+    let files = entries.map(|entry| {
+        let entry = entry.expect("an entry");
+        let content = std::fs::read(entry.path()).expect("a file");
+        let changed = entry.metadata().and_then(|m| m.modified()).expect("a time");
+        (entry.file_name().into_string().expect("UTF-8"), (content, changed))
+    });
+    files.collect()
+}
+
+fn assert_refused(opened: Result<Db, Error>, dir: &Path) {
+    let e = opened.expect_err("it is open already");
+    assert!(matches!(&e, Error::Locked { .. }), "{e}");
+    let text = format!(
+        "failed to open {}: Cannot acquire directory lock: another process is using this database",
+        dir.display()
+    );
+    assert_eq!(e.to_string(), text);
+}
+
+#[test]
+fn a_second_handle_of_this_process_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = Db::open(dir.path(), Options::default()).expect("opens");
+    db.set("a", "1").expect("set");
+    let before = fingerprint(dir.path());
+    assert_refused(Db::open(dir.path(), Options::default()), dir.path());
+    assert_eq!(fingerprint(dir.path()), before);
+    db.close().expect("close");
+    assert!(matches!(db.get("a"), Err(Error::Closed)));
+    let again = Db::open(dir.path(), Options::default()).expect("the lock went with close");
+    assert_eq!(again.get("a").expect("get").as_deref(), Some(&b"1"[..]));
+    drop(db);
+    drop(again);
+    Db::open(dir.path(), Options::default()).expect("the lock went with the last handle");
+}
+
+#[test]
+fn a_second_process_is_refused() {
+    if let Some(dir) = std::env::var_os(CHILD) {
+        assert_refused(Db::open(&dir, Options::default()), Path::new(&dir));
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = Db::open(dir.path(), Options::default()).expect("opens");
+    db.set("a", "1").expect("set");
+    let before = fingerprint(dir.path());
+    let child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "a_second_process_is_refused"])
+        .env(CHILD, dir.path())
+        .output()
+        .expect("a child");
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    assert_eq!(fingerprint(dir.path()), before);
+}
+
+#[test]
+fn a_stale_lock_file_does_not_matter() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("LOCK"), b"12345").expect("write");
+    Db::open(dir.path(), Options::default()).expect("nobody holds it");
+}
+
+#[test]
+fn an_open_that_is_not_to_create_leaves_no_trace() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = Options { create_if_missing: false, ..Options::default() };
+    let missing = dir.path().join("missing");
+    for path in [&missing, &dir.path().to_path_buf()] {
+        let e = Db::open(path, options.clone()).expect_err("there is none");
+        assert!(matches!(&e, Error::InvalidArgument { .. }), "{e}");
+    }
+    assert!(!missing.exists() && fingerprint(dir.path()).is_empty());
+}

@@ -229,7 +229,7 @@ impl<S: Store> Explorer<S> {
                 let calls = image.mutating_calls();
                 drop(store);
                 promised.hold(&seen, pristine, &image);
-                if depth > 1 && nth % 3 == salt % 3 && model != CrashModel::Everything {
+                if depth > 1 && nth % 3 == salt % 3 && model == (CrashModel::Torn { seed }) {
                     let promised = Promised { history: promised.history, seen: &seen };
                     self.crash_recovery(&again, &promised, calls, salt ^ nth, depth - 1);
                 }

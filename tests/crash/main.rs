@@ -6,16 +6,18 @@
 //! - `ESKER_CRASH_SEED`: where the seeds begin (default 1); one that failed is
 //!   printed and replays from here;
 //! - `ESKER_CRASH_SEEDS`: how many workloads a test runs (default 1);
-//! - `ESKER_CRASH_STEPS`: how long they are (default 40);
-//! - `ESKER_CRASH_STRIDE`: every so-manieth call is struck (default 1);
+//! - `ESKER_CRASH_STEPS`: how long they are (default 30);
+//! - `ESKER_CRASH_STRIDE`: every so-manieth call is struck (default 1, more in
+//!   the longer tests);
 //! - `ESKER_CRASH_NESTED`: every so-manieth distinct image has its recovery
-//!   crashed too, two deep (default 40).
+//!   crashed too, two deep (default 200).
 //!
 //! The engine's threads make the order of its calls vary from run to run: the
 //! checks are by the contract alone, and a seed narrows a failure down without
 //! pinning it.
 
 mod driver;
+mod engine;
 mod explore;
 mod history;
 mod store;
@@ -67,14 +69,14 @@ fn cases<S: Store>(setup: Setup, stride: usize) -> impl Iterator<Item = Case> {
         seed,
         setup,
         start: start.clone(),
-        steps: workload::generate(seed, setting("STEPS", 40)),
+        steps: workload::generate(seed, setting("STEPS", 30)),
         stride,
-        nested_every: setting("NESTED", 40).max(1),
+        nested_every: setting("NESTED", 200).max(1),
     })
 }
 
-fn power_cuts<S: Store>(setup: Setup) {
-    for case in cases::<S>(setup, stride(1)) {
+fn power_cuts<S: Store>(setup: Setup, stride_default: u64) {
+    for case in cases::<S>(setup, stride(stride_default)) {
         let seed = case.seed;
         println!("{setup:?}, seed {seed}: {:?}", Explorer::<S>::new(case).power_cuts());
     }
@@ -95,7 +97,7 @@ fn creation<S: Store>() {
         start: SimFs::new(),
         steps: workload::generate(setting("SEED", 1), 3),
         stride: 1,
-        nested_every: 1,
+        nested_every: 10,
     };
     println!("creation: {:?}", Explorer::<S>::new(case.clone()).power_cuts());
     println!("creation: {:?}", Explorer::<S>::new(case).faults(Fault::Errno(EIO), false));
@@ -110,8 +112,8 @@ mod self_test {
     fn finds<const MISTAKE: u8>() -> bool {
         type Check = fn();
         let checks: [Check; 5] = [
-            || power_cuts::<Toy<MISTAKE>>(ALWAYS),
-            || power_cuts::<Toy<MISTAKE>>(NEVER),
+            || power_cuts::<Toy<MISTAKE>>(ALWAYS, 1),
+            || power_cuts::<Toy<MISTAKE>>(NEVER, 1),
             || faults::<Toy<MISTAKE>>(ALWAYS, Fault::Errno(EIO), false, 1),
             || faults::<Toy<MISTAKE>>(NEVER, Fault::Errno(ENOSPC), false, 1),
             || faults::<Toy<MISTAKE>>(ALWAYS, Fault::Short, false, 1),
@@ -123,8 +125,8 @@ mod self_test {
     fn a_sound_store_passes() {
         assert!(!finds::<{ toy::SOUND }>());
         creation::<Toy<{ toy::SOUND }>>();
-        power_cuts::<Toy<{ toy::SOUND }>>(INTERVAL);
-        power_cuts::<Toy<{ toy::SOUND }>>(UNLOGGED);
+        power_cuts::<Toy<{ toy::SOUND }>>(INTERVAL, 1);
+        power_cuts::<Toy<{ toy::SOUND }>>(UNLOGGED, 1);
         faults::<Toy<{ toy::SOUND }>>(ALWAYS, Fault::Errno(ENOSPC), true, 1);
         faults::<Toy<{ toy::SOUND }>>(ALWAYS, Fault::Interrupted, false, 1);
     }

@@ -195,12 +195,6 @@ impl Tree {
         }
     }
 
-    /// A sync of `dir` failed: as with [`Inode::drop_unsynced`], readers keep
-    /// the new names and no later sync will write them.
-    pub(super) fn drop_unsynced(&mut self, dir: DirId) {
-        self.take_pending(dir);
-    }
-
     /// Takes what is pending in `dir` out of the log, in order. An operation
     /// over two directories drags along all before it in the other one: it
     /// must not overtake them.

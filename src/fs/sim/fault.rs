@@ -72,8 +72,9 @@ pub enum Fault {
     /// A read or write does about half of what was asked, at least one byte.
     /// Other calls go through.
     Short,
-    /// The call fails with [`io::ErrorKind::Interrupted`], nothing done; made
-    /// again, it is a new call.
+    /// A read or write fails with [`io::ErrorKind::Interrupted`], nothing
+    /// done; made again, it is a new call. Other calls go through, as with the
+    /// disk: the standard library makes those again itself.
     Interrupted,
 }
 
@@ -180,15 +181,18 @@ impl Faults {
             *seen += 1;
             if *seen == plan.nth || (plan.lasting && *seen > plan.nth) {
                 self.hits += 1;
-                verdict = verdict_of(plan.fault);
+                verdict = verdict_of(plan.fault, kind);
             }
         }
         verdict
     }
 }
 
-fn verdict_of(fault: Fault) -> Verdict {
+fn verdict_of(fault: Fault, kind: CallKind) -> Verdict {
     match fault {
+        Fault::Short | Fault::Interrupted if !matches!(kind, CallKind::Read | CallKind::Write) => {
+            Verdict::Go
+        }
         Fault::Kind(kind) => Verdict::Fail(kind.into()),
         Fault::Errno(errno) => Verdict::Fail(io::Error::from_raw_os_error(errno)),
         Fault::Short => Verdict::Short,

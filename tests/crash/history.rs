@@ -1,0 +1,178 @@
+//! What was committed, what of it was promised, and which states keep the promise.
+//!
+//! The contract: after a crash the state is that of a prefix of the commit
+//! order, with at least every commit acknowledged as durable in it. A commit
+//! that failed may be there, whole, or not: each is left out of the order or
+//! taken into it.
+
+use crate::store::Seen;
+use crate::workload::Op;
+use std::collections::BTreeMap;
+
+/// A value and when it expires, in milliseconds since the epoch.
+type Entry = (Vec<u8>, Option<u64>);
+
+/// A state, expired entries included.
+pub type State = BTreeMap<Vec<u8>, Entry>;
+
+#[derive(Debug, Clone)]
+struct Commit {
+    ops: Vec<Op>,
+    made_at_ms: u64,
+    succeeded: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// What the last open showed; durable.
+    base: State,
+    /// The commits since.
+    commits: Vec<Commit>,
+    durable_count: usize,
+    wal_enabled: bool,
+}
+
+impl History {
+    pub fn new(wal_enabled: bool) -> Self {
+        History { wal_enabled, ..History::default() }
+    }
+
+    pub fn push(&mut self, ops: &[Op], made_at_ms: u64, succeeded: bool) {
+        self.commits.push(Commit { ops: ops.to_vec(), made_at_ms, succeeded });
+    }
+
+    /// Everything so far was acknowledged as durable.
+    pub fn all_durable(&mut self) {
+        self.durable_count = self.commits.len();
+    }
+
+    /// How many commits a power cut must leave.
+    pub fn after_power_cut(&self) -> usize {
+        self.durable_count
+    }
+
+    /// How many commits the death of the process must leave.
+    pub fn after_kill(&self) -> usize {
+        if !self.wal_enabled {
+            return self.durable_count;
+        }
+        self.commits.iter().rposition(|c| c.succeeded).map_or(0, |last| last + 1)
+    }
+
+    pub fn failed_count(&self) -> usize {
+        self.commits.iter().filter(|c| !c.succeeded).count()
+    }
+
+    /// What a reader of the handle that made the commits must see: nothing of
+    /// those that failed.
+    pub fn live(&self, now_ms: u64) -> Seen {
+        let mut state = self.base.clone();
+        self.commits.iter().filter(|c| c.succeeded).for_each(|c| c.apply(&mut state));
+        visible(&state, now_ms)
+    }
+
+    /// The state that `seen` is, among those that the contract allows.
+    pub fn explain(&self, seen: &Seen, at_least: usize, now_ms: u64) -> Result<State, String> {
+        let mut candidates = vec![self.base.clone()];
+        for index in 0..=self.commits.len() {
+            if index >= at_least
+                && let Some(state) = candidates.iter().find(|s| is_visible(s, now_ms, seen))
+            {
+                return Ok(state.clone());
+            }
+            let Some(commit) = self.commits.get(index) else { break };
+            let without = if commit.succeeded { Vec::new() } else { candidates.clone() };
+            candidates.iter_mut().for_each(|state| commit.apply(state));
+            candidates.extend(without);
+            candidates.dedup();
+        }
+        Err(self.complain(seen, at_least, now_ms))
+    }
+
+    /// The next open showed `state`: from here on it is durable.
+    pub fn rebase(&mut self, state: State) {
+        self.base = state;
+        self.commits.clear();
+        self.durable_count = 0;
+    }
+
+    fn complain(&self, seen: &Seen, at_least: usize, now_ms: u64) -> String {
+        let mut text = format!(
+            "{} commits since the last open, {at_least} promised, {} failed; no allowed state is \
+             what was read.",
+            self.commits.len(),
+            self.failed_count()
+        );
+        let mut state = self.base.clone();
+        let mut closest = (usize::MAX, 0, String::new());
+        for index in 0..=self.commits.len() {
+            let (count, lines) = difference(&visible(&state, now_ms), seen);
+            if count < closest.0 {
+                closest = (count, index, lines);
+            }
+            if let Some(commit) = self.commits.get(index) {
+                commit.apply(&mut state);
+            }
+        }
+        text += &format!(
+            " Closest is the state after {} commits, {} keys apart:\n{}",
+            closest.1, closest.0, closest.2
+        );
+        text
+    }
+}
+
+impl Commit {
+    fn apply(&self, state: &mut State) {
+        for op in &self.ops {
+            match op {
+                Op::Put { key, value, ttl } => {
+                    let expires_at_ms = ttl
+                        .map(|ttl| self.made_at_ms + u64::try_from(ttl.as_millis()).expect("ttl"));
+                    state.insert(key.clone(), (value.clone(), expires_at_ms));
+                }
+                Op::Delete { key } => {
+                    state.remove(key);
+                }
+            }
+        }
+    }
+}
+
+fn alive(state: &State, now_ms: u64) -> impl Iterator<Item = (&Vec<u8>, &Vec<u8>)> {
+    let is_alive = move |entry: &Entry| entry.1.is_none_or(|at| now_ms < at);
+    state.iter().filter(move |(_, e)| is_alive(e)).map(|(key, (value, _))| (key, value))
+}
+
+fn is_visible(state: &State, now_ms: u64, seen: &Seen) -> bool {
+    alive(state, now_ms).eq(seen.iter().map(|(key, value)| (key, value)))
+}
+
+fn visible(state: &State, now_ms: u64) -> Seen {
+    alive(state, now_ms).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// How many keys differ, and the first of them.
+pub fn difference(expected: &Seen, seen: &Seen) -> (usize, String) {
+    let expected: BTreeMap<_, _> = expected.iter().map(|(k, v)| (k, v)).collect();
+    let found: BTreeMap<_, _> = seen.iter().map(|(k, v)| (k, v)).collect();
+    let show = |value: Option<&&Vec<u8>>| match value {
+        None => "nothing".to_owned(),
+        Some(v) => format!("{} ({} B)", v[..v.len().min(12)].escape_ascii(), v.len()),
+    };
+    let keys: std::collections::BTreeSet<_> = expected.keys().chain(found.keys()).collect();
+    let mut count = 0;
+    let mut lines = String::new();
+    for key in keys {
+        let (wanted, got) = (expected.get(*key), found.get(*key));
+        if wanted == got {
+            continue;
+        }
+        count += 1;
+        if count <= 8 {
+            let name = key.escape_ascii();
+            lines += &format!("  {name}: expected {}, found {}\n", show(wanted), show(got));
+        }
+    }
+    (count, lines)
+}

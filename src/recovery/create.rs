@@ -1,16 +1,17 @@
 //! Making a new database.
 
 use crate::error::{Error, Result};
-use crate::format::{DatabaseId, FileKind};
+use crate::format::FileKind;
 use crate::fs::{Fs, IoContext};
-use crate::wal::read_log;
+use crate::wal::holds_records;
 use std::path::Path;
 
 /// Clears what an interrupted creation left in `dir`, which has no `CURRENT`.
 ///
 /// Creation acknowledges nothing before `CURRENT` is durable; so a table, or
-/// a log with anything after its header, means that there was a database here
-/// whose `CURRENT` is gone.
+/// a log with an intact record, means that there was a database here whose
+/// `CURRENT` is gone. Anything else in a log is what a disk may show of a file
+/// that was never synced.
 ///
 /// # Errors
 /// [`Error::Corruption`] in that case; [`Error::Io`].
@@ -19,8 +20,7 @@ pub fn clear_leftovers(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<u64>
     for &kind in &kinds {
         let holds_data = match kind {
             FileKind::Table(_) => true,
-            // Its identity does not matter here, only whether it holds anything.
-            FileKind::Log(id) => read_log(fs, dir, DatabaseId(0), id)?.record_bytes() > 0,
+            FileKind::Log(id) => holds_records(fs, dir, id)?,
             _ => false,
         };
         if holds_data {

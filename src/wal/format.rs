@@ -58,16 +58,11 @@ impl LogHeader {
     }
 
     /// Reads the header at the front of `bytes`, the file at `path`, which
-    /// must belong to `database` and be the log `id`. `None`: it is not intact.
+    /// must be the log `id`, of whatever database. `None`: it is not intact.
     ///
     /// # Errors
     /// [`Error::UnsupportedFormat`] for a newer version.
-    pub fn decode(
-        bytes: &[u8],
-        path: &Path,
-        database: DatabaseId,
-        id: LogId,
-    ) -> Result<Option<Self>> {
+    pub fn decode(bytes: &[u8], path: &Path, id: LogId) -> Result<Option<Self>> {
         let Some((head, _)) = bytes.split_first_chunk::<HEADER_SIZE>() else { return Ok(None) };
         let Some((version, header)) = fields(head) else { return Ok(None) };
         if version > VERSION {
@@ -84,7 +79,6 @@ impl LogHeader {
         }
         let intact = version == VERSION
             && checksum(head).to_le_bytes() == head[12..16]
-            && header.database == database
             && header.id == id;
         Ok(intact.then_some(header))
     }
@@ -120,7 +114,7 @@ mod tests {
         LogHeader { database: DatabaseId(1), id: LogId(2), base: 3, durable: 4 };
 
     fn decode(bytes: &[u8]) -> Result<Option<LogHeader>> {
-        LogHeader::decode(bytes, Path::new("x.log"), DatabaseId(1), LogId(2))
+        LogHeader::decode(bytes, Path::new("x.log"), LogId(2))
     }
 
     #[test]

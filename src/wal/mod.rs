@@ -21,5 +21,5 @@ mod replay;
 mod writer;
 
 pub use ops::{Op, OpReader};
-pub use replay::{LogFile, read_log};
+pub use replay::{LogFile, holds_records, read_log};
 pub use writer::{LogWriter, SyncTarget};

@@ -37,6 +37,23 @@ pub struct LogEnd {
 /// # Errors
 /// [`crate::Error::Io`]; [`crate::Error::UnsupportedFormat`].
 pub fn read_log(fs: &dyn Fs, dir: &Path, database: DatabaseId, id: LogId) -> Result<LogFile> {
+    let (path, bytes) = read_file(fs, dir, id)?;
+    LogFile::new(path, database, id, bytes)
+}
+
+/// True when the log file `id` of `dir` holds an intact record, of whatever
+/// database: more than what may show in a file that was never synced.
+///
+/// # Errors
+/// As [`read_log`].
+pub fn holds_records(fs: &dyn Fs, dir: &Path, id: LogId) -> Result<bool> {
+    let (path, bytes) = read_file(fs, dir, id)?;
+    let Some(header) = LogHeader::decode(&bytes, &path, id)? else { return Ok(false) };
+    let file = LogFile::new(path, header.database, id, bytes)?;
+    Ok(file.frames(u64::MAX).next().is_some())
+}
+
+fn read_file(fs: &dyn Fs, dir: &Path, id: LogId) -> Result<(PathBuf, Vec<u8>)> {
     let path = dir.join(FileKind::Log(id).name());
     let file = fs.open(&path, OpenMode::Read).during("open", &path)?;
     let len = file.len().during("read", &path)?;
@@ -47,7 +64,7 @@ pub fn read_log(fs: &dyn Fs, dir: &Path, database: DatabaseId, id: LogId) -> Res
         })?
     ];
     read_exact_at(file.as_ref(), &mut bytes, 0).during("read", &path)?;
-    LogFile::new(path, database, id, bytes)
+    Ok((path, bytes))
 }
 
 impl LogFile {
@@ -56,7 +73,7 @@ impl LogFile {
     /// # Errors
     /// [`crate::Error::UnsupportedFormat`].
     pub fn new(path: PathBuf, database: DatabaseId, id: LogId, bytes: Vec<u8>) -> Result<Self> {
-        let header = LogHeader::decode(&bytes, &path, database, id)?;
+        let header = LogHeader::decode(&bytes, &path, id)?.filter(|h| h.database == database);
         Ok(LogFile { id, path, header, database, bytes })
     }
 

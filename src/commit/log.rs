@@ -1,7 +1,7 @@
 //! The log as the pipeline uses it: written by the leader, synced by whoever
 //! needs it, with the position up to which it is durable.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::{LogId, SeqNo};
 use crate::fs::IoContext;
 use crate::store::Store;
@@ -95,19 +95,25 @@ impl Log {
     /// Seals the current file and goes on in a new one.
     ///
     /// # Errors
-    /// [`crate::Error::Io`]: the current file stays.
+    /// [`Error::Io`]: the current file stays, though perhaps it takes no more.
     pub fn switch(&self) -> Result<Sealed> {
         let home = &self.store.home;
         let mut state = self.state.lock();
         let next_base = state.writer.end_position();
-        let next = LogWriter::create(
+        let created = LogWriter::create(
             home.fs.as_ref(),
             &home.dir,
             home.log_identity,
             LogId(home.draw_file_id().0),
             next_base,
             self.durable.load(Ordering::Acquire),
-        )?;
+        );
+        if let Err(Error::Io { op: "write", .. }) = &created {
+            // The header may be on the disk all the same and, after a power
+            // cut, in the directory: it says that the current file ends here.
+            state.writer.seal();
+        }
+        let next = created?;
         let sealed = Sealed { log: state.writer.id(), next_log: next.id(), next_base };
         if self.durable.load(Ordering::Acquire) < next_base {
             let target = state.writer.sync_target().clone();
@@ -121,7 +127,7 @@ impl Log {
     /// Makes everything that is written so far durable.
     ///
     /// # Errors
-    /// [`crate::Error::Poisoned`]: a sync failed, now or before.
+    /// [`Error::Poisoned`]: a sync failed, now or before.
     pub fn sync(&self) -> Result<()> {
         let end = self.state.lock().writer.end_position();
         self.sync_to(end)
@@ -130,7 +136,7 @@ impl Log {
     /// Makes everything below `position` durable.
     ///
     /// # Errors
-    /// [`crate::Error::Poisoned`]: a sync failed, now or before.
+    /// [`Error::Poisoned`]: a sync failed, now or before.
     pub fn sync_to(&self, position: u64) -> Result<()> {
         if self.durable.load(Ordering::Acquire) >= position {
             return Ok(());

@@ -25,6 +25,8 @@ pub struct Break {
 pub struct Chain {
     /// The position at which the next file must begin.
     expected: u64,
+    /// The first file has been taken, which the manifest names.
+    begun: bool,
     broken: Option<Break>,
 }
 
@@ -32,7 +34,7 @@ impl Chain {
     /// The first file must begin at `base`.
     #[must_use]
     pub fn new(base: u64) -> Self {
-        Chain { expected: base, broken: None }
+        Chain { expected: base, begun: false, broken: None }
     }
 
     /// Where the log broke off, if it did.
@@ -41,9 +43,9 @@ impl Chain {
         self.broken.as_ref()
     }
 
-    /// Takes the next file, whose successor has the header `next` (`None`
-    /// without a successor, or when its header is not intact), and calls
-    /// `replay` with each frame that counts.
+    /// Takes the next file, behind which come files with the headers `later`
+    /// (`None` for one that is not intact), and calls `replay` with each frame
+    /// that counts.
     ///
     /// # Errors
     /// [`Error::Corruption`] when a record that had been durable is damaged or
@@ -51,12 +53,20 @@ impl Chain {
     pub fn follow<'a>(
         &mut self,
         file: &'a LogFile,
-        next: Option<LogHeader>,
+        later: &[Option<LogHeader>],
         mut replay: impl FnMut(Frame<'a>) -> Result<()>,
     ) -> Result<()> {
         if let Some(broken) = &mut self.broken {
             broken.dropped_bytes += file.record_bytes();
             return self.check_claim(file.claim());
+        }
+        // A file that was begun and given up, for a full disk say, may still be
+        // there: the log goes on behind it, where it would have begun itself.
+        let is_given_up = later.iter().flatten().any(|next| next.base == self.expected);
+        let is_blank = file.header.is_none() && file.record_bytes() == 0;
+        let is_first = !std::mem::replace(&mut self.begun, true);
+        if is_given_up || (is_blank && !is_first) {
+            return Ok(());
         }
         let Some(header) = file.header.filter(|header| header.base == self.expected) else {
             let dropped_bytes = file.record_bytes();
@@ -64,15 +74,19 @@ impl Chain {
         };
         // The next file says where this one ended: what a failed write may
         // have left after that was refused.
-        let limit = next
-            .filter(|next| next.base >= header.base)
-            .map_or(u64::MAX, |next| next.base - header.base);
+        let limit = later
+            .iter()
+            .flatten()
+            .find_map(|next| next.base.checked_sub(header.base))
+            .unwrap_or(u64::MAX);
         for frame in file.frames(limit) {
             replay(frame)?;
         }
         let end = file.end(limit);
         self.expected = header.base + end.offset;
-        let ends_early = limit != u64::MAX && end.offset != limit;
+        // If the header of the very next one is lost, that will turn out there.
+        let is_next_intact = later.first().is_some_and(Option::is_some);
+        let ends_early = is_next_intact && limit != u64::MAX && end.offset != limit;
         if ends_early || end.dropped_bytes > 0 {
             return self.break_off(file, end.offset, end.dropped_bytes, end.claim);
         }
@@ -149,9 +163,9 @@ mod tests {
         let mut chain = Chain::new(0);
         let mut frames = 0;
         for (i, file) in files.iter().enumerate() {
-            let next = files.get(i + 1).and_then(|next| next.header);
+            let later: Vec<_> = files[i + 1..].iter().map(|later| later.header).collect();
             chain
-                .follow(file, next, |_| {
+                .follow(file, &later, |_| {
                     frames += 1;
                     Ok(())
                 })
@@ -204,6 +218,28 @@ mod tests {
         // The second frame was refused; the next file begins where the first ended.
         let files = [(1, file(1, 0, &[0, 0])), (2, file(2, HEADER + FRAME, &[0]))];
         assert_eq!(follow(&files), Ok((2, None)));
+    }
+
+    #[test]
+    fn a_file_that_was_given_up_is_passed_over() {
+        let end = HEADER + FRAME;
+        let refused = file(1, 0, &[0, 0]);
+        let mut headless = file(2, end, &[]);
+        headless[20] ^= 1;
+        let noise = vec![0xa5; 500];
+        for given_up in [file(2, end, &[]), headless, noise.clone(), Vec::new(), vec![0; 500]] {
+            let last = file(3, end, &[end]);
+            let files = [(1, refused.clone()), (2, given_up), (3, last)];
+            assert_eq!(follow(&files), Ok((2, None)));
+        }
+        // Not so when it holds what the log lacks.
+        let lacking = |claim| {
+            let last = file(3, end + HEADER + FRAME, &[claim]);
+            [(1, file(1, 0, &[0])), (2, noise.clone()), (3, last)]
+        };
+        assert_eq!(follow(&lacking(end)), Ok((1, Some(end))));
+        let text = follow(&lacking(end + 1)).expect_err("durable");
+        assert!(text.contains("2.log at offset 0"), "{text}");
     }
 
     #[test]

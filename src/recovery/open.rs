@@ -13,7 +13,7 @@ use crate::store::{
     Counters, Health, Home, RecoveryReport, Store, Version, Views, VisibleSeq, log_identity,
 };
 use crate::table::BlockCache;
-use crate::wal::{LogFile, LogWriter, Op, OpReader, read_log};
+use crate::wal::{LogFile, LogWriter, Op, OpReader, read_log, read_log_header};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -149,17 +149,17 @@ impl Recovery {
             ));
         }
         let mut chain = Chain::new(self.state.log_base);
-        let mut current = logs.first().map(|&id| self.read_log(id)).transpose()?;
-        for i in 0..logs.len() {
-            let next = logs.get(i + 1).map(|&id| self.read_log(id)).transpose()?;
-            if let Some(file) = &current {
-                self.report.log_files += 1;
-                let next_header = next.as_ref().and_then(|next| next.header);
-                chain.follow(file, next_header, |frame| {
-                    self.replay_frame(file, frame.offset, frame.sequence, frame.body)
-                })?;
-            }
-            current = next;
+        let home = &self.store.home;
+        let (fs, dir) = (Arc::clone(&home.fs), home.dir.clone());
+        let identity = log_identity(home.database, self.state.opens);
+        let headers = logs.iter().map(|&id| read_log_header(fs.as_ref(), &dir, identity, id));
+        let headers: Vec<_> = headers.collect::<Result<_>>()?;
+        for (i, &id) in (1..).zip(&logs) {
+            let file = read_log(fs.as_ref(), &dir, identity, id)?;
+            self.report.log_files += 1;
+            chain.follow(&file, &headers[i..], |frame| {
+                self.replay_frame(&file, frame.offset, frame.sequence, frame.body)
+            })?;
         }
         if let Some(broken) = chain.broken() {
             self.report.log_cut_bytes = broken.dropped_bytes;
@@ -167,12 +167,6 @@ impl Recovery {
             self.report.log_cut_at = Some((name.into_owned(), broken.offset));
         }
         Ok(())
-    }
-
-    fn read_log(&self, id: LogId) -> Result<LogFile> {
-        let home = &self.store.home;
-        let identity = log_identity(home.database, self.state.opens);
-        read_log(home.fs.as_ref(), &home.dir, identity, id)
     }
 
     fn replay_frame(

@@ -7,7 +7,8 @@
 //! one before it ended, and its header says so.
 //! INV-2: a record is written only into space that zeros have claimed before
 //! it, so a full disk is noticed with no record touched.
-//! INV-3: after a failed write nothing more goes into the same file.
+//! INV-3: after a failed write nothing more goes into the same file; nor does
+//! it where the header of its successor may be on the disk.
 //! INV-4: nothing at or above a durable claim was ever acknowledged as durable
 //! by the frame that carries the claim: claims lag, never lead.
 //!
@@ -21,5 +22,5 @@ mod replay;
 mod writer;
 
 pub use ops::{Op, OpReader};
-pub use replay::{LogFile, holds_records, read_log};
+pub use replay::{LogFile, holds_records, read_log, read_log_header};
 pub use writer::{LogWriter, SyncTarget};

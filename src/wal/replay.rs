@@ -41,6 +41,36 @@ pub fn read_log(fs: &dyn Fs, dir: &Path, database: DatabaseId, id: LogId) -> Res
     LogFile::new(path, database, id, bytes)
 }
 
+/// Reads only the header of the log file `id` of `dir`; `None` when it is not
+/// intact or of another database.
+///
+/// # Errors
+/// As [`read_log`].
+pub fn read_log_header(
+    fs: &dyn Fs,
+    dir: &Path,
+    database: DatabaseId,
+    id: LogId,
+) -> Result<Option<LogHeader>> {
+    let path = dir.join(FileKind::Log(id).name());
+    let file = fs.open(&path, OpenMode::Read).during("open", &path)?;
+    let mut bytes = [0; HEADER_SIZE];
+    if file.len().during("read", &path)? < to_u64(HEADER_SIZE) {
+        return Ok(None);
+    }
+    read_exact_at(file.as_ref(), &mut bytes, 0).during("read", &path)?;
+    header_of(&bytes, &path, database, id)
+}
+
+fn header_of(
+    bytes: &[u8],
+    path: &Path,
+    database: DatabaseId,
+    id: LogId,
+) -> Result<Option<LogHeader>> {
+    Ok(LogHeader::decode(bytes, path, id)?.filter(|header| header.database == database))
+}
+
 /// True when the log file `id` of `dir` holds an intact record, of whatever
 /// database: more than what may show in a file that was never synced.
 ///
@@ -73,7 +103,7 @@ impl LogFile {
     /// # Errors
     /// [`crate::Error::UnsupportedFormat`].
     pub fn new(path: PathBuf, database: DatabaseId, id: LogId, bytes: Vec<u8>) -> Result<Self> {
-        let header = LogHeader::decode(&bytes, &path, id)?.filter(|h| h.database == database);
+        let header = header_of(&bytes, &path, database, id)?;
         Ok(LogFile { id, path, header, database, bytes })
     }
 

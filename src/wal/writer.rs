@@ -40,7 +40,7 @@ pub struct LogWriter {
     extended: u64,
     /// Frames gathered for the next write.
     buffer: Vec<u8>,
-    /// A write failed: the file is sealed at `end` (INV-3).
+    /// The file is sealed at `end`: a write to it failed (INV-3), or one to its successor.
     broken: bool,
 }
 
@@ -103,7 +103,12 @@ impl LogWriter {
         self.end
     }
 
-    /// True when a write failed: the file takes no more, a new one must follow.
+    /// Seals the file where it ends: a new one must follow.
+    pub fn seal(&mut self) {
+        self.broken = true;
+    }
+
+    /// True when the file is sealed: it takes no more, a new one must follow.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.broken

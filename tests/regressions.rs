@@ -1,0 +1,325 @@
+//! Bugs that were, one test each, with the story of how they came about.
+
+use esker::sim::{CallKind, CrashModel, Fault, FaultPlan, SimFs};
+use esker::{
+    Clock, Db, DirLock, Error, File, Fs, OpenMode, Options, SyncPolicy, WriteBatch, WriteOptions,
+};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+const DIR: &str = "/db";
+const EIO: i32 = 5;
+const EINVAL: i32 = 22;
+const ENOSPC: i32 = 28;
+
+fn options(sync_policy: SyncPolicy) -> Options {
+    Options { sync_policy, memtable_bytes: 64 << 10, ..Options::default() }
+}
+
+fn open(fs: &(impl Fs + Clone + 'static), options: Options) -> Result<Db, Error> {
+    Db::open_with_fs(Arc::new(fs.clone()), DIR, options)
+}
+
+fn get(db: &Db, key: &str) -> Option<Vec<u8>> {
+    db.get(key).expect("a read").map(Into::into)
+}
+
+fn names(fs: &SimFs, extension: &str) -> Vec<String> {
+    let mut names = fs.list(Path::new(DIR)).expect("a directory");
+    names.retain(|name| name.ends_with(extension));
+    names.sort();
+    names
+}
+
+/// A call on its way to the file system below, or back from it.
+#[derive(Debug, Clone, Copy)]
+struct Call<'a> {
+    kind: CallKind,
+    path: &'a Path,
+    /// Where a write goes.
+    offset: u64,
+    /// It has been made.
+    is_done: bool,
+}
+
+impl Call<'_> {
+    fn is(&self, kind: CallKind, extension: &str) -> bool {
+        self.kind == kind && self.path.to_string_lossy().ends_with(extension)
+    }
+}
+
+type Hook = dyn FnMut(Call<'_>) -> io::Result<()> + Send;
+
+/// A [`SimFs`] whose writes, syncs and removals pass through a hook, before and
+/// after: it can fail them either way, block them or panic.
+#[derive(Clone)]
+struct HookedFs {
+    below: SimFs,
+    hook: Arc<Mutex<Option<Box<Hook>>>>,
+}
+
+impl HookedFs {
+    fn new(below: &SimFs) -> Self {
+        HookedFs { below: below.clone(), hook: Arc::default() }
+    }
+
+    fn set_hook(&self, hook: impl FnMut(Call<'_>) -> io::Result<()> + Send + 'static) {
+        *self.hook.lock().expect("no panic under the lock") = Some(Box::new(hook));
+    }
+
+    fn clear_hook(&self) {
+        *self.hook.lock().expect("no panic under the lock") = None;
+    }
+
+    fn around<T>(
+        &self,
+        kind: CallKind,
+        path: &Path,
+        offset: u64,
+        make: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.run_hook(Call { kind, path, offset, is_done: false })?;
+        let made = make()?;
+        self.run_hook(Call { kind, path, offset, is_done: true })?;
+        Ok(made)
+    }
+
+    fn run_hook(&self, call: Call<'_>) -> io::Result<()> {
+        // Out of the lock while it runs, since it may block or panic.
+        let taken = self.hook.lock().expect("no panic under the lock").take();
+        let Some(mut hook) = taken else { return Ok(()) };
+        let answer = hook(call);
+        self.hook.lock().expect("no panic under the lock").get_or_insert(hook);
+        answer
+    }
+}
+
+impl fmt::Debug for HookedFs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HookedFs")
+    }
+}
+
+impl Fs for HookedFs {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        let below = self.below.open(path, mode)?;
+        Ok(Arc::new(HookedFile { fs: self.clone(), path: path.to_path_buf(), below }))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.below.create_dir_all(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.below.list(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.below.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.around(CallKind::Remove, path, 0, || self.below.remove(path))
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.around(CallKind::SyncDir, path, 0, || self.below.sync_dir(path))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
+        self.below.lock(path)
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        self.below.clock()
+    }
+}
+
+#[derive(Debug)]
+struct HookedFile {
+    fs: HookedFs,
+    path: PathBuf,
+    below: Arc<dyn File>,
+}
+
+impl File for HookedFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.below.read_at(buf, offset)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        self.fs.around(CallKind::Write, &self.path, offset, || self.below.write_at(buf, offset))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.fs.around(CallKind::SyncData, &self.path, 0, || self.below.sync_data())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.below.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.below.len()
+    }
+}
+
+/// Runs `act` on a thread of its own; its result comes through the receiver.
+fn spawn<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let _ = sender.send(act());
+    });
+    receiver
+}
+
+/// What comes through `receiver`, unless it hangs. (A thread that panicked counts as such.)
+fn soon<T>(receiver: &Receiver<T>, what: &str) -> T {
+    receiver.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|e| panic!("{what}: {e}"))
+}
+
+/// Commits until the log file that is being written has its successor due: the
+/// next batch of 60 KiB will not fit into the memtable, smaller ones will.
+fn fill_memtable(db: &Db) {
+    db.set("filler", vec![1; 20 << 10]).expect("a commit");
+}
+
+fn rotating_value() -> Vec<u8> {
+    vec![2; 60 << 10]
+}
+
+// The write of a new log file's header failed, but its bytes were on the disk
+// all the same. The file was removed again, without a sync of the directory, and
+// commits went on in the old file. After a power cut that undid the removal the
+// new file was taken for the successor: its header says that the old file had
+// ended before those commits, which had been acknowledged as durable and were
+// dropped without a word.
+#[test]
+fn a_log_file_that_was_given_up_does_not_end_the_one_before_it() {
+    let disk = SimFs::new();
+    let fs = HookedFs::new(&disk);
+    let db = open(&fs, options(SyncPolicy::Always)).expect("opens");
+    fill_memtable(&db);
+    let mut zeros_written = false;
+    fs.set_hook(move |call| {
+        if call.is(CallKind::Write, ".log") && call.offset == 0 && call.is_done {
+            if zeros_written {
+                return Err(io::Error::from_raw_os_error(EIO));
+            }
+            zeros_written = true;
+        }
+        Ok(())
+    });
+    let refused = db.set("large", rotating_value()).expect_err("no new log file");
+    assert!(matches!(refused, Error::Io { .. }), "{refused}");
+    fs.clear_hook();
+    db.set("small", "1").expect("durable");
+    for count in 0..=disk.pending_count() {
+        let image = disk.crash_image(&CrashModel::Prefix(count));
+        let db = open(&image, options(SyncPolicy::Always)).expect("opens");
+        assert_eq!(get(&db, "small").as_deref(), Some(&b"1"[..]), "{count} operations");
+    }
+}
+
+// The disk was full when a log file was to be begun, and what was there of it
+// could not be removed. Later there was room, the next file was begun and
+// commits in it were acknowledged as durable. At the next open the log was taken
+// to end at the file without a header between the two.
+#[test]
+fn the_log_goes_on_behind_a_file_that_was_never_begun() {
+    for header in [false, true] {
+        let disk = SimFs::new();
+        let fs = HookedFs::new(&disk);
+        let db = open(&fs, options(SyncPolicy::Always)).expect("opens");
+        fill_memtable(&db);
+        let mut logs_written = 0;
+        fs.set_hook(move |call| match call.kind {
+            CallKind::Write if call.is(CallKind::Write, ".log") && call.is_done == header => {
+                logs_written += 1;
+                let struck = if header { 2 } else { 1 };
+                if logs_written < struck {
+                    return Ok(());
+                }
+                Err(io::Error::from_raw_os_error(ENOSPC))
+            }
+            CallKind::Remove => Err(io::Error::from_raw_os_error(EIO)),
+            _ => Ok(()),
+        });
+        db.set("large", rotating_value()).expect_err("no new log file");
+        fs.clear_hook();
+        db.set("small", "1").expect("durable");
+        // Lets the log files stand that the flush would remove.
+        fs.set_hook(|call| match call.kind {
+            CallKind::Write if call.is(CallKind::Write, ".tbl") => {
+                Err(io::Error::from_raw_os_error(ENOSPC))
+            }
+            _ => Ok(()),
+        });
+        db.set("large", rotating_value()).expect("durable");
+        let image = disk.crash_image(&CrashModel::SyncedOnly);
+        assert_eq!(names(&image, ".log").len(), 3, "{:?}", names(&image, ".log"));
+        let db = open(&image, options(SyncPolicy::Always)).expect("opens");
+        assert_eq!(get(&db, "small").as_deref(), Some(&b"1"[..]), "header: {header}");
+        assert!(get(&db, "large") == Some(rotating_value()), "header: {header}");
+        assert_eq!(db.metrics().recovery.log_cut_at, None);
+    }
+}
+
+// The same, after a failed write had sealed the old file: since the file without
+// a header did not say where the old one had ended, the refused record at its
+// end was replayed, although commits after it had been acknowledged.
+#[test]
+fn a_refused_record_does_not_replay_when_a_log_file_was_given_up_after_it() {
+    let disk = SimFs::new();
+    let fs = HookedFs::new(&disk);
+    let db = open(&fs, options(SyncPolicy::Always)).expect("opens");
+    db.set("before", "1").expect("durable");
+    let mut step = 0;
+    fs.set_hook(move |call| {
+        step += usize::from(call.is(CallKind::Write, ".log"));
+        match call.kind {
+            // The record is written whole, and the call fails.
+            CallKind::Write if step == 2 => Err(io::Error::from_raw_os_error(EIO)),
+            // The next file gets nothing, not even removed.
+            CallKind::Write if step == 3 => Err(io::Error::from_raw_os_error(ENOSPC)),
+            CallKind::Remove => Err(io::Error::from_raw_os_error(EIO)),
+            _ => Ok(()),
+        }
+    });
+    let e = db.set("refused", "1").expect_err("the write failed");
+    assert!(matches!(e, Error::Indeterminate { .. }), "{e}");
+    let e = db.set("refused too", "1").expect_err("no new log file");
+    assert!(matches!(e, Error::Io { .. }), "{e}");
+    fs.set_hook(|call| match call.kind {
+        CallKind::Write if call.is(CallKind::Write, ".tbl") => {
+            Err(io::Error::from_raw_os_error(ENOSPC))
+        }
+        _ => Ok(()),
+    });
+    db.set("after", "1").expect("durable");
+    let db = open(&disk.crash_image(&CrashModel::SyncedOnly), Options::default()).expect("opens");
+    let seen = ["before", "refused", "after"].map(|key| get(&db, key).is_some());
+    assert_eq!(seen, [true, false, true]);
+}
+
+// A recovery was interrupted after it had made its log file. The next open found
+// that file and reported the log as cut there, though nothing had been lost.
+#[test]
+fn the_log_file_of_an_interrupted_recovery_is_not_reported_as_a_cut() {
+    let disk = SimFs::new();
+    let db = open(&disk, options(SyncPolicy::Always)).expect("opens");
+    db.set("a", "1").expect("durable");
+    let image = disk.crash_image(&CrashModel::Everything);
+    image.fail(FaultPlan::once(1, Fault::Errno(ENOSPC)).only(CallKind::Rename));
+    let failed = open(&image, options(SyncPolicy::Always)).expect_err("CURRENT is not switched");
+    assert!(matches!(failed, Error::Io { op: "rename", .. }), "{failed}");
+    let db = open(&image, options(SyncPolicy::Always)).expect("opens");
+    assert_eq!(get(&db, "a").as_deref(), Some(&b"1"[..]));
+    assert_eq!(db.metrics().recovery.log_cut_at, None);
+}
+

@@ -97,7 +97,7 @@ pub enum Error {
         /// The first failure.
         cause: Arc<Error>,
     },
-    /// A background thread panicked; the text is its panic message.
+    /// A thread panicked while others relied on it; the text is its panic message.
     Panicked {
         /// The thread's name.
         thread: String,
@@ -195,7 +195,7 @@ impl Error {
                 write!(f, "no more writes are taken after an earlier failure: {cause}")
             }
             Error::Panicked { thread, message } => {
-                write!(f, "background thread {thread} panicked: {message}")
+                write!(f, "thread {thread} panicked: {message}")
             }
         }
     }

@@ -4,11 +4,13 @@
 //! outlives the database that it works for.
 //! INV-2: a panic is caught and reported through `on_panic`; nothing that
 //! waits for the worker is left hanging by it.
+//! INV-3: neither is anything left hanging by a panic in a caller's thread,
+//! where that thread has taken on work that others wait for ([`on_panic`]).
 
 use crate::error::Error;
 use std::any::Any;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread::JoinHandle;
 
 /// A running background thread.
@@ -61,6 +63,17 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.wait();
     }
+}
+
+/// Runs `act`. Should it panic, `clean_up` is called with an [`Error::Panicked`],
+/// and the panic goes on.
+pub fn on_panic<T>(clean_up: impl FnOnce(Error), act: impl FnOnce() -> T) -> T {
+    // Whoever uses this sees to it that what `act` leaves half done is not used.
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| {
+        let thread = std::thread::current().name().unwrap_or("without a name").to_owned();
+        clean_up(Error::Panicked { thread, message: message_of(panic.as_ref()) });
+        resume_unwind(panic)
+    })
 }
 
 fn message_of(panic: &(dyn Any + Send)) -> String {

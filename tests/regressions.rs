@@ -323,3 +323,190 @@ fn the_log_file_of_an_interrupted_recovery_is_not_reported_as_a_cut() {
     assert_eq!(db.metrics().recovery.log_cut_at, None);
 }
 
+// A file system that panicked under the leader of a group left the queue led for
+// ever: those who waited in it and all who came later hung.
+#[test]
+fn a_leader_that_panics_poisons_and_releases_everyone() {
+    let fs = HookedFs::new(&SimFs::new());
+    let db = open(&fs, options(SyncPolicy::Always)).expect("opens");
+    let (reached, at_write) = channel();
+    let (go_on, go) = channel::<()>();
+    fs.set_hook(move |call| {
+        if call.is(CallKind::Write, ".log") {
+            reached.send(()).expect("the test listens");
+            go.recv().expect("the test speaks");
+            panic!("on purpose");
+        }
+        Ok(())
+    });
+    let leader = {
+        let db = db.clone();
+        thread::spawn(move || db.set("a", "1"))
+    };
+    soon(&at_write, "the leader writes");
+    let waiting: Vec<_> = (0..3)
+        .map(|n: u32| {
+            let db = db.clone();
+            spawn(move || db.set(n.to_string(), "1"))
+        })
+        .collect();
+    let flushing = {
+        let db = db.clone();
+        spawn(move || db.flush())
+    };
+    thread::sleep(Duration::from_millis(50));
+    go_on.send(()).expect("the leader listens");
+    leader.join().expect_err("the panic goes on in its own thread");
+    for waiting in waiting {
+        let told = soon(&waiting, "a writer that waited");
+        assert!(matches!(told, Err(Error::Poisoned { .. })), "{told:?}");
+    }
+    let told = soon(&flushing, "a flush that waited");
+    assert!(matches!(told, Err(Error::Poisoned { .. })), "{told:?}");
+    let later = {
+        let db = db.clone();
+        spawn(move || (db.set("b", "1"), db.close()))
+    };
+    let (told, closed) = soon(&later, "a later writer");
+    assert!(matches!(told, Err(Error::Poisoned { .. })), "{told:?}");
+    assert!(matches!(closed, Err(Error::Poisoned { .. })), "{closed:?}");
+}
+
+// A panic in the midst of `persist` had already taken the list of files to sync:
+// the next sync passed over them, and acknowledged what was not durable.
+#[test]
+fn a_sync_that_panics_is_not_taken_for_done() {
+    let disk = SimFs::new();
+    let fs = HookedFs::new(&disk);
+    let db = open(&fs, options(SyncPolicy::Never)).expect("opens");
+    fs.set_hook(|call| match call.kind {
+        CallKind::Write if call.is(CallKind::Write, ".tbl") => {
+            Err(io::Error::from_raw_os_error(ENOSPC))
+        }
+        CallKind::SyncData if call.is(CallKind::SyncData, ".log") => panic!("on purpose"),
+        _ => Ok(()),
+    });
+    fill_memtable(&db);
+    db.set("large", rotating_value()).expect("a commit");
+    let persisting = {
+        let db = db.clone();
+        thread::spawn(move || db.persist())
+    };
+    persisting.join().expect_err("the panic goes on in its own thread");
+    fs.clear_hook();
+    let mut batch = WriteBatch::new();
+    batch.set("synced", "1");
+    let told = db.write_with(batch, WriteOptions { sync: Some(true) });
+    assert!(matches!(told, Err(Error::Poisoned { .. })), "{told:?}");
+}
+
+// A sync failed while a writer was in the midst of its write. `close` then saw
+// the handle poisoned and did not wait for that writer; the directory was opened
+// again, and the writer was told `Ok` for a commit that was in no log that
+// anybody would read.
+#[test]
+fn close_waits_for_a_writer_also_when_poisoned() {
+    let disk = SimFs::new();
+    let fs = HookedFs::new(&disk);
+    let db = open(&fs, options(SyncPolicy::Never)).expect("opens");
+    db.set("a", "1").expect("a commit");
+    let (reached, at) = channel();
+    let (open_sync, sync_gate) = channel();
+    let (open_write, write_gate) = channel();
+    block_a_sync_and_a_write(&fs, reached, sync_gate, write_gate);
+    let persisting = {
+        let db = db.clone();
+        spawn(move || db.persist())
+    };
+    soon(&at, "the sync");
+    let writing = {
+        let db = db.clone();
+        spawn(move || db.set("b", "1"))
+    };
+    soon(&at, "the write");
+    open_sync.send(()).expect("the sync listens");
+    let told = soon(&persisting, "the sync");
+    assert!(matches!(told, Err(Error::Poisoned { .. })), "{told:?}");
+    let closing = {
+        let db = db.clone();
+        spawn(move || db.close())
+    };
+    thread::sleep(Duration::from_millis(100));
+    let reopened_early = open(&fs, options(SyncPolicy::Never));
+    assert!(matches!(reopened_early, Err(Error::Locked { .. })), "{reopened_early:?}");
+    open_write.send(()).expect("the write listens");
+    let acknowledged = soon(&writing, "the write").is_ok();
+    soon(&closing, "close").expect_err("poisoned");
+    let db = open(&fs, options(SyncPolicy::Never)).expect("opens");
+    assert_eq!(get(&db, "b").is_some(), acknowledged);
+}
+
+/// Blocks the next sync of a log until its gate opens, and fails it; meanwhile
+/// blocks the next write of a log until its own gate opens.
+fn block_a_sync_and_a_write(
+    fs: &HookedFs,
+    reached: Sender<()>,
+    sync_gate: Receiver<()>,
+    write_gate: Receiver<()>,
+) {
+    let other = fs.clone();
+    let mut gates = Some((sync_gate, write_gate));
+    fs.set_hook(move |call| {
+        if !call.is(CallKind::SyncData, ".log") {
+            return Ok(());
+        }
+        let Some((sync_gate, write_gate)) = gates.take() else { return Ok(()) };
+        let (reached_too, mut gate) = (reached.clone(), Some(write_gate));
+        other.set_hook(move |call| {
+            if call.is(CallKind::Write, ".log")
+                && let Some(gate) = gate.take()
+            {
+                reached_too.send(()).expect("the test listens");
+                gate.recv().expect("the test speaks");
+            }
+            Ok(())
+        });
+        reached.send(()).expect("the test listens");
+        sync_gate.recv().expect("the test speaks");
+        Err(io::Error::from_raw_os_error(EIO))
+    });
+}
+
+// A commit that found no room on the disk kept its reservation in the memtable.
+// Small commits, for which the log had room ahead, were then refused as well,
+// since a new memtable takes a new log file.
+#[test]
+fn a_refused_commit_takes_no_room_in_the_memtable() {
+    let disk = SimFs::new();
+    let options = Options { memtable_bytes: 1500 << 10, ..Options::default() };
+    let db = open(&disk, options).expect("opens");
+    disk.fail(FaultPlan::from_on(1, Fault::Errno(ENOSPC)).only(CallKind::Create));
+    disk.fail(FaultPlan::once(1, Fault::Errno(ENOSPC)).only(CallKind::Write));
+    let refused = db.set("large", vec![1; 1450 << 10]).expect_err("no room");
+    assert!(matches!(refused, Error::Io { .. }), "{refused}");
+    for n in 0..20 {
+        db.set(format!("{n}"), vec![1; 10 << 10]).expect("the log has room");
+    }
+}
+
+// `close` looked whether the memtable was empty, and found it so while a commit
+// that belonged into it was still on its way. Without a log that commit was in
+// nothing that `close` wrote, and yet its writer was told `Ok`.
+#[test]
+fn close_writes_out_a_commit_that_is_still_on_its_way() {
+    let disk = SimFs::new();
+    let unlogged = Options { wal_enabled: false, ..Options::default() };
+    let db = open(&disk, unlogged.clone()).expect("opens");
+    let writing = {
+        let db = db.clone();
+        // Large, so that it is on its way for a while.
+        spawn(move || db.set("a", vec![1; 32 << 20]))
+    };
+    while db.metrics().commits == 0 {
+        std::hint::spin_loop();
+    }
+    db.close().expect("close");
+    soon(&writing, "the commit").expect("it was under way before the close");
+    let db = open(&disk, unlogged).expect("opens");
+    assert!(get(&db, "a").is_some());
+}

@@ -6,6 +6,7 @@ use crate::format::{LogId, SeqNo};
 use crate::fs::IoContext;
 use crate::store::Store;
 use crate::wal::{LogWriter, SyncTarget};
+use crate::worker::on_panic;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -146,7 +147,10 @@ impl Log {
             return Ok(()); // The sync that we waited for served us too.
         }
         self.store.health.check_sound()?;
-        self.sync_now().map_err(|e| self.store.health.poison(e))
+        // A panic would leave files that were taken off the list unsynced, and
+        // the next sync would not know.
+        let poison = |e| self.store.health.poison(e);
+        on_panic(|e| drop(poison(e)), || self.sync_now()).map_err(poison)
     }
 
     /// Syncs, with the slot held.

@@ -12,6 +12,7 @@
 //! INV-3: a batch is inserted into the memtable only after it is in the log
 //! and, if its group syncs, after the sync: what cannot be kept is never shown.
 //! INV-4: after a failed sync nothing is written or synced any more.
+//! INV-5: a panic of a leader or a member poisons, and leaves nobody waiting.
 //!
 //! Concurrency: any number of writers. Locks, in the order in which they may
 //! be taken: leader, sync slot, log state, queue.

@@ -8,6 +8,7 @@ use crate::format::{SeqNo, crc};
 use crate::memtable::Memtable;
 use crate::store::{SealedMemtable, Store};
 use crate::wal::ops;
+use crate::worker::on_panic;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -26,6 +27,10 @@ struct Leader {
     last_seq: SeqNo,
     /// The last one of a group that went to publication.
     entered_seq: SeqNo,
+    /// The last one that is in a sealed memtable.
+    sealed_seq: SeqNo,
+    /// Nobody leads any more.
+    ended: bool,
     /// The expiry floor that the log or the manifest already holds.
     logged_floor_ms: u64,
 }
@@ -48,6 +53,8 @@ impl Pipeline {
             active: Arc::clone(&store.views.load().active),
             last_seq,
             entered_seq: last_seq,
+            sealed_seq: last_seq,
+            ended: false,
             logged_floor_ms: store.expiry.get(),
         };
         Pipeline { store, queue: Queue::default(), leader: Mutex::new(leader), log }
@@ -91,6 +98,12 @@ impl Pipeline {
         Ok(self.leader.lock().entered_seq)
     }
 
+    /// Waits until whoever writes to the log has done so, and lets nobody do so
+    /// afterwards: the log may then be another handle's.
+    pub fn end(&self) {
+        self.leader.lock().ended = true;
+    }
+
     fn run(&self, request: Request) -> Result<()> {
         match self.queue.enter(request) {
             Entry::Lead(request) => self.lead(&request),
@@ -116,13 +129,14 @@ impl Pipeline {
             }
             _ => Vec::new(),
         };
-        let placed = {
+        let abandon = |e| self.abandon_lead(e, &others);
+        let placed = on_panic(abandon, || {
             let mut leader = self.leader.lock();
             match request {
                 Request::Seal => self.seal_active(&mut leader).map(|()| Vec::new()),
                 Request::Commit { .. } => self.place(&mut leader, request, &others),
             }
-        };
+        });
         self.queue.hand_over();
         match placed {
             Ok(placed) => {
@@ -142,15 +156,28 @@ impl Pipeline {
         }
     }
 
+    /// The leader panicked: what it was at is of no more use to anybody.
+    fn abandon_lead(&self, e: Error, others: &[Arc<Waiter>]) {
+        let poisoned = self.store.health.poison(e);
+        for waiter in others {
+            waiter.tell(Verdict::Done(Err(poisoned.clone())));
+        }
+        self.queue.hand_over();
+    }
+
     /// Puts a member's batch into the memtable and waits until it is visible.
     fn finish(&self, request: &Request, placed: Result<Placed>) -> Result<()> {
-        let placed = placed?;
-        if let Request::Commit { batch, .. } = request {
-            batch.insert_into(&placed.memtable, placed.first_seq);
-            self.store.visible.member_done(placed.ticket);
-            self.store.visible.wait(placed.ticket);
-        }
-        Ok(())
+        let Placed { memtable, first_seq, ticket } = placed?;
+        let Request::Commit { batch, .. } = request else { return Ok(()) };
+        let Store { health, visible, .. } = &*self.store;
+        // Poisoned first: whoever is woken looks there for the cause.
+        let abandon = |e| {
+            health.poison(e);
+            visible.abandon(ticket);
+        };
+        on_panic(abandon, || batch.insert_into(&memtable, first_seq));
+        visible.member_done(ticket);
+        if visible.wait(ticket) { Ok(()) } else { health.check_sound().map_err(indeterminate) }
     }
 
     /// Gives the group its numbers and its room, writes it to the log, syncs
@@ -167,7 +194,8 @@ impl Pipeline {
         self.log.hold_back()?;
         let members =
             || std::iter::once(own).chain(others.iter().map(|w| &w.request)).filter_map(as_commit);
-        self.make_room(leader, members().map(|(batch, ..)| batch.memtable_bytes()).sum())?;
+        let bytes = members().map(|(batch, ..)| batch.memtable_bytes()).sum();
+        self.make_room(leader, bytes)?;
 
         let mut firsts = Vec::with_capacity(others.len() + 1);
         let floor = self.floor_record(leader);
@@ -187,9 +215,10 @@ impl Pipeline {
                 body: batch.ops(),
                 body_crc,
             });
-            let end = self.log.append(floor.into_iter().chain(records))?;
-            if members().any(|(.., sync)| sync) {
-                self.log.sync_to(end).map_err(indeterminate)?;
+            let sync = members().any(|(.., sync)| sync);
+            if let Err(e) = self.write_log(floor.into_iter().chain(records), sync) {
+                leader.active.release(bytes);
+                return Err(e);
             }
         }
         if let Some((.., floor_ms)) = floor {
@@ -203,6 +232,11 @@ impl Pipeline {
         let memtable = &leader.active;
         let placed = |first_seq| Placed { memtable: Arc::clone(memtable), first_seq, ticket };
         Ok(firsts.into_iter().map(placed).collect())
+    }
+
+    fn write_log<'a>(&self, records: impl Iterator<Item = Record<'a>>, sync: bool) -> Result<()> {
+        let end = self.log.append(records)?;
+        if sync { self.log.sync_to(end).map_err(indeterminate) } else { Ok(()) }
     }
 
     /// The record of an expiry floor that has risen, with a sequence number of
@@ -232,7 +266,13 @@ impl Pipeline {
     }
 
     fn seal_active(&self, leader: &mut Leader) -> Result<()> {
-        if leader.active.is_empty() && !self.log.wants_switch() {
+        self.store.health.check_sound()?;
+        if leader.ended {
+            return Err(Error::Closed);
+        }
+        // Not whether the memtable is empty: a batch that belongs into it may
+        // still be on its way.
+        if leader.entered_seq == leader.sealed_seq && !self.log.wants_switch() {
             return Ok(());
         }
         self.rotate(leader, 0)
@@ -248,6 +288,7 @@ impl Pipeline {
         let sealed = self.log.switch()?;
         let last_seq = leader.entered_seq;
         leader.active = Arc::clone(&memtable);
+        leader.sealed_seq = last_seq;
         self.store.views.rotate(memtable, |memtable| SealedMemtable {
             memtable,
             last_seq,

@@ -69,9 +69,10 @@ impl Inner {
         let mut running = self.running.lock();
         let Some(ending) = running.take() else { return Ok(()) };
         // From here on nobody commits: the pipeline looks at this under the
-        // lead, and the seal that `flush` queues takes the lead after it.
+        // lead, and `end` waits for whoever had it before.
         self.store.health.close();
         let flushed = self.flush();
+        self.pipeline.end();
         let recorded = self.end(ending);
         flushed.and(recorded)
     }

@@ -39,8 +39,9 @@ impl Flusher {
 
     /// Brings one memtable down, however often it takes; false when the worker is to end.
     fn flush_with_retries(&mut self, sealed: &Arc<SealedMemtable>) -> bool {
-        // All commits that belong into it are in it once they are visible.
-        self.store.visible.wait_for(sealed.last_seq);
+        // All commits that belong into it are in it once they are visible. If
+        // one never will be, the handle is poisoned, and the attempt ends there.
+        let _ = self.store.visible.wait_for(sealed.last_seq);
         let mut table = None;
         let mut pause = PAUSE_MIN;
         loop {

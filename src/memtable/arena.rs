@@ -186,6 +186,14 @@ impl Arena {
         self.space.reserve(units(bytes))
     }
 
+    /// Gives back what was set aside for nodes of together `bytes`.
+    ///
+    /// # Panics
+    /// When less is set aside.
+    pub fn release(&self, bytes: usize) {
+        self.space.claim(units(bytes), 0);
+    }
+
     /// What nodes take, in bytes; what is reserved but unused not counted.
     pub fn used_bytes(&self) -> usize {
         (self.space.top_units() - HEAD_UNITS) as usize * UNIT_BYTES
@@ -519,6 +527,8 @@ mod tests {
         arena.allocate(entry(b"abc", b"defgh"), 1);
         assert_eq!(arena.used_bytes(), 8 + 16 + 8);
         assert!(!arena.reserve(10_000 - 32 + 1));
+        assert!(arena.reserve(10_000 - 32));
+        arena.release(10_000 - 32);
         assert!(arena.reserve(10_000 - 32));
     }
 

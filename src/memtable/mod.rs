@@ -68,6 +68,14 @@ impl Memtable {
         self.arena.reserve(bytes)
     }
 
+    /// Gives back room for `bytes` that was set aside and will not be used.
+    ///
+    /// # Panics
+    /// When less is set aside.
+    pub fn release(&self, bytes: usize) {
+        self.arena.release(bytes);
+    }
+
     /// The most memory that an entry of these sizes takes, in bytes: that of the
     /// tallest of nodes. An average one takes some 180 bytes less.
     #[must_use]

@@ -29,6 +29,8 @@ struct Order {
     /// Index of the front group.
     front: u64,
     groups: VecDeque<Group>,
+    /// From here on nothing becomes visible any more.
+    abandoned_at: Option<SeqNo>,
 }
 
 /// Up to where commits are visible. Rises over whole groups, in order (INV-2).
@@ -79,23 +81,38 @@ impl VisibleSeq {
         }
     }
 
-    /// Waits until the group of `ticket` is visible.
-    pub fn wait(&self, ticket: Ticket) {
-        self.wait_for(ticket.last_seq);
+    /// A member's batch will never be in the memtable: neither its group nor
+    /// any after it becomes visible. Nobody is left waiting for them.
+    pub fn abandon(&self, ticket: Ticket) {
+        let mut order = self.order.lock();
+        let at = order.abandoned_at.map_or(ticket.last_seq, |at| at.min(ticket.last_seq));
+        order.abandoned_at = Some(at);
+        self.risen.notify_all();
     }
 
-    /// Waits until `seq` is visible.
-    pub fn wait_for(&self, seq: SeqNo) {
+    /// Waits until the group of `ticket` is visible; false: it never will be.
+    #[must_use]
+    pub fn wait(&self, ticket: Ticket) -> bool {
+        self.wait_for(ticket.last_seq)
+    }
+
+    /// Waits until `seq` is visible; false: it never will be.
+    #[must_use]
+    pub fn wait_for(&self, seq: SeqNo) -> bool {
         for _ in 0..SPINS {
             if self.load() >= seq {
-                return;
+                return true;
             }
             std::hint::spin_loop();
         }
         let mut order = self.order.lock();
         while self.load() < seq {
+            if order.abandoned_at.is_some_and(|at| at <= seq) {
+                return false;
+            }
             self.risen.wait(&mut order);
         }
+        true
     }
 }
 
@@ -114,6 +131,24 @@ mod tests {
         assert_eq!(visible.load(), SeqNo(10), "one member is still on its way");
         visible.member_done(first);
         assert_eq!(visible.load(), SeqNo(13));
-        visible.wait(second);
+        assert!(visible.wait(second));
+    }
+
+    // A writer that panicked with its batch half inserted left everyone waiting
+    // who committed after it, the flush worker too.
+    #[test]
+    fn nobody_waits_for_a_group_that_was_abandoned() {
+        let visible = &VisibleSeq::new(SeqNo(10));
+        let groups = [11, 12, 13].map(|seq| visible.enter(SeqNo(seq), 1));
+        std::thread::scope(|scope| {
+            let waiting = groups.map(|group| scope.spawn(move || visible.wait(group)));
+            visible.abandon(groups[1]);
+            visible.member_done(groups[2]);
+            visible.member_done(groups[0]);
+            let told = waiting.map(|thread| thread.join().expect("no panic"));
+            assert_eq!(told, [true, false, false]);
+        });
+        assert_eq!(visible.load(), SeqNo(11));
+        assert!(!visible.wait_for(SeqNo(14)));
     }
 }

@@ -489,6 +489,26 @@ fn a_refused_commit_takes_no_room_in_the_memtable() {
     }
 }
 
+// File numbers count on from the largest in the directory. A stray file with the
+// largest number there is made the next ones start over from zero, below the
+// number from which on the manifest says that logs count: what was committed
+// after that was not read at the next open.
+#[test]
+fn a_stray_file_with_a_huge_number_is_left_alone() {
+    let disk = SimFs::new();
+    drop(open(&disk, options(SyncPolicy::Always)).expect("opens"));
+    let stray = Path::new(DIR).join(format!("{}.log", u64::MAX));
+    disk.open(&stray, OpenMode::CreateNew).expect("a file");
+    let db = open(&disk, options(SyncPolicy::Always)).expect("opens");
+    for n in 0..20 {
+        db.set(format!("{n}"), vec![1; 20 << 10]).expect("a commit");
+    }
+    drop(db);
+    let db = open(&disk, options(SyncPolicy::Always)).expect("opens");
+    assert!((0..20).all(|n| get(&db, &n.to_string()).is_some()));
+    assert!(names(&disk, ".log").contains(&format!("{}.log", u64::MAX)));
+}
+
 // `close` looked whether the memtable was empty, and found it so while a commit
 // that belonged into it was still on its way. Without a log that commit was in
 // nothing that `close` wrote, and yet its writer was told `Ok`.

@@ -43,7 +43,8 @@ impl Batch {
 
     fn count(&mut self, key: &[u8], payload_len: usize) {
         self.entries += 1;
-        self.memtable_bytes += Memtable::entry_bytes_max(key.len(), payload_len);
+        let bytes = Memtable::entry_bytes_max(key.len(), payload_len);
+        self.memtable_bytes = self.memtable_bytes.saturating_add(bytes);
     }
 
     /// Operations in it.
@@ -84,7 +85,8 @@ impl Batch {
         if size_bytes > BODY_BYTES_MAX {
             return Err(Error::TooLarge { what: "batch", size_bytes, limit_bytes: BODY_BYTES_MAX });
         }
-        Ok(())
+        // Many small entries take more in memory than in the log.
+        check("batch", self.memtable_bytes, Memtable::RESERVED_BYTES_MAX)
     }
 
     /// Puts the entries into `memtable`, numbered from `first` on.
@@ -115,4 +117,22 @@ fn check(what: &'static str, size: usize, limit: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::TooLarge { what, size_bytes: to_u64(size), limit_bytes: to_u64(limit) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The leader found no memtable that would take such a batch, and panicked:
+    // half a gigabyte of deletes was enough.
+    #[test]
+    fn a_batch_that_no_memtable_takes_is_too_large() {
+        let mut batch = Batch::default();
+        batch.delete(b"a");
+        batch.memtable_bytes = Memtable::RESERVED_BYTES_MAX;
+        batch.check_size().expect("the largest");
+        batch.delete(b"a");
+        let e = batch.check_size().expect_err("one more");
+        assert!(matches!(e, Error::TooLarge { what: "batch", .. }), "{e}");
+    }
 }

@@ -9,6 +9,10 @@ pub const CURRENT_TEMPORARY: &str = "CURRENT.tmp";
 /// Held locked by the handle that has the database open; its content does not matter.
 pub const LOCK: &str = "LOCK";
 
+/// The largest number of a file. None is ever reached by counting, so numbers
+/// can be counted on from any of them.
+pub const FILE_NUMBER_MAX: u64 = 1 << 56;
+
 /// A file that belongs to a database, told by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileKind {
@@ -71,7 +75,8 @@ impl FileKind {
             }
         };
         // Only the spelling that we write: "1.log" or "+000001.log" is somebody else's.
-        (kind.name() == name).then_some(kind)
+        let is_ours = kind.number().is_none_or(|n| n <= FILE_NUMBER_MAX) && kind.name() == name;
+        is_ours.then_some(kind)
     }
 }
 
@@ -94,5 +99,8 @@ mod tests {
         for name in ["1.log", "+00001.log", "000001.sst", "x.tbl", "MANIFEST-1", "", "notes.txt"] {
             assert_eq!(FileKind::parse(name), None, "{name}");
         }
+        let largest = FileKind::Log(LogId(FILE_NUMBER_MAX));
+        assert_eq!(FileKind::parse(&largest.name()), Some(largest));
+        assert_eq!(FileKind::parse(&FileKind::Log(LogId(FILE_NUMBER_MAX + 1)).name()), None);
     }
 }

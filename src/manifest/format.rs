@@ -106,6 +106,10 @@ pub fn decode_header(
     }
 }
 
+/// No count and no position in an edit is larger: all of them are counted on
+/// from, which must not overflow.
+const COUNT_MAX: u64 = 1 << 60;
+
 const LOG_MIN: u8 = 1;
 const NEXT_FILE: u8 = 2;
 const LAST_SEQ: u8 = 3;
@@ -152,8 +156,8 @@ pub fn decode_edit(bytes: &[u8]) -> Option<Edit> {
     let mut edit = Edit::default();
     while !d.is_empty() {
         match d.u8()? {
-            LOG_MIN => edit.log_min = Some(LogId(d.varint()?)),
-            NEXT_FILE => edit.next_file = Some(d.varint()?),
+            LOG_MIN => edit.log_min = Some(LogId(count(&mut d)?)),
+            NEXT_FILE => edit.next_file = Some(count(&mut d)?),
             LAST_SEQ => {
                 let seq = SeqNo(d.varint()?);
                 if seq > SeqNo::MAX {
@@ -162,8 +166,8 @@ pub fn decode_edit(bytes: &[u8]) -> Option<Edit> {
                 edit.last_seq = Some(seq);
             }
             EXPIRY_FLOOR => edit.expiry_floor_ms = Some(d.varint()?),
-            LOG_BASE => edit.log_base = Some(d.varint()?),
-            OPENS => edit.opens = Some(d.varint()?),
+            LOG_BASE => edit.log_base = Some(count(&mut d)?),
+            OPENS => edit.opens = Some(count(&mut d)?),
             TABLE_ADDED => {
                 let level = d.u8()?;
                 edit.added.push((level, TableMeta::decode(&mut d)?));
@@ -173,6 +177,10 @@ pub fn decode_edit(bytes: &[u8]) -> Option<Edit> {
         }
     }
     Some(edit)
+}
+
+fn count(d: &mut Decoder<'_>) -> Option<u64> {
+    d.varint().filter(|&n| n <= COUNT_MAX)
 }
 
 #[cfg(test)]
@@ -189,7 +197,8 @@ mod tests {
     proptest! {
         #[test]
         fn edits_round_trip(
-            log_min: Option<u64>,
+            log_min in proptest::option::of(0..=COUNT_MAX),
+            opens in proptest::option::of(0..=COUNT_MAX),
             floor: Option<u64>,
             seq in proptest::option::of(0..SeqNo::MAX.0),
             keys: Vec<(Vec<u8>, u64)>,
@@ -209,8 +218,8 @@ mod tests {
             let edit = Edit {
                 log_min: log_min.map(LogId),
                 log_base: log_min,
-                opens: floor,
-                next_file: floor,
+                opens,
+                next_file: opens,
                 last_seq: seq.map(SeqNo),
                 expiry_floor_ms: floor,
                 added: keys.into_iter().map(|k| (3, meta(k))).collect(),
@@ -222,6 +231,16 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
             let _ = decode_edit(&bytes);
+        }
+    }
+
+    // The next open counted on from them, and overflowed.
+    #[test]
+    fn counts_without_room_above_them_are_refused() {
+        for tag in [LOG_MIN, NEXT_FILE, LOG_BASE, OPENS] {
+            let mut bytes = vec![tag];
+            put_varint(&mut bytes, u64::MAX);
+            assert_eq!(decode_edit(&bytes), None, "tag {tag}");
         }
     }
 }

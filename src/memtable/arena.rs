@@ -109,6 +109,9 @@ pub const fn node_bytes_max(key_len: usize, payload_len: usize) -> usize {
     (node_units_max(key_len, payload_len) as usize).saturating_mul(UNIT_BYTES)
 }
 
+/// The most that an arena can set aside, as large as it can be.
+pub const RESERVED_BYTES_MAX: usize = (u32::MAX - HEAD_UNITS) as usize * UNIT_BYTES;
+
 /// Asks the system to back the memory with huge pages, where it does so only
 /// when asked: an insertion at 300,000 entries then takes a third less time,
 /// most of which it waits for page table walks. The answer does not matter.
@@ -539,6 +542,7 @@ mod tests {
         assert!(!arena.reserve(1));
         assert!(!arena.reserve(usize::MAX));
         assert_eq!(node_bytes_max(usize::MAX, usize::MAX), u32::MAX as usize * UNIT_BYTES);
+        assert!(!arena.reserve(RESERVED_BYTES_MAX + 1));
     }
 
     #[test]

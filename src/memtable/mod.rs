@@ -55,6 +55,9 @@ impl Memtable {
         Memtable { arena: Arc::new(Arena::new(capacity_bytes)), entry_count: AtomicUsize::new(0) }
     }
 
+    /// The most that an empty memtable can set aside at once, in bytes.
+    pub const RESERVED_BYTES_MAX: usize = arena::RESERVED_BYTES_MAX;
+
     /// Sets aside room for entries of together `bytes`, the sum of their
     /// [`Memtable::entry_bytes_max`]. False: they do not fit, and nothing was
     /// set aside.

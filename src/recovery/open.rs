@@ -184,13 +184,18 @@ impl Recovery {
         for op in OpReader::new(body, SeqNo(sequence)) {
             match op.ok_or_else(undecodable)? {
                 Op::Entry(EntryRef { key, payload, .. }) => {
-                    bytes += Memtable::entry_bytes_max(key.len(), payload.len());
+                    bytes =
+                        Memtable::entry_bytes_max(key.len(), payload.len()).saturating_add(bytes);
                 }
                 Op::ExpiryFloor(floor_ms) => self.store.expiry.raise(floor_ms),
             }
         }
         if bytes == 0 {
             return Ok(());
+        }
+        if bytes > Memtable::RESERVED_BYTES_MAX {
+            let detail = "a batch is larger than a memtable can be";
+            return Err(Error::corruption(&file.path, offset, detail));
         }
         if !self.memtable.reserve(bytes) {
             self.write_memtable()?;

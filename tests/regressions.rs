@@ -489,6 +489,45 @@ fn a_refused_commit_takes_no_room_in_the_memtable() {
     }
 }
 
+// An open that ran out of space while it replayed the log left the tables that it
+// had written until the next open that succeeded: with each attempt there was
+// less space, until there could be no success.
+#[test]
+fn an_open_that_fails_leaves_no_tables_behind() {
+    let disk = SimFs::new();
+    let db = open(&disk, Options { sync_policy: SyncPolicy::Never, ..Options::default() });
+    let db = db.expect("opens");
+    for n in 0..10 {
+        db.set(format!("{n}"), vec![1; 20 << 10]).expect("a commit");
+    }
+    let image = disk.crash_image(&CrashModel::Everything);
+    // The small memtables of this open fill up four times.
+    image.fail(FaultPlan::from_on(3, Fault::Errno(ENOSPC)).only(CallKind::Create));
+    for _ in 0..2 {
+        let failed = open(&image, options(SyncPolicy::Never)).expect_err("no room");
+        assert!(matches!(failed, Error::Io { .. }), "{failed}");
+        assert_eq!(names(&image, ".tbl"), Vec::<String>::new());
+    }
+    image.clear_faults();
+    let db = open(&image, options(SyncPolicy::Never)).expect("opens");
+    assert_eq!(get(&db, "9").map(|value| value.len()), Some(20 << 10));
+}
+
+// Read-only file systems of some kinds (squashfs as the root, say) answer EINVAL
+// to the sync of a directory. No database could be made anywhere below one.
+#[test]
+fn a_parent_that_cannot_be_synced_is_no_obstacle() {
+    let disk = SimFs::new();
+    disk.create_dir_all(Path::new("/data/bases")).expect("directories");
+    disk.sync_dir(Path::new("/")).expect("a sync");
+    disk.sync_dir(Path::new("/data")).expect("a sync");
+    // "/data/bases", "/data", "/".
+    disk.fail(FaultPlan::once(3, Fault::Errno(EINVAL)).only(CallKind::SyncDir));
+    let db = Db::open_with_fs(Arc::new(disk.clone()), "/data/bases/a", Options::default());
+    db.expect("opens").set("a", "1").expect("a commit");
+    assert_eq!(disk.faults_hit(), 1);
+}
+
 // File numbers count on from the largest in the directory. A stray file with the
 // largest number there is made the next ones start over from zero, below the
 // number from which on the manifest says that logs count: what was committed
@@ -507,6 +546,20 @@ fn a_stray_file_with_a_huge_number_is_left_alone() {
     let db = open(&disk, options(SyncPolicy::Always)).expect("opens");
     assert!((0..20).all(|n| get(&db, &n.to_string()).is_some()));
     assert!(names(&disk, ".log").contains(&format!("{}.log", u64::MAX)));
+}
+
+// A table whose file could not even be made was counted as one that could not be
+// removed.
+#[test]
+fn a_file_that_was_never_made_does_not_count_as_left_over() {
+    let disk = SimFs::new();
+    let db = open(&disk, options(SyncPolicy::Always)).expect("opens");
+    db.set("a", "1").expect("a commit");
+    // The second: the first is the next log file.
+    disk.fail(FaultPlan::once(2, Fault::Errno(ENOSPC)).only(CallKind::Create));
+    db.flush().expect_err("no room for the table");
+    let metrics = db.metrics();
+    assert_eq!((metrics.flush_failures, metrics.files_not_removed), (1, 0));
 }
 
 // `close` looked whether the memtable was empty, and found it so while a commit

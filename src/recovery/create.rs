@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::format::FileKind;
 use crate::fs::{Fs, IoContext};
 use crate::wal::holds_records;
+use std::io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem};
 use std::path::Path;
 
 /// Clears what an interrupted creation left in `dir`, which has no `CURRENT`.
@@ -48,9 +49,12 @@ pub fn create_dir(fs: &dyn Fs, dir: &Path) -> Result<()> {
         // The parent of a relative path's first part is the empty path.
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         match fs.sync_dir(parent) {
-            // Directories that were there before may be closed to us; that
-            // they exist is not ours to make durable.
-            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => break,
+            // Directories that were there before may be closed to us, or on a
+            // file system without syncs (a read-only one as the root, say);
+            // that they exist is not ours to make durable.
+            Err(e) if matches!(e.kind(), PermissionDenied | InvalidInput | ReadOnlyFilesystem) => {
+                break;
+            }
             synced => synced.during("sync", parent)?,
         }
     }

@@ -116,8 +116,13 @@ impl Recovery {
     }
 
     fn run(mut self, lock: Box<dyn DirLock>, names: &[String]) -> Result<Opened> {
-        self.replay(names)?;
-        self.write_memtable()?;
+        if let Err(e) = self.replay(names).and_then(|()| self.write_memtable()) {
+            // They would take the room that the next attempt needs.
+            for table in &self.new_tables {
+                self.store.remove(FileKind::Table(table.id));
+            }
+            return Err(e);
+        }
         let (log, manifest) = self.switch()?;
         self.clean_up(&manifest)?;
         let Recovery { mut store, new_tables, last_seq, report, .. } = self;

@@ -6,6 +6,7 @@ use crate::format::{FileKind, TableId, TableMeta};
 use crate::iter::Cursor;
 use crate::memtable::Memtable;
 use crate::table::{Table, TableBuilder, TableOptions};
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 impl Store {
@@ -55,8 +56,9 @@ impl Store {
     /// Removes a file that nothing names any more. If that fails, space is
     /// lost until the next open, and nothing else: it is counted.
     pub fn remove(&self, file: FileKind) {
-        if self.home.fs.remove(&self.home.path(file)).is_err() {
-            self.counters.files_not_removed.add(1);
+        match self.home.fs.remove(&self.home.path(file)) {
+            Err(e) if e.kind() != ErrorKind::NotFound => self.counters.files_not_removed.add(1),
+            _ => {}
         }
     }
 }

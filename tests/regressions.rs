@@ -583,3 +583,26 @@ fn close_writes_out_a_commit_that_is_still_on_its_way() {
     let db = open(&disk, unlogged).expect("opens");
     assert!(get(&db, "a").is_some());
 }
+
+// `flush`, and so `close`, gave up at the first table for which there was no room,
+// and did not sync the log any more: "nothing is lost", its documentation says.
+#[test]
+fn a_flush_without_room_still_makes_the_log_durable() {
+    for close in [false, true] {
+        let disk = SimFs::new();
+        let fs = HookedFs::new(&disk);
+        let db = open(&fs, options(SyncPolicy::Never)).expect("opens");
+        db.set("a", "1").expect("a commit");
+        fs.set_hook(|call| match call.kind {
+            CallKind::Write if call.is(CallKind::Write, ".tbl") => {
+                Err(io::Error::from_raw_os_error(ENOSPC))
+            }
+            _ => Ok(()),
+        });
+        let failed = if close { db.close() } else { db.flush() }.expect_err("no room");
+        assert!(matches!(failed, Error::Io { .. }), "{failed}");
+        let image = disk.crash_image(&CrashModel::SyncedOnly);
+        let db = open(&image, options(SyncPolicy::Never)).expect("opens");
+        assert!(get(&db, "a").is_some(), "close: {close}");
+    }
+}

@@ -59,10 +59,13 @@ impl Inner {
     }
 
     pub fn flush(&self) -> Result<()> {
-        let last_seq = self.pipeline.seal()?;
-        self.store.views.wait_until_flushed(last_seq)?;
-        // What was committed meanwhile by others is in the log.
-        if self.store.options.wal_enabled { self.pipeline.persist() } else { Ok(()) }
+        let sealed = self.pipeline.seal();
+        let flushed = sealed.and_then(|last_seq| self.store.views.wait_until_flushed(last_seq));
+        // What was committed meanwhile by others is in the log; and, if there is
+        // no room for a table, all the rest.
+        let persisted =
+            if self.store.options.wal_enabled { self.pipeline.persist() } else { Ok(()) };
+        flushed.and(persisted)
     }
 
     pub fn close(&self) -> Result<()> {

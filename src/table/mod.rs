@@ -46,7 +46,7 @@ mod verify;
 pub use builder::TableBuilder;
 pub use cache::BlockCache;
 pub use cursor::TableCursor;
-pub use reader::{Table, TableEntry};
+pub use reader::Table;
 
 use crate::format::TableMeta;
 use crate::options::{Compression, Options};

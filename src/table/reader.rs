@@ -74,12 +74,6 @@ impl Table {
         &self.meta
     }
 
-    /// Its file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The newest version of `key` at or before `seq`, a tombstone too.
     ///
     /// # Errors
@@ -90,7 +84,7 @@ impl Table {
         if index.blocks() == 0 {
             return Ok(None);
         }
-        let block = self.block(index, index.find(key, seq), true)?;
+        let block = self.block(index, index.find(key, seq))?;
         let found = block.lower_bound(key, seq);
         let entry = found.entry;
         Ok(found.is_key.then(|| TableEntry { block, entry, key: Key::new(key) }))
@@ -99,14 +93,7 @@ impl Table {
     /// A cursor over all entries.
     #[must_use]
     pub fn cursor(self: &Arc<Self>) -> TableCursor {
-        TableCursor::new(Arc::clone(self), true)
-    }
-
-    /// A cursor that reads past the cache: for a compaction or a backup, which
-    /// comes by each block once and would drive out what reads have there.
-    #[must_use]
-    pub fn cursor_past_cache(self: &Arc<Self>) -> TableCursor {
-        TableCursor::new(Arc::clone(self), false)
+        TableCursor::new(Arc::clone(self))
     }
 
     /// Reads all of the file, past the cache, and checks it against itself
@@ -200,16 +187,13 @@ impl Table {
     /// A data block: if `cached`, from the cache where it is there, and else
     /// from the file and into the cache.
     #[inline]
-    pub(super) fn block(&self, index: &Index, block: usize, cached: bool) -> Result<Arc<Block>> {
+    pub(super) fn block(&self, index: &Index, block: usize) -> Result<Arc<Block>> {
         let (start, end, checksum) = index.block(block).expect("the index has that block");
-        let kept = if cached { self.cache.get(self.meta.id, start) } else { None };
-        if let Some(block) = kept {
+        if let Some(block) = self.cache.get(self.meta.id, start) {
             return Ok(block);
         }
         let block = Arc::new(self.read_block(start, end, checksum)?);
-        if cached {
-            self.cache.insert(self.meta.id, start, &block);
-        }
+        self.cache.insert(self.meta.id, start, &block);
         Ok(block)
     }
 

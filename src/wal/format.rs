@@ -77,9 +77,8 @@ impl LogHeader {
                 supported: VERSION,
             });
         }
-        let intact = version == VERSION
-            && checksum(head).to_le_bytes() == head[12..16]
-            && header.id == id;
+        let intact =
+            version == VERSION && checksum(head).to_le_bytes() == head[12..16] && header.id == id;
         Ok(intact.then_some(header))
     }
 }

@@ -36,6 +36,7 @@ mod block_builder;
 mod builder;
 mod cache;
 mod cursor;
+mod files;
 mod format;
 mod index;
 mod reader;
@@ -46,6 +47,7 @@ mod verify;
 pub use builder::TableBuilder;
 pub use cache::BlockCache;
 pub use cursor::TableCursor;
+pub use files::OpenFiles;
 pub use reader::Table;
 
 use crate::format::TableMeta;

@@ -4,6 +4,7 @@ use super::TableMeta;
 use super::block::Block;
 use super::cache::BlockCache;
 use super::cursor::TableCursor;
+use super::files::OpenFiles;
 use super::format::{
     FOOTER_SIZE, Footer, Place, Properties, digest_block, open_block, span, stored_size,
 };
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
 use crate::format::names::FileKind;
 use crate::format::{DatabaseId, EntryRef, SeqNo};
-use crate::fs::{File, Fs, IoContext, OpenMode, read_exact_at};
+use crate::fs::{File, IoContext, read_exact_at};
 use parking_lot::Mutex;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ pub struct Table {
     meta: TableMeta,
     database: DatabaseId,
     path: PathBuf,
-    file: Arc<dyn File>,
+    files: Arc<OpenFiles>,
     cache: Arc<BlockCache>,
     index: OnceLock<Index>,
     /// Held by the one that reads the index, so that it is read once.
@@ -39,33 +40,37 @@ impl Table {
     /// [`Error::Corruption`] when the file is missing or of another length;
     /// [`Error::Io`] when the system refuses.
     pub fn open(
-        fs: &dyn Fs,
+        files: Arc<OpenFiles>,
         dir: &Path,
         database: DatabaseId,
         meta: &TableMeta,
         cache: Arc<BlockCache>,
     ) -> Result<Table> {
         let path = dir.join(FileKind::Table(meta.id).name());
-        let file = match fs.open(&path, OpenMode::Read) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::corruption(&path, 0, "expected a table, found no file"));
-            }
-            opened => opened.during("open", &path)?,
-        };
-        let length = file.len().during("stat", &path)?;
-        if length != meta.size_bytes {
-            let detail = format!("file length: expected {}, found {length}", meta.size_bytes);
-            return Err(Error::corruption(&path, length.min(meta.size_bytes), detail));
-        }
-        Ok(Table {
+        let table = Table {
             meta: meta.clone(),
             database,
             path,
-            file,
+            files,
             cache,
             index: OnceLock::new(),
             index_loading: Mutex::new(()),
-        })
+        };
+        let length = table.file()?.len().during("stat", &table.path)?;
+        if length != meta.size_bytes {
+            let detail = format!("file length: expected {}, found {length}", meta.size_bytes);
+            return Err(Error::corruption(&table.path, length.min(meta.size_bytes), detail));
+        }
+        Ok(table)
+    }
+
+    fn file(&self) -> Result<Arc<dyn File>> {
+        match self.files.get(self.meta.id, &self.path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Err(Error::corruption(&self.path, 0, "expected a table, found no file"))
+            }
+            opened => opened.during("open", &self.path),
+        }
     }
 
     /// What the manifest says of it.
@@ -212,7 +217,7 @@ impl Table {
         let size = span(start, end)
             .ok_or_else(|| self.place().damage(start, format!("a block of {start}..{end}")))?;
         let mut bytes = vec![0; size];
-        match read_exact_at(self.file.as_ref(), &mut bytes, start) {
+        match read_exact_at(self.file()?.as_ref(), &mut bytes, start) {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                 let detail = format!("expected {size} bytes, but the file ends before");
                 Err(self.place().damage(start, detail))

@@ -58,7 +58,8 @@ fn write(dir: &Path, model: &Model, o: TableOptions) -> TableMeta {
 
 fn open(dir: &Path, meta: &TableMeta, cache_bytes: usize) -> Result<Arc<Table>> {
     let cache = Arc::new(BlockCache::new(cache_bytes));
-    Table::open(&DiskFs::new(), dir, DATABASE, meta, cache).map(Arc::new)
+    let files = Arc::new(OpenFiles::new(Arc::new(DiskFs::new())));
+    Table::open(files, dir, DATABASE, meta, cache).map(Arc::new)
 }
 
 fn set(model: &mut Model, key: &[u8], seq: u64, payload: &[u8]) {

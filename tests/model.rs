@@ -1,9 +1,13 @@
-//! Random operations, flushes and reopens, against a `BTreeMap`.
+//! Random operations, flushes and reopens, against a `BTreeMap`: many in
+//! memory, some on the disk.
 
-use esker::{Compression, Db, Options, SyncPolicy, WriteBatch, WriteOptions};
+use esker::sim::SimFs;
+use esker::{Compression, Db, DiskFs, Fs, Options, SyncPolicy, WriteBatch, WriteOptions};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -108,7 +112,8 @@ fn owned(item: esker::Result<(esker::Key, esker::Value)>) -> Entry {
 }
 
 struct Run {
-    dir: tempfile::TempDir,
+    fs: Arc<dyn Fs>,
+    dir: PathBuf,
     options: Options,
     db: Db,
     model: Model,
@@ -116,10 +121,9 @@ struct Run {
 }
 
 impl Run {
-    fn new(options: Options) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let db = Db::open(dir.path(), options.clone()).expect("opens");
-        Run { dir, options, db, model: Model::new(), snapshots: Vec::new() }
+    fn new(fs: Arc<dyn Fs>, dir: PathBuf, options: Options) -> Self {
+        let db = Db::open_with_fs(Arc::clone(&fs), &dir, options.clone()).expect("opens");
+        Run { fs, dir, options, db, model: Model::new(), snapshots: Vec::new() }
     }
 
     fn apply(&mut self, step: Step) -> Result<(), TestCaseError> {
@@ -155,10 +159,11 @@ impl Run {
             self.db.close().expect("close");
         } else {
             // The old handle must be gone before the directory opens again.
-            let elsewhere = tempfile::tempdir().expect("a directory");
-            self.db = Db::open(elsewhere.path(), Options::default()).expect("opens");
+            let elsewhere = Arc::new(SimFs::new());
+            self.db = Db::open_with_fs(elsewhere, "/", Options::default()).expect("opens");
         }
-        self.db = Db::open(self.dir.path(), self.options.clone()).expect("opens again");
+        let fs = Arc::clone(&self.fs);
+        self.db = Db::open_with_fs(fs, &self.dir, self.options.clone()).expect("opens again");
         prop_assert_eq!(self.db.metrics().recovery.log_cut_at, None);
         Ok(())
     }
@@ -235,24 +240,41 @@ impl Run {
     }
 }
 
+fn behaves_like_a_map(mut run: Run, steps: Vec<Step>) -> Result<(), TestCaseError> {
+    for step in steps {
+        run.apply(step)?;
+    }
+    run.range(&Bound::Unbounded, &Bound::Unbounded, &[true])?;
+    run.range(&Bound::Unbounded, &Bound::Unbounded, &[false])?;
+    run.check_snapshots()
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, max_shrink_iters: 2000, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 192,
-        max_shrink_iters: 2000,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(config(400))]
 
     #[test]
-    fn behaves_like_a_map(
+    fn behaves_like_a_map_in_memory(
         options in options(),
         steps in proptest::collection::vec(step(), 1..120),
     ) {
-        let mut run = Run::new(options);
-        for step in steps {
-            run.apply(step)?;
-        }
-        run.range(&Bound::Unbounded, &Bound::Unbounded, &[true])?;
-        run.range(&Bound::Unbounded, &Bound::Unbounded, &[false])?;
-        run.check_snapshots()?;
+        behaves_like_a_map(Run::new(Arc::new(SimFs::new()), "/db".into(), options), steps)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(config(24))]
+
+    #[test]
+    fn behaves_like_a_map_on_disk(
+        options in options(),
+        steps in proptest::collection::vec(step(), 1..120),
+    ) {
+        let dir = tempfile::tempdir()?;
+        let run = Run::new(Arc::new(DiskFs::new()), dir.path().to_path_buf(), options);
+        behaves_like_a_map(run, steps)?;
     }
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::format::{LogId, SeqNo};
 use crate::fs::IoContext;
 use crate::store::Store;
-use crate::wal::{LogWriter, SyncTarget};
+use crate::wal::LogWriter;
 use crate::worker::on_panic;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -15,8 +15,6 @@ use std::time::Duration;
 #[derive(Debug)]
 struct LogState {
     writer: LogWriter,
-    /// Files before the current one that were not synced since their last write.
-    earlier: Vec<SyncTarget>,
     /// The directory has an entry for each of the files.
     directory_synced: bool,
     /// When the first commit was written that no sync covers, by the clock's elapsed time.
@@ -62,8 +60,7 @@ impl Log {
     #[must_use]
     pub fn new(store: Arc<Store>, writer: LogWriter) -> Self {
         let durable = AtomicU64::new(writer.end_position());
-        let state =
-            LogState { writer, earlier: Vec::new(), directory_synced: true, unsynced_since: None };
+        let state = LogState { writer, directory_synced: true, unsynced_since: None };
         Log { store, state: Mutex::new(state), slot: Mutex::new(()), durable }
     }
 
@@ -118,7 +115,7 @@ impl Log {
         let sealed = Sealed { log: state.writer.id(), next_log: next.id(), next_base };
         if self.durable.load(Ordering::Acquire) < next_base {
             let target = state.writer.sync_target().clone();
-            state.earlier.push(target);
+            self.store.unsynced_logs.push(sealed.log, target);
         }
         state.directory_synced = false;
         state.writer = next;
@@ -160,7 +157,7 @@ impl Log {
             state.unsynced_since = None;
             let directory_synced = std::mem::replace(&mut state.directory_synced, true);
             (
-                std::mem::take(&mut state.earlier),
+                self.store.unsynced_logs.take(),
                 state.writer.sync_target().clone(),
                 directory_synced,
                 state.writer.end_position(),

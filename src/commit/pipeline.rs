@@ -116,6 +116,9 @@ impl Pipeline {
 
     /// Leads a group of its own request and of those that have queued up.
     fn lead(&self, request: &Request) -> Result<()> {
+        if matches!(request, Request::Commit { sync: true, .. }) {
+            self.queue.await_crowd();
+        }
         let others = match request {
             Request::Commit { batch, .. } if batch.ops().len() <= JOIN_BYTES_MAX => {
                 let mut bytes = 0;
@@ -137,7 +140,7 @@ impl Pipeline {
                 Request::Commit { .. } => self.place(&mut leader, request, &others),
             }
         });
-        self.queue.hand_over();
+        self.queue.hand_over(others.len() + 1);
         match placed {
             Ok(placed) => {
                 let mut placed = placed.into_iter();
@@ -162,7 +165,7 @@ impl Pipeline {
         for waiter in others {
             waiter.tell(Verdict::Done(Err(poisoned.clone())));
         }
-        self.queue.hand_over();
+        self.queue.hand_over(others.len() + 1);
     }
 
     /// Puts a member's batch into the memtable and waits until it is visible.

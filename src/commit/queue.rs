@@ -8,6 +8,7 @@ use crate::store::Ticket;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A member's part of a group that is in the log.
 #[derive(Debug, Clone)]
@@ -45,34 +46,56 @@ pub enum Request {
     Seal,
 }
 
+/// How often a writer looks before it goes to sleep. A group that is not
+/// synced takes a microsecond or two, a sleep and its wake ten.
+const SPINS: usize = 200;
+
+/// How often a leader gives way, at most, to writers that are likely to come
+/// along: some 20 us in all if they do not, a fifth of a sync.
+const YIELDS_MAX: usize = 50;
+
 /// A writer in the queue.
 #[derive(Debug)]
 pub struct Waiter {
     /// What it wants.
     pub request: Request,
+    /// A verdict is there. Set under the lock of `verdict`.
+    told: AtomicBool,
     verdict: Mutex<Option<Verdict>>,
-    told: Condvar,
+    woken: Condvar,
 }
 
 impl Waiter {
     fn new(request: Request) -> Self {
-        Waiter { request, verdict: Mutex::new(None), told: Condvar::new() }
+        let (told, verdict) = (AtomicBool::new(false), Mutex::new(None));
+        Waiter { request, told, verdict, woken: Condvar::new() }
     }
 
     /// Tells it, once.
     pub fn tell(&self, verdict: Verdict) {
-        *self.verdict.lock() = Some(verdict);
-        self.told.notify_one();
+        let mut slot = self.verdict.lock();
+        *slot = Some(verdict);
+        self.told.store(true, Ordering::Release);
+        self.woken.notify_one();
     }
 
     /// Waits to be told.
     pub fn wait(&self) -> Verdict {
+        // A sync takes a hundred times longer than it is worth to look on.
+        if !matches!(self.request, Request::Commit { sync: true, .. }) {
+            for _ in 0..SPINS {
+                if self.told.load(Ordering::Acquire) {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+        }
         let mut verdict = self.verdict.lock();
         loop {
             if let Some(verdict) = verdict.take() {
                 return verdict;
             }
-            self.told.wait(&mut verdict);
+            self.woken.wait(&mut verdict);
         }
     }
 }
@@ -82,6 +105,9 @@ struct Line {
     /// Somebody leads.
     led: bool,
     waiting: VecDeque<Arc<Waiter>>,
+    /// Writers that were in the last group or waited when it was done: as many
+    /// as are likely to come again.
+    crowd: usize,
 }
 
 /// How a writer entered.
@@ -112,6 +138,22 @@ impl Queue {
         Entry::Wait(waiter)
     }
 
+    /// For a leader that will sync: gives way to the writers of the last group,
+    /// which are just being woken, so that they come along. Without it they
+    /// find the sync already under way, and groups are half as large as they
+    /// could be: 26,000 synced sets a second of 8 threads against 40,000.
+    /// One writer alone does not wait.
+    pub fn await_crowd(&self) {
+        for _ in 0..YIELDS_MAX {
+            let line = self.line.lock();
+            if line.waiting.len() + 1 >= line.crowd {
+                return;
+            }
+            drop(line);
+            std::thread::yield_now();
+        }
+    }
+
     /// For the leader: takes those from the front of the queue that go along,
     /// as long as `joins` says so.
     pub fn gather(&self, mut joins: impl FnMut(&Request) -> bool) -> Vec<Arc<Waiter>> {
@@ -123,9 +165,11 @@ impl Queue {
         taken
     }
 
-    /// For the leader: gives the lead to the next in the queue, or to nobody.
-    pub fn hand_over(&self) {
+    /// For the leader of a group of `members`: gives the lead to the next in
+    /// the queue, or to nobody.
+    pub fn hand_over(&self, members: usize) {
         let mut line = self.line.lock();
+        line.crowd = members + line.waiting.len();
         match line.waiting.pop_front() {
             Some(next) => {
                 drop(line);

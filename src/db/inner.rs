@@ -111,6 +111,7 @@ impl Inner {
             table_tombstones: metas().map(|meta| meta.tombstones).sum(),
             memtables: 1 + view.sealed.len(),
             memtable_bytes: view.active.used_bytes() + sealed.sum::<usize>(),
+            block_cache_bytes: store.cache.used_bytes(),
             commits: counters.commits.get(),
             commit_groups: counters.commit_groups.get(),
             log_written_bytes: counters.log_written_bytes.get(),

@@ -223,6 +223,19 @@ impl Db {
         self.inner.flush()
     }
 
+    /// Reads every table whole, past the cache, and checks it: each checksum,
+    /// the order of its entries, and what it and the manifest say of it. The
+    /// log was checked when the database was opened. Reads and writes go on.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] for the first damage found; [`Error::Io`], [`Error::Closed`].
+    pub fn verify(&self) -> Result<()> {
+        let store = &self.inner.store;
+        store.health.check_open()?;
+        let view = store.views.pin();
+        view.version.tables().iter().try_for_each(|table| table.verify())
+    }
+
     /// How things stand.
     #[must_use]
     pub fn metrics(&self) -> Metrics {

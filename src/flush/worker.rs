@@ -90,6 +90,7 @@ impl Flusher {
         };
         let replaced = self.manifest.apply(&edit, next)?;
         self.install(sealed, opened);
+        self.store.unsynced_logs.forget(sealed.log);
         self.store.remove(FileKind::Log(sealed.log));
         if let Some(old) = replaced {
             self.store.remove(FileKind::Manifest(old));

@@ -43,6 +43,12 @@ impl TableMeta {
         put_u64(out, self.digest);
     }
 
+    /// True when `key` lies within the key bounds.
+    #[must_use]
+    pub fn may_contain(&self, key: &[u8]) -> bool {
+        self.smallest_key.as_slice() <= key && key <= self.largest_key.as_slice()
+    }
+
     /// The inverse of [`TableMeta::encode`]; `None` when the bytes are not one.
     #[must_use]
     pub fn decode(d: &mut Decoder<'_>) -> Option<Self> {

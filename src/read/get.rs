@@ -41,7 +41,8 @@ impl Reader<'_> {
                 return Ok(self.interpret(entry));
             }
         }
-        for table in self.view.version.tables() {
+        let tables = self.view.version.tables().iter();
+        for table in tables.filter(|table| table.meta().may_contain(key)) {
             if let Some(found) = table.get(key, self.seq)? {
                 return Ok(self.interpret(found.entry()));
             }

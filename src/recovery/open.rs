@@ -10,9 +10,10 @@ use crate::manifest::{Manifest, State, read_current, read_manifest};
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
-    Counters, Health, Home, RecoveryReport, Store, Version, Views, VisibleSeq, log_identity,
+    Counters, Health, Home, RecoveryReport, Store, UnsyncedLogs, Version, Views, VisibleSeq,
+    log_identity,
 };
-use crate::table::BlockCache;
+use crate::table::{BlockCache, OpenFiles};
 use crate::wal::{LogFile, LogWriter, Op, OpReader, read_log, read_log_header};
 use std::path::Path;
 use std::sync::Arc;
@@ -98,6 +99,7 @@ impl Recovery {
         let home = Home::new(fs, dir.to_path_buf(), database, state.opens + 1, next_file);
         let memtable = Arc::new(Memtable::new(options.memtable_bytes));
         let cache = Arc::new(BlockCache::new(options.block_cache_bytes));
+        let files = Arc::new(OpenFiles::new(Arc::clone(&home.fs)));
         let last_seq = state.last_seq;
         let mut store = Store {
             home,
@@ -105,7 +107,9 @@ impl Recovery {
             views: Views::new(Arc::clone(&memtable), Version::default()),
             visible: VisibleSeq::new(last_seq),
             expiry: ExpiryFloor::new(state.expiry_floor_ms),
+            unsynced_logs: UnsyncedLogs::default(),
             cache,
+            files,
             counters: Counters::default(),
             options,
         };

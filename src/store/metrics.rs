@@ -88,6 +88,8 @@ pub struct Metrics {
     pub memtables: usize,
     /// Memory used in them, in bytes.
     pub memtable_bytes: usize,
+    /// Memory of the blocks in the cache, in bytes.
+    pub block_cache_bytes: u64,
     /// Batches committed since open.
     pub commits: u64,
     /// Groups they were committed in.

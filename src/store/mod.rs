@@ -16,6 +16,7 @@ mod health;
 mod home;
 mod metrics;
 mod tables;
+mod unsynced;
 mod version;
 mod view;
 mod visible;
@@ -23,12 +24,14 @@ mod visible;
 pub use health::Health;
 pub use home::{Home, log_identity};
 pub use metrics::{Counters, Metrics, RecoveryReport};
+pub use unsynced::UnsyncedLogs;
 pub use version::Version;
 pub use view::{SealedMemtable, View, Views};
 pub use visible::{Ticket, VisibleSeq};
 
 use crate::clock::ExpiryFloor;
 use crate::options::Options;
+use crate::table::{BlockCache, OpenFiles};
 use std::sync::Arc;
 
 /// The state of one open database that is not bytes on disk.
@@ -46,8 +49,12 @@ pub struct Store {
     pub visible: VisibleSeq,
     /// Below which everything is expired.
     pub expiry: ExpiryFloor,
+    /// The log files before the current one that a sync must cover.
+    pub unsynced_logs: UnsyncedLogs,
     /// The cache of blocks.
-    pub cache: Arc<crate::table::BlockCache>,
+    pub cache: Arc<BlockCache>,
+    /// The open files of tables.
+    pub files: Arc<OpenFiles>,
     /// What happened so far.
     pub counters: Counters,
 }

@@ -49,8 +49,8 @@ impl Store {
     /// missing or is not that table.
     pub fn open_table(&self, meta: &TableMeta) -> Result<Arc<Table>> {
         let home = &self.home;
-        let cache = Arc::clone(&self.cache);
-        Table::open(home.fs.as_ref(), &home.dir, home.database, meta, cache).map(Arc::new)
+        let (files, cache) = (Arc::clone(&self.files), Arc::clone(&self.cache));
+        Table::open(files, &home.dir, home.database, meta, cache).map(Arc::new)
     }
 
     /// Removes a file that nothing names any more. If that fails, space is

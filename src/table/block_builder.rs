@@ -72,11 +72,6 @@ impl BlockBuilder {
         values + keys + restarts + entries * widths + TAIL_SIZE
     }
 
-    /// The block's size as it stands, uncompressed, roughly.
-    pub fn size(&self) -> usize {
-        self.values.len() + self.keys.len() + self.versions.len() * 4
-    }
-
     /// The block's bytes; the next block starts empty.
     ///
     /// # Panics

@@ -117,25 +117,6 @@ impl TableBuilder {
         properties.largest_seq = properties.largest_seq.max(entry.seq);
     }
 
-    /// The file's size so far, in bytes: exact for closed blocks, the block
-    /// being filled as before compression.
-    #[must_use]
-    pub fn written_bytes(&self) -> u64 {
-        self.sink.offset() + to_u64(self.block.size())
-    }
-
-    /// The count of entries so far.
-    #[must_use]
-    pub fn entries(&self) -> u64 {
-        self.properties.entries
-    }
-
-    /// The file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.sink.path
-    }
-
     /// Writes the rest and syncs the file. The caller syncs the directory
     /// before it names the table in the manifest.
     ///

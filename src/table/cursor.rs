@@ -12,7 +12,6 @@ use std::sync::Arc;
 pub struct TableCursor {
     table: Arc<Table>,
     /// Whether blocks come from the cache and go into it.
-    cached: bool,
     /// The block it stands in, and its number; `None`: it stands on nothing.
     block: Option<Arc<Block>>,
     number: usize,
@@ -20,8 +19,8 @@ pub struct TableCursor {
 }
 
 impl TableCursor {
-    pub(super) fn new(table: Arc<Table>, cached: bool) -> Self {
-        TableCursor { table, cached, block: None, number: 0, position: Position::default() }
+    pub(super) fn new(table: Arc<Table>) -> Self {
+        TableCursor { table, block: None, number: 0, position: Position::default() }
     }
 
     /// Moves to an entry of block `number`: that which `choose` names. On
@@ -30,7 +29,7 @@ impl TableCursor {
         self.block = None;
         let index = self.table.index()?;
         if number < index.blocks() {
-            let block = self.table.block(index, number, self.cached)?;
+            let block = self.table.block(index, number)?;
             block.go_to(&mut self.position, choose(&block));
             self.number = number;
             self.block = Some(block);
@@ -58,7 +57,7 @@ impl TableCursor {
             return Ok(None);
         }
         let number = index.find(key, seq);
-        let block = self.table.block(index, number, self.cached)?;
+        let block = self.table.block(index, number)?;
         let entry = block.lower_bound(key, seq).entry;
         Ok(Some((block, number, entry)))
     }

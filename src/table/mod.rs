@@ -36,6 +36,7 @@ mod block_builder;
 mod builder;
 mod cache;
 mod cursor;
+mod files;
 mod format;
 mod index;
 mod reader;
@@ -46,7 +47,8 @@ mod verify;
 pub use builder::TableBuilder;
 pub use cache::BlockCache;
 pub use cursor::TableCursor;
-pub use reader::{Table, TableEntry};
+pub use files::OpenFiles;
+pub use reader::Table;
 
 use crate::format::TableMeta;
 use crate::options::{Compression, Options};

@@ -4,6 +4,7 @@ use super::TableMeta;
 use super::block::Block;
 use super::cache::BlockCache;
 use super::cursor::TableCursor;
+use super::files::OpenFiles;
 use super::format::{
     FOOTER_SIZE, Footer, Place, Properties, digest_block, open_block, span, stored_size,
 };
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
 use crate::format::names::FileKind;
 use crate::format::{DatabaseId, EntryRef, SeqNo};
-use crate::fs::{File, Fs, IoContext, OpenMode, read_exact_at};
+use crate::fs::{File, IoContext, read_exact_at};
 use parking_lot::Mutex;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ pub struct Table {
     meta: TableMeta,
     database: DatabaseId,
     path: PathBuf,
-    file: Arc<dyn File>,
+    files: Arc<OpenFiles>,
     cache: Arc<BlockCache>,
     index: OnceLock<Index>,
     /// Held by the one that reads the index, so that it is read once.
@@ -39,45 +40,43 @@ impl Table {
     /// [`Error::Corruption`] when the file is missing or of another length;
     /// [`Error::Io`] when the system refuses.
     pub fn open(
-        fs: &dyn Fs,
+        files: Arc<OpenFiles>,
         dir: &Path,
         database: DatabaseId,
         meta: &TableMeta,
         cache: Arc<BlockCache>,
     ) -> Result<Table> {
         let path = dir.join(FileKind::Table(meta.id).name());
-        let file = match fs.open(&path, OpenMode::Read) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::corruption(&path, 0, "expected a table, found no file"));
-            }
-            opened => opened.during("open", &path)?,
-        };
-        let length = file.len().during("stat", &path)?;
-        if length != meta.size_bytes {
-            let detail = format!("file length: expected {}, found {length}", meta.size_bytes);
-            return Err(Error::corruption(&path, length.min(meta.size_bytes), detail));
-        }
-        Ok(Table {
+        let table = Table {
             meta: meta.clone(),
             database,
             path,
-            file,
+            files,
             cache,
             index: OnceLock::new(),
             index_loading: Mutex::new(()),
-        })
+        };
+        let length = table.file()?.len().during("stat", &table.path)?;
+        if length != meta.size_bytes {
+            let detail = format!("file length: expected {}, found {length}", meta.size_bytes);
+            return Err(Error::corruption(&table.path, length.min(meta.size_bytes), detail));
+        }
+        Ok(table)
+    }
+
+    fn file(&self) -> Result<Arc<dyn File>> {
+        match self.files.get(self.meta.id, &self.path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Err(Error::corruption(&self.path, 0, "expected a table, found no file"))
+            }
+            opened => opened.during("open", &self.path),
+        }
     }
 
     /// What the manifest says of it.
     #[must_use]
     pub fn meta(&self) -> &TableMeta {
         &self.meta
-    }
-
-    /// Its file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// The newest version of `key` at or before `seq`, a tombstone too.
@@ -90,7 +89,7 @@ impl Table {
         if index.blocks() == 0 {
             return Ok(None);
         }
-        let block = self.block(index, index.find(key, seq), true)?;
+        let block = self.block(index, index.find(key, seq))?;
         let found = block.lower_bound(key, seq);
         let entry = found.entry;
         Ok(found.is_key.then(|| TableEntry { block, entry, key: Key::new(key) }))
@@ -99,14 +98,7 @@ impl Table {
     /// A cursor over all entries.
     #[must_use]
     pub fn cursor(self: &Arc<Self>) -> TableCursor {
-        TableCursor::new(Arc::clone(self), true)
-    }
-
-    /// A cursor that reads past the cache: for a compaction or a backup, which
-    /// comes by each block once and would drive out what reads have there.
-    #[must_use]
-    pub fn cursor_past_cache(self: &Arc<Self>) -> TableCursor {
-        TableCursor::new(Arc::clone(self), false)
+        TableCursor::new(Arc::clone(self))
     }
 
     /// Reads all of the file, past the cache, and checks it against itself
@@ -200,16 +192,13 @@ impl Table {
     /// A data block: if `cached`, from the cache where it is there, and else
     /// from the file and into the cache.
     #[inline]
-    pub(super) fn block(&self, index: &Index, block: usize, cached: bool) -> Result<Arc<Block>> {
+    pub(super) fn block(&self, index: &Index, block: usize) -> Result<Arc<Block>> {
         let (start, end, checksum) = index.block(block).expect("the index has that block");
-        let kept = if cached { self.cache.get(self.meta.id, start) } else { None };
-        if let Some(block) = kept {
+        if let Some(block) = self.cache.get(self.meta.id, start) {
             return Ok(block);
         }
         let block = Arc::new(self.read_block(start, end, checksum)?);
-        if cached {
-            self.cache.insert(self.meta.id, start, &block);
-        }
+        self.cache.insert(self.meta.id, start, &block);
         Ok(block)
     }
 
@@ -228,7 +217,7 @@ impl Table {
         let size = span(start, end)
             .ok_or_else(|| self.place().damage(start, format!("a block of {start}..{end}")))?;
         let mut bytes = vec![0; size];
-        match read_exact_at(self.file.as_ref(), &mut bytes, start) {
+        match read_exact_at(self.file()?.as_ref(), &mut bytes, start) {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                 let detail = format!("expected {size} bytes, but the file ends before");
                 Err(self.place().damage(start, detail))

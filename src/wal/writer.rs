@@ -11,7 +11,10 @@ use std::sync::Arc;
 /// How far zeros are written ahead of the records, in bytes.
 const AHEAD_BYTES: usize = 1 << 20;
 
-static ZEROS: [u8; AHEAD_BYTES] = [0; AHEAD_BYTES];
+/// Zeros, one page. In one call for the whole megabyte Linux would keep it in
+/// one large folio, and each small write later walk the 256 blocks of that:
+/// 1.3 us of the 4 us that an unsynced set then took.
+static ZEROS: [u8; 4096] = [0; 4096];
 
 /// Up to this size frames are gathered into one buffer, for one write call;
 /// a body larger than this is written from where it stands.
@@ -180,9 +183,11 @@ impl LogWriter {
     /// Sees to it that the file reaches to `end` at least, in zeros (INV-2).
     fn extend_to(&mut self, end: u64) -> Result<()> {
         while self.extended < end {
-            write_all_at(self.target.file.as_ref(), &ZEROS, self.extended)
-                .during("extend", &self.target.path)?;
-            self.extended += to_u64(AHEAD_BYTES);
+            for _ in 0..AHEAD_BYTES / ZEROS.len() {
+                write_all_at(self.target.file.as_ref(), &ZEROS, self.extended)
+                    .during("extend", &self.target.path)?;
+                self.extended += to_u64(ZEROS.len());
+            }
         }
         Ok(())
     }

@@ -91,10 +91,7 @@ pub struct Values {
 
 impl Values {
     pub fn new(size: usize) -> Self {
-        let mut values = Self {
-            size,
-            ring: Vec::new(),
-        };
+        let mut values = Self { size, ring: Vec::new() };
         if size > 1024 {
             values.ring = (0..RING_SIZE)
                 .map(|slot| {
@@ -149,10 +146,7 @@ impl Seen {
         let head = value.len().min(8);
         first[..head].copy_from_slice(&value[..head]);
         std::hint::black_box(value.last());
-        Self {
-            size: value.len(),
-            stamp: u64::from_le_bytes(first),
-        }
+        Self { size: value.len(), stamp: u64::from_le_bytes(first) }
     }
 }
 
@@ -186,13 +180,7 @@ mod tests {
             let values = Values::new(size);
             let mut value = Vec::new();
             values.fill(5, 2, &mut value);
-            assert_eq!(
-                Seen::of(&value),
-                Seen {
-                    size,
-                    stamp: stamp(5, 2)
-                }
-            );
+            assert_eq!(Seen::of(&value), Seen { size, stamp: stamp(5, 2) });
             assert!(value[size / 2..].iter().all(|byte| *byte == b'.'));
         }
     }

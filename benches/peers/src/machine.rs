@@ -40,11 +40,8 @@ pub fn disk_bytes(dir: &Path) -> io::Result<u64> {
         let Ok(metadata) = entry.metadata() else {
             continue;
         };
-        bytes += if metadata.is_dir() {
-            disk_bytes(&entry.path())?
-        } else {
-            metadata.blocks() * 512
-        };
+        bytes +=
+            if metadata.is_dir() { disk_bytes(&entry.path())? } else { metadata.blocks() * 512 };
     }
     Ok(bytes)
 }

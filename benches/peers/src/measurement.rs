@@ -45,12 +45,7 @@ impl Latency {
         sorted.sort_unstable();
         let max_ns = *sorted.last()?;
         let at = |per_cent: usize| sorted[(sorted.len() * per_cent / 100).min(sorted.len() - 1)];
-        Some(Self {
-            samples: sorted.len() as u64,
-            p50_ns: at(50),
-            p99_ns: at(99),
-            max_ns,
-        })
+        Some(Self { samples: sorted.len() as u64, p50_ns: at(50), p99_ns: at(99), max_ns })
     }
 }
 
@@ -71,10 +66,7 @@ impl Measurement {
     }
 
     /// The figure of the main table, in the workload's unit.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a figure is read to four digits"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a figure is read to four digits")]
     pub fn figure(&self) -> f64 {
         let seconds = self.elapsed_ns as f64 / 1e9;
         match self.workload.unit() {
@@ -100,10 +92,7 @@ mod tests {
             .chain([(Kind::Read, Duration::from_secs(1))])
             .collect();
         let writes = Latency::of(&latencies, Kind::Write).expect("there are writes");
-        assert_eq!(
-            (writes.p50_ns, writes.p99_ns, writes.max_ns),
-            (51, 100, 100)
-        );
+        assert_eq!((writes.p50_ns, writes.p99_ns, writes.max_ns), (51, 100, 100));
         assert_eq!(writes.samples, 100);
         assert_eq!(Latency::of(&[], Kind::Read), None);
     }

@@ -22,10 +22,7 @@ type LatencyOf = fn(&Measurement) -> Option<Latency>;
 pub fn render(measurements: &[Measurement]) -> String {
     let engines = in_order(measurements.iter().map(|measurement| measurement.engine));
     let workloads = in_order(measurements.iter().map(|measurement| measurement.workload));
-    let rows: Vec<Row> = workloads
-        .iter()
-        .flat_map(|workload| rows_of(*workload))
-        .collect();
+    let rows: Vec<Row> = workloads.iter().flat_map(|workload| rows_of(*workload)).collect();
     [
         figures(measurements, &engines, &rows),
         latencies(measurements, &engines, &workloads),
@@ -69,35 +66,21 @@ fn rows_of(workload: Workload) -> Vec<Row> {
 
 /// Every engine's median, esker's ratio to it, and to the best that counts.
 fn figures(measurements: &[Measurement], engines: &[Engine], rows: &[Row]) -> String {
-    let esker = engines
-        .iter()
-        .copied()
-        .find(|engine| engine.name() == "esker");
-    let peers: Vec<Engine> = engines
-        .iter()
-        .copied()
-        .filter(|engine| Some(*engine) != esker)
-        .collect();
+    let esker = engines.iter().copied().find(|engine| engine.name() == "esker");
+    let peers: Vec<Engine> =
+        engines.iter().copied().filter(|engine| Some(*engine) != esker).collect();
     let mut table = Table::new(["workload", "unit"]);
     table.header(engines.iter().map(|engine| engine.name()));
     table.header(["best peer".to_owned()]);
     if esker.is_some() {
-        table.header(
-            peers
-                .iter()
-                .map(|peer| format!("to {peer}", peer = peer.name())),
-        );
+        table.header(peers.iter().map(|peer| format!("to {peer}", peer = peer.name())));
         table.header(["to best".to_owned()]);
     }
     for row in rows {
         let value = |engine: Engine| median_of(measurements, engine, row);
         let best = best_peer(&peers, row, value);
         let mut cells = vec![row.name.clone(), row.unit.label().to_owned()];
-        cells.extend(
-            engines
-                .iter()
-                .map(|engine| figure_cell(*engine, row, value(*engine))),
-        );
+        cells.extend(engines.iter().map(|engine| figure_cell(*engine, row, value(*engine))));
         cells.push(best.map_or_else(none, |(peer, _)| peer.name()));
         if let Some(esker) = esker {
             let ratio = |other: Option<f64>| ratio_cell(row.unit, value(esker), other);
@@ -112,11 +95,7 @@ fn figures(measurements: &[Measurement], engines: &[Engine], rows: &[Row]) -> St
 }
 
 fn median_of(measurements: &[Measurement], engine: Engine, row: &Row) -> Option<f64> {
-    median(
-        of(measurements, engine, row.workload)
-            .map(row.value)
-            .collect(),
-    )
+    median(of(measurements, engine, row.workload).map(row.value).collect())
 }
 
 fn best_peer(
@@ -127,31 +106,19 @@ fn best_peer(
     let that_count = peers.iter().filter(|peer| peer.counts(row.workload));
     let values = that_count.filter_map(|peer| Some((*peer, value(*peer)?)));
     values.max_by(|(_, one), (_, other)| {
-        if row.unit.more_is_better() {
-            one.total_cmp(other)
-        } else {
-            other.total_cmp(one)
-        }
+        if row.unit.more_is_better() { one.total_cmp(other) } else { other.total_cmp(one) }
     })
 }
 
 fn figure_cell(engine: Engine, row: &Row, value: Option<f64>) -> String {
-    let mark = if engine.counts(row.workload) {
-        ""
-    } else {
-        " *"
-    };
+    let mark = if engine.counts(row.workload) { "" } else { " *" };
     value.map_or_else(none, |value| format!("{}{mark}", number(value)))
 }
 
 fn ratio_cell(unit: Unit, esker: Option<f64>, other: Option<f64>) -> String {
     match (esker, other) {
         (Some(esker), Some(other)) if esker > 0.0 && other > 0.0 => {
-            let ratio = if unit.more_is_better() {
-                esker / other
-            } else {
-                other / esker
-            };
+            let ratio = if unit.more_is_better() { esker / other } else { other / esker };
             format!("{ratio:.2}")
         }
         _ => none(),
@@ -168,11 +135,7 @@ fn latencies(measurements: &[Measurement], engines: &[Engine], workloads: &[Work
             let cell = |engine: Engine| {
                 let percentile = |which: fn(&Latency) -> u64| {
                     let latencies = of(measurements, engine, *workload).filter_map(latency);
-                    median(
-                        latencies
-                            .map(|latency| microseconds(which(&latency)))
-                            .collect(),
-                    )
+                    median(latencies.map(|latency| microseconds(which(&latency))).collect())
                 };
                 let p50 = percentile(|latency| latency.p50_ns)?;
                 let p99 = percentile(|latency| latency.p99_ns)?;
@@ -215,9 +178,7 @@ fn of(
     engine: Engine,
     workload: Workload,
 ) -> impl Iterator<Item = &Measurement> {
-    measurements
-        .iter()
-        .filter(move |of| of.engine == engine && of.workload == workload)
+    measurements.iter().filter(move |of| of.engine == engine && of.workload == workload)
 }
 
 /// The middle value, or the mean of the two in the middle.
@@ -233,10 +194,7 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a latency is read to four digits"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a latency is read to four digits")]
 fn microseconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e3
 }
@@ -267,17 +225,10 @@ mod tests {
         let measurements = [
             measurement(Engine::Redb, Workload::SetAsync, Duration::from_millis(1)),
             measurement(Engine::Fjall, Workload::SetAsync, Duration::from_millis(2)),
-            measurement(
-                Engine::Canopydb,
-                Workload::SetAsync,
-                Duration::from_millis(4),
-            ),
+            measurement(Engine::Canopydb, Workload::SetAsync, Duration::from_millis(4)),
         ];
         let text = render(&measurements);
-        let row = text
-            .lines()
-            .find(|line| line.starts_with("| set_async"))
-            .expect("a row");
+        let row = text.lines().find(|line| line.starts_with("| set_async")).expect("a row");
         assert!(row.contains("1,000 *"), "{row}");
         assert!(row.contains("fjall"), "{row}");
     }
@@ -285,10 +236,7 @@ mod tests {
     #[test]
     fn ratios_are_above_one_where_esker_is_ahead() {
         assert_eq!(ratio_cell(Unit::PerSecond, Some(30.0), Some(10.0)), "3.00");
-        assert_eq!(
-            ratio_cell(Unit::Milliseconds, Some(10.0), Some(30.0)),
-            "3.00"
-        );
+        assert_eq!(ratio_cell(Unit::Milliseconds, Some(10.0), Some(30.0)), "3.00");
         assert_eq!(ratio_cell(Unit::Seconds, None, Some(30.0)), "-");
     }
 }

@@ -82,10 +82,7 @@ fn measure(
     let dir = folder.join("measured");
     fresh_folder(&dir)?;
     machine::sync_everything();
-    let spinners = workload
-        .is_synced()
-        .then(|| Spinners::start(arguments.spinners))
-        .transpose()?;
+    let spinners = workload.is_synced().then(|| Spinners::start(arguments.spinners)).transpose()?;
     let output = Command::new(std::env::current_exe()?)
         .args(["child", &engine.name(), &workload.name()])
         .arg(&dir)

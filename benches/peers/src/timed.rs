@@ -33,11 +33,7 @@ pub struct Timed {
 impl Timed {
     /// A single operation, such as an open or a backup.
     pub const fn single(elapsed: Duration) -> Self {
-        Self {
-            operations: 1,
-            elapsed,
-            latencies: Vec::new(),
-        }
+        Self { operations: 1, elapsed, latencies: Vec::new() }
     }
 }
 
@@ -75,13 +71,8 @@ where
     let end = threads.iter().map(|times| times.end).max();
     Ok(Timed {
         operations: plan.operations_each * u64::from(plan.threads),
-        elapsed: end
-            .zip(start)
-            .map_or(Duration::ZERO, |(end, start)| end - start),
-        latencies: threads
-            .into_iter()
-            .flat_map(|times| times.latencies)
-            .collect(),
+        elapsed: end.zip(start).map_or(Duration::ZERO, |(end, start)| end - start),
+        latencies: threads.into_iter().flat_map(|times| times.latencies).collect(),
     })
 }
 
@@ -98,11 +89,7 @@ fn run_thread(plan: Plan, mut operation: impl FnMut(u64) -> Result<Kind>) -> Res
             operation(number)?;
         }
     }
-    Ok(ThreadTimes {
-        start,
-        end: Instant::now(),
-        latencies,
-    })
+    Ok(ThreadTimes { start, end: Instant::now(), latencies })
 }
 
 #[cfg(test)]
@@ -111,11 +98,7 @@ mod tests {
 
     #[test]
     fn every_thread_runs_its_share_and_one_in_so_many_is_timed() {
-        let plan = Plan {
-            threads: 3,
-            operations_each: 33,
-            sample_every: 16,
-        };
+        let plan = Plan { threads: 3, operations_each: 33, sample_every: 16 };
         let timed = run(plan, |_| |_| Ok(Kind::Read)).expect("nothing fails");
         assert_eq!(timed.operations, 99);
         assert_eq!(timed.latencies.len(), 9);
@@ -123,11 +106,7 @@ mod tests {
 
     #[test]
     fn a_failure_in_a_thread_is_the_failure_of_the_run() {
-        let plan = Plan {
-            threads: 2,
-            operations_each: 2,
-            sample_every: 1,
-        };
+        let plan = Plan { threads: 2, operations_each: 2, sample_every: 1 };
         let outcome = run(plan, |thread| {
             move |number| {
                 if thread == 1 && number == 1 {

@@ -56,8 +56,7 @@ impl Unit {
 
 impl Workload {
     pub fn name(self) -> String {
-        self.to_possible_value()
-            .map_or_else(String::new, |value| value.get_name().to_owned())
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
     pub const fn unit(self) -> Unit {
@@ -70,10 +69,7 @@ impl Workload {
 
     /// Whether each commit waits for the disk: these rows get a busy loop.
     pub const fn is_synced(self) -> bool {
-        matches!(
-            self,
-            Self::SetSync | Self::SetSyncT8 | Self::Batch100Sync | Self::MixedSync
-        )
+        matches!(self, Self::SetSync | Self::SetSyncT8 | Self::Batch100Sync | Self::MixedSync)
     }
 
     /// Whether commits are acknowledged before they are synced: only engines

@@ -90,9 +90,11 @@ fn a_failing_read_is_told_and_not_remembered() {
     let dir = tempfile::tempdir().expect("tempdir");
     let model = small_model();
     let meta = write(dir.path(), &model, options(100, Compression::Snappy));
-    let fs = FailingFs::default();
+    let fs = Arc::new(FailingFs::default());
     let cache = Arc::new(BlockCache::new(0));
-    let table = Table::open(&fs, dir.path(), DATABASE, &meta, cache).map(Arc::new).expect("sound");
+    let files = Arc::new(OpenFiles::new(fs.clone()));
+    let table =
+        Table::open(files, dir.path(), DATABASE, &meta, cache).map(Arc::new).expect("sound");
     let mut cursor = table.cursor();
 
     // First the index, then, with the index in memory, a block.
@@ -125,9 +127,10 @@ fn add(builder: &mut TableBuilder, i: u32) -> Result<()> {
 #[test]
 fn after_a_failed_write_a_table_is_never_finished() {
     let dir = tempfile::tempdir().expect("tempdir");
-    let fs = FailingFs::default();
+    let fs = Arc::new(FailingFs::default());
     let o = options(4096, Compression::None);
-    let mut builder = TableBuilder::create(&fs, dir.path(), DATABASE, ID, o).expect("create");
+    let mut builder =
+        TableBuilder::create(fs.as_ref(), dir.path(), DATABASE, ID, o).expect("create");
     fs.fail.writes.store(true, Ordering::Relaxed);
     let failed = (0..10_000).find(|&i| add(&mut builder, i).is_err()).expect("the buffer is full");
     assert!((100..200).contains(&failed), "written at once, or never: {failed}");
@@ -139,9 +142,10 @@ fn after_a_failed_write_a_table_is_never_finished() {
 #[test]
 fn a_table_is_finished_only_when_it_is_synced() {
     let dir = tempfile::tempdir().expect("tempdir");
-    let fs = FailingFs::default();
+    let fs = Arc::new(FailingFs::default());
     let o = options(4096, Compression::None);
-    let mut builder = TableBuilder::create(&fs, dir.path(), DATABASE, ID, o).expect("create");
+    let mut builder =
+        TableBuilder::create(fs.as_ref(), dir.path(), DATABASE, ID, o).expect("create");
     add(&mut builder, 1).expect("add");
     fs.fail.syncs.store(true, Ordering::Relaxed);
     assert!(is_io(&builder.finish(), "sync"));
@@ -150,15 +154,18 @@ fn a_table_is_finished_only_when_it_is_synced() {
 #[test]
 fn short_reads_and_writes_are_completed() {
     let dir = tempfile::tempdir().expect("tempdir");
-    let fs = FailingFs::default();
+    let fs = Arc::new(FailingFs::default());
     let o = options(4096, Compression::None);
-    let mut builder = TableBuilder::create(&fs, dir.path(), DATABASE, ID, o).expect("create");
+    let mut builder =
+        TableBuilder::create(fs.as_ref(), dir.path(), DATABASE, ID, o).expect("create");
     for i in 0..300 {
         add(&mut builder, i).expect("add");
     }
     let meta = builder.finish().expect("finish");
     let cache = Arc::new(BlockCache::new(0));
-    let table = Table::open(&fs, dir.path(), DATABASE, &meta, cache).map(Arc::new).expect("sound");
+    let files = Arc::new(OpenFiles::new(fs.clone()));
+    let table =
+        Table::open(files, dir.path(), DATABASE, &meta, cache).map(Arc::new).expect("sound");
     table.verify().expect("sound");
     assert_eq!(scan(&table).expect("sound").len(), 300);
 }

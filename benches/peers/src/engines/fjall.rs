@@ -14,15 +14,9 @@ pub struct Fjall {
 
 impl Fjall {
     pub fn open(dir: &Path, commit: Commit) -> Result<Self> {
-        let db = Database::builder(dir)
-            .cache_size(CACHE_BYTES as u64)
-            .open()?;
+        let db = Database::builder(dir).cache_size(CACHE_BYTES as u64).open()?;
         let keyspace = db.keyspace("default", KeyspaceCreateOptions::default)?;
-        Ok(Self {
-            db,
-            keyspace,
-            commit,
-        })
+        Ok(Self { db, keyspace, commit })
     }
 
     /// What a batch asks of the log: `None` is fjall's own default, which

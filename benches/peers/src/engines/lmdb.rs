@@ -97,9 +97,7 @@ impl Peer for Lmdb {
 
     fn backup(&self, to: &Path) -> Result<()> {
         std::fs::create_dir_all(to)?;
-        let file = self
-            .env
-            .copy_to_path(to.join(DATA_FILE), CompactionOption::Disabled)?;
+        let file = self.env.copy_to_path(to.join(DATA_FILE), CompactionOption::Disabled)?;
         file.sync_all()?;
         File::open(to)?.sync_all()?;
         Ok(())

@@ -42,10 +42,7 @@ pub struct Entry {
 impl Entry {
     /// A place for a pair, to be filled.
     pub const fn empty() -> Self {
-        Self {
-            key: [0; KEY_SIZE],
-            value: Vec::new(),
-        }
+        Self { key: [0; KEY_SIZE], value: Vec::new() }
     }
 }
 
@@ -99,8 +96,7 @@ pub enum Engine {
 
 impl Engine {
     pub fn name(self) -> String {
-        self.to_possible_value()
-            .map_or_else(String::new, |value| value.get_name().to_owned())
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
     /// Opens the engine on a folder, and makes its files if there are none.

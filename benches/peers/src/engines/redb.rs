@@ -22,9 +22,7 @@ impl Redb {
             Commit::Synced => Durability::Immediate,
             Commit::Unsynced => Durability::None,
         };
-        let db = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(dir.join("data.redb"))?;
+        let db = Database::builder().set_cache_size(CACHE_BYTES).create(dir.join("data.redb"))?;
         Ok(Self { db, durability })
     }
 

@@ -26,10 +26,7 @@ impl Rocksdb {
         options.set_block_based_table_factory(&tables);
         let mut write_options = WriteOptions::default();
         write_options.set_sync(commit == Commit::Synced);
-        Ok(Self {
-            db: DB::open(&options, dir)?,
-            write_options,
-        })
+        Ok(Self { db: DB::open(&options, dir)?, write_options })
     }
 }
 
@@ -106,8 +103,5 @@ pub fn restore(backup: &Path, dir: &Path) -> Result<()> {
 }
 
 fn engine_of_backups(dir: &Path) -> Result<BackupEngine> {
-    Ok(BackupEngine::open(
-        &BackupEngineOptions::new(dir)?,
-        &Env::new()?,
-    )?)
+    Ok(BackupEngine::open(&BackupEngineOptions::new(dir)?, &Env::new()?)?)
 }

@@ -10,10 +10,7 @@ pub struct Table {
 
 impl Table {
     pub fn new<const COUNT: usize>(headers: [&str; COUNT]) -> Self {
-        Self {
-            headers: headers.map(str::to_owned).to_vec(),
-            rows: Vec::new(),
-        }
+        Self { headers: headers.map(str::to_owned).to_vec(), rows: Vec::new() }
     }
 
     /// Adds columns to the right.
@@ -39,9 +36,7 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths: Vec<usize> = (0..self.headers.len())
-            .map(|column| self.width(column))
-            .collect();
+        let widths: Vec<usize> = (0..self.headers.len()).map(|column| self.width(column)).collect();
         let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
         for line in [&self.headers, &rule].into_iter().chain(&self.rows) {
             for (cell, width) in line.iter().zip(&widths) {

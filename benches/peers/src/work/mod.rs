@@ -86,11 +86,7 @@ impl Scene {
 /// Does one measurement, in this process.
 pub fn measure(job: &Job) -> Result<Measurement> {
     machine::limit_time(LIMIT_SECONDS);
-    let scene = Scene {
-        engine: job.engine,
-        dir: job.dir.clone(),
-        scale: job.scale,
-    };
+    let scene = Scene { engine: job.engine, dir: job.dir.clone(), scale: job.scale };
     let timed = match job.workload {
         Workload::SetSync => writes::set_synced(&scene, 1, 3_000)?,
         Workload::SetSyncT8 => writes::set_synced(&scene, 8, 1_000)?,
@@ -126,11 +122,7 @@ pub fn measure(job: &Job) -> Result<Measurement> {
 /// Fills a folder, in this process, and for `Load::Crash` does not return.
 pub fn load(job: &LoadJob) -> Result<()> {
     machine::limit_time(LIMIT_SECONDS);
-    let scene = Scene {
-        engine: job.engine,
-        dir: job.dir.clone(),
-        scale: job.scale,
-    };
+    let scene = Scene { engine: job.engine, dir: job.dir.clone(), scale: job.scale };
     let peer = scene.open(Commit::Unsynced)?;
     match job.load {
         Load::Entries => fill(&*peer, keys(scene.scaled(ENTRIES)), VALUE_SIZE)?,
@@ -169,11 +161,7 @@ fn keys(count: u64) -> impl Iterator<Item = Key> {
 fn fill(peer: &dyn Peer, keys: impl Iterator<Item = Key>, value_size: usize) -> Result<()> {
     let values = Values::new(value_size);
     let mut batch: Vec<Entry> = Vec::new();
-    let batch_max = if value_size == LARGE_VALUE_SIZE {
-        LOAD_BATCH_LARGE
-    } else {
-        LOAD_BATCH
-    };
+    let batch_max = if value_size == LARGE_VALUE_SIZE { LOAD_BATCH_LARGE } else { LOAD_BATCH };
     for (index, key) in keys.enumerate() {
         let mut value = Vec::new();
         values.fill(index as u64, 0, &mut value);
@@ -228,10 +216,7 @@ where
 
 /// Fails unless a read found the value that was written at an index.
 fn expect_found(seen: Option<Seen>, index: u64, size: usize) -> Result<()> {
-    let expected = Seen {
-        size,
-        stamp: data::stamp(index, 0),
-    };
+    let expected = Seen { size, stamp: data::stamp(index, 0) };
     if seen == Some(expected) {
         return Ok(());
     }

@@ -25,11 +25,8 @@ pub fn get(scene: &Scene, threads: u32, gets_each: u64) -> Result<Timed> {
 /// `large_get`: random keys of values of 16 KiB.
 pub fn large_get(scene: &Scene, gets: u64) -> Result<Timed> {
     scene.load(Load::Large)?;
-    let plan = Plan {
-        threads: 1,
-        operations_each: scene.scaled(gets),
-        sample_every: SAMPLE_LARGE_EVERY,
-    };
+    let plan =
+        Plan { threads: 1, operations_each: scene.scaled(gets), sample_every: SAMPLE_LARGE_EVERY };
     get_random(scene, plan, scene.scaled(LARGE_ENTRIES), LARGE_VALUE_SIZE)
 }
 
@@ -46,11 +43,8 @@ fn get_random(scene: &Scene, plan: Plan, loaded: u64, value_size: usize) -> Resu
 /// `get_miss`: keys that were never written, spread among those that were.
 pub fn get_miss(scene: &Scene, gets: u64) -> Result<Timed> {
     scene.load(Load::Entries)?;
-    let plan = Plan {
-        threads: 1,
-        operations_each: scene.scaled(gets),
-        sample_every: SAMPLE_QUICK_EVERY,
-    };
+    let plan =
+        Plan { threads: 1, operations_each: scene.scaled(gets), sample_every: SAMPLE_QUICK_EVERY };
     read(scene, plan, |_| {
         |peer, number| match peer.get(&key(ABSENT_FROM + number))? {
             None => Ok(()),
@@ -63,11 +57,7 @@ pub fn get_miss(scene: &Scene, gets: u64) -> Result<Timed> {
 pub fn list100(scene: &Scene, lists: u64) -> Result<Timed> {
     scene.load(Load::Lists)?;
     let groups = scene.scaled(LISTED_GROUPS);
-    let plan = Plan {
-        threads: 1,
-        operations_each: scene.scaled(lists),
-        sample_every: 1,
-    };
+    let plan = Plan { threads: 1, operations_each: scene.scaled(lists), sample_every: 1 };
     read(scene, plan, |thread| {
         let mut random = Random::new(thread);
         move |peer, _| {
@@ -86,11 +76,7 @@ pub fn list100(scene: &Scene, lists: u64) -> Result<Timed> {
 pub fn scan(scene: &Scene, passes: u64) -> Result<Timed> {
     scene.load(Load::Entries)?;
     let loaded = scene.scaled(ENTRIES);
-    let plan = Plan {
-        threads: 1,
-        operations_each: passes,
-        sample_every: 1,
-    };
+    let plan = Plan { threads: 1, operations_each: passes, sample_every: 1 };
     let mut timed = read(scene, plan, |_| {
         move |peer, _| {
             let (mut pairs, mut bytes) = (0, 0);

@@ -14,11 +14,7 @@ type Operation = Box<dyn FnMut(&dyn Peer, u64) -> Result<Kind>>;
 
 /// `set_sync` and `set_sync_t8`: single sets, each waiting for the disk.
 pub fn set_synced(scene: &Scene, threads: u32, sets_each: u64) -> Result<Timed> {
-    let plan = Plan {
-        threads,
-        operations_each: scene.scaled(sets_each),
-        sample_every: 1,
-    };
+    let plan = Plan { threads, operations_each: scene.scaled(sets_each), sample_every: 1 };
     set(scene, Commit::Synced, plan)
 }
 
@@ -33,12 +29,7 @@ pub fn set_unsynced(scene: &Scene, threads: u32, sets_each: u64) -> Result<Timed
 }
 
 fn set(scene: &Scene, commit: Commit, plan: Plan) -> Result<Timed> {
-    run_over(
-        scene,
-        commit,
-        plan,
-        setter(plan.operations_each, VALUE_SIZE),
-    )
+    run_over(scene, commit, plan, setter(plan.operations_each, VALUE_SIZE))
 }
 
 /// Sets keys of its own in each thread, in the order of their indexes,
@@ -58,11 +49,7 @@ fn setter(sets_each: u64, value_size: usize) -> impl Fn(u64) -> Operation + Sync
 
 /// `batch100_*`: batches of 100 sets, all or nothing.
 pub fn batch100(scene: &Scene, commit: Commit, batches: u64) -> Result<Timed> {
-    let plan = Plan {
-        threads: 1,
-        operations_each: scene.scaled(batches),
-        sample_every: 1,
-    };
+    let plan = Plan { threads: 1, operations_each: scene.scaled(batches), sample_every: 1 };
     run_over(scene, commit, plan, |_| {
         let values = Values::new(VALUE_SIZE);
         let mut batch: Vec<Entry> = Vec::new();
@@ -113,11 +100,7 @@ pub fn mixed(scene: &Scene, commit: Commit, operations_each: u64) -> Result<Time
 
 /// `large_set`: values of 16 KiB, unsynced, and one sync after the last.
 pub fn large_set(scene: &Scene) -> Result<Timed> {
-    let plan = Plan {
-        threads: 1,
-        operations_each: scene.scaled(LARGE_ENTRIES),
-        sample_every: 1,
-    };
+    let plan = Plan { threads: 1, operations_each: scene.scaled(LARGE_ENTRIES), sample_every: 1 };
     let make = setter(plan.operations_each, LARGE_VALUE_SIZE);
     run_over_then(scene, Commit::Unsynced, plan, make, |peer| peer.persist())
 }
@@ -126,11 +109,7 @@ pub fn large_set(scene: &Scene) -> Result<Timed> {
 /// engine is told to give back what it can, and a sync.
 pub fn overwrite(scene: &Scene, live: u64, times: u64) -> Result<Timed> {
     let live = scene.scaled(live);
-    let plan = Plan {
-        threads: 1,
-        operations_each: live * times,
-        sample_every: 1,
-    };
+    let plan = Plan { threads: 1, operations_each: live * times, sample_every: 1 };
     let make = |_| {
         let values = Values::new(LARGE_VALUE_SIZE);
         let mut value = Vec::new();

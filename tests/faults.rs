@@ -1,0 +1,304 @@
+//! What each policy keeps, and what comes of each failure: the promises of
+//! `SyncPolicy`, `Error::Indeterminate` and `Error::Poisoned`, one by one.
+
+use esker::sim::{CallKind, CrashModel, Fault, FaultPlan, SimFs};
+use esker::{Db, Error, Options, SyncPolicy, WriteBatch, WriteOptions};
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+const DIR: &str = "/db";
+
+fn options(sync_policy: SyncPolicy) -> Options {
+    Options { sync_policy, memtable_bytes: 64 << 10, ..Options::default() }
+}
+
+fn open(fs: &SimFs, sync_policy: SyncPolicy) -> Db {
+    Db::open_with_fs(Arc::new(fs.clone()), DIR, options(sync_policy)).expect("opens")
+}
+
+fn has(db: &Db, key: &str) -> bool {
+    db.get(key).expect("a read").is_some()
+}
+
+/// The database as the next run finds it after a power cut that takes all
+/// that was not synced.
+fn after_power_cut(fs: &SimFs) -> (SimFs, Db) {
+    let disk = fs.crash_image(&CrashModel::SyncedOnly);
+    let db = open(&disk, SyncPolicy::Never);
+    (disk, db)
+}
+
+#[test]
+fn always_keeps_each_commit() {
+    let fs = SimFs::new();
+    let db = open(&fs, SyncPolicy::Always);
+    for n in 0..20 {
+        db.set(format!("{n}"), "v").expect("set");
+        let (_, found) = after_power_cut(&fs);
+        assert!(has(&found, &format!("{n}")));
+    }
+}
+
+#[test]
+fn never_keeps_what_persist_and_a_synced_write_cover_and_all_before_it() {
+    let fs = SimFs::new();
+    let db = open(&fs, SyncPolicy::Never);
+    db.set("a", "v").expect("set");
+    assert!(!has(&after_power_cut(&fs).1, "a"));
+    db.persist().expect("persist");
+    db.set("b", "v").expect("set");
+    let (_, found) = after_power_cut(&fs);
+    assert!(has(&found, "a") && !has(&found, "b"));
+    let mut batch = WriteBatch::new();
+    batch.set("c", "v");
+    db.write_with(batch, WriteOptions { sync: Some(true) }).expect("write");
+    let (_, found) = after_power_cut(&fs);
+    assert!(has(&found, "b") && has(&found, "c"));
+    // The death of the process alone takes nothing.
+    db.set("d", "v").expect("set");
+    assert!(has(&open(&fs.crash_image(&CrashModel::Everything), SyncPolicy::Never), "d"));
+}
+
+#[test]
+fn a_write_may_ask_for_less_than_always() {
+    let fs = SimFs::new();
+    let db = open(&fs, SyncPolicy::Always);
+    let mut batch = WriteBatch::new();
+    batch.set("a", "v");
+    db.write_with(batch, WriteOptions { sync: Some(false) }).expect("write");
+    assert_eq!(db.metrics().log_syncs, 0);
+    assert!(!has(&after_power_cut(&fs).1, "a"));
+}
+
+#[test]
+fn a_synced_write_covers_the_log_files_before_its_own() {
+    let fs = SimFs::new();
+    // The second file that is made from here on is the first memtable's table.
+    // It fails, and the flush worker waits a little, so that the log files
+    // stay needed.
+    let db = open(&fs, SyncPolicy::Never);
+    fs.fail(FaultPlan::once(2, Fault::Errno(5)).only(CallKind::Create));
+    for n in 0..40 {
+        db.set(format!("{n:02}"), vec![1; 3000]).expect("set");
+    }
+    let mut batch = WriteBatch::new();
+    batch.set("last", "v");
+    db.write_with(batch, WriteOptions { sync: Some(true) }).expect("write");
+    let (_, found) = after_power_cut(&fs);
+    for n in 0..40 {
+        assert!(has(&found, &format!("{n:02}")), "{n}");
+    }
+    assert!(has(&found, "last"));
+}
+
+#[test]
+fn interval_syncs_by_itself() {
+    let fs = SimFs::new();
+    let db = open(&fs, SyncPolicy::Interval(Duration::from_millis(5)));
+    db.set("a", "v").expect("set");
+    let start = std::time::Instant::now();
+    while db.metrics().log_syncs == 0 {
+        assert!(start.elapsed() < Duration::from_secs(10), "no sync came");
+        std::thread::yield_now();
+    }
+    assert!(has(&after_power_cut(&fs).1, "a"));
+}
+
+#[test]
+fn an_overdue_sync_holds_the_next_writer_back() {
+    let fs = SimFs::new();
+    let hour = Duration::from_secs(3600);
+    let db = open(&fs, SyncPolicy::Interval(hour));
+    db.set("a", "v").expect("set");
+    fs.sim_clock().advance(hour - Duration::from_secs(1));
+    db.set("b", "v").expect("set");
+    assert_eq!(db.metrics().log_syncs, 0, "not due yet");
+    fs.sim_clock().advance(Duration::from_secs(2));
+    db.set("c", "v").expect("set");
+    assert_eq!(db.metrics().log_syncs, 1);
+    let (_, found) = after_power_cut(&fs);
+    assert!(has(&found, "a") && has(&found, "b") && !has(&found, "c"));
+}
+
+#[test]
+fn a_failed_sync_is_indeterminate_and_poisons_for_good() {
+    let fs = SimFs::new();
+    let db = open(&fs, SyncPolicy::Always);
+    db.set("a", "v").expect("set");
+    fs.fail(FaultPlan::once(1, Fault::Errno(5)).only(CallKind::SyncData));
+    let e = db.set("b", "v").expect_err("the sync failed");
+    assert!(matches!(e, Error::Indeterminate { .. }), "{e}");
+    assert!(e.to_string().contains("sync of /db/000001.log"), "{e}");
+    // The disk works again; the handle does not, and says why.
+    for _ in 0..3 {
+        for e in [
+            db.set("c", "v").expect_err("poisoned"),
+            db.persist().expect_err("poisoned"),
+            db.flush().expect_err("poisoned"),
+        ] {
+            assert!(matches!(e, Error::Poisoned { .. }), "{e}");
+            assert!(e.to_string().contains("sync of /db/000001.log"), "{e}");
+        }
+    }
+    assert!(db.metrics().poisoned_by.is_some());
+    assert!(has(&db, "a") && !has(&db, "b"), "reads go on; what failed is not shown");
+    let (_, found) = after_power_cut(&fs);
+    assert!(has(&found, "a") && !has(&found, "b") && !has(&found, "c"));
+    assert!(matches!(db.close(), Err(Error::Poisoned { .. })));
+    db.close().expect("idempotent");
+    drop(open(&fs, SyncPolicy::Always));
+}
+
+#[test]
+fn a_full_disk_refuses_the_write_and_nothing_else() {
+    let fs = SimFs::new();
+    let db = open(&fs, SyncPolicy::Always);
+    db.set("a", "v").expect("set");
+    fs.fail(FaultPlan::from_on(1, Fault::Kind(ErrorKind::StorageFull)).only(CallKind::Write));
+    // It does not fit into what was claimed ahead.
+    let e = db.set("b", vec![1; 2 << 20]).expect_err("the disk is full");
+    assert!(matches!(e, Error::Io { .. }), "{e}");
+    assert!(has(&db, "a") && !has(&db, "b"));
+    fs.clear_faults();
+    db.set("c", "v").expect("there is space again");
+    drop(db);
+    let (_, found) = after_power_cut(&fs);
+    assert!(has(&found, "a") && !has(&found, "b") && has(&found, "c"));
+}
+
+#[test]
+fn no_good_record_follows_a_partial_one_in_the_same_file() {
+    // How much of the failed write is left differs from seed to seed.
+    for seed in 0..16 {
+        let fs = SimFs::with_seed(seed);
+        let db = open(&fs, SyncPolicy::Always);
+        db.set("a", "v").expect("set");
+        fs.fail(FaultPlan::once(1, Fault::Errno(5)).only(CallKind::Write));
+        // Long enough that the next record would not cover what is left of it.
+        let e = db.set("b", vec![1; 3000]).expect_err("the write failed");
+        assert!(matches!(e, Error::Indeterminate { .. }), "{e}");
+        assert!(!has(&db, "b"));
+        db.set("c", "v").expect("goes on in a new file");
+        let written = fs.crash_image(&CrashModel::Everything);
+        for image in [written, fs.crash_image(&CrashModel::SyncedOnly)] {
+            let found = open(&image, SyncPolicy::Never);
+            assert!(has(&found, "a") && !has(&found, "b") && has(&found, "c"));
+            assert_eq!(found.metrics().recovery.log_cut_at, None, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_flush_that_cannot_be_done_is_told_and_tried_again() {
+    let fs = SimFs::new();
+    let db = open(&fs, SyncPolicy::Never);
+    db.set("a", "v").expect("set");
+    fs.fail(FaultPlan::from_on(1, Fault::Kind(ErrorKind::StorageFull)).only(CallKind::Create));
+    let e = db.flush().expect_err("no file can be made");
+    assert!(matches!(e, Error::Io { .. }), "{e}");
+    assert!(has(&db, "a"));
+    fs.clear_faults();
+    db.flush().expect("there is space again");
+    assert_eq!(db.metrics().tables, 1);
+    assert!(has(&after_power_cut(&fs).1, "a"));
+}
+
+#[test]
+fn writers_are_told_when_no_memtable_can_be_written_out() {
+    let fs = SimFs::new();
+    let small = Options { memtables_max: 2, ..options(SyncPolicy::Never) };
+    let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, small).expect("opens");
+    fs.fail(FaultPlan::from_on(1, Fault::Kind(ErrorKind::StorageFull)).only(CallKind::SyncDir));
+    let mut refused = None;
+    for n in 0..200 {
+        if let Err(e) = db.set(format!("{n:03}"), vec![1; 3000]) {
+            refused = Some((n, e));
+            break;
+        }
+    }
+    let (n, e) = refused.expect("memory is bounded");
+    assert!(matches!(e, Error::Io { .. } | Error::Poisoned { .. }), "{e}");
+    for before in 0..n {
+        assert!(has(&db, &format!("{before:03}")));
+    }
+}
+
+#[test]
+fn without_a_log_flush_and_persist_keep_and_nothing_else() {
+    let fs = SimFs::new();
+    let without = Options { wal_enabled: false, ..options(SyncPolicy::Always) };
+    let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, without).expect("opens");
+    db.set("a", "v").expect("set");
+    assert!(!has(&after_power_cut(&fs).1, "a"));
+    db.persist().expect("persist");
+    assert!(has(&after_power_cut(&fs).1, "a"));
+    db.set("b", "v").expect("set");
+    assert!(!has(&open(&fs.crash_image(&CrashModel::Everything), SyncPolicy::Never), "b"));
+    db.close().expect("close");
+    assert!(has(&after_power_cut(&fs).1, "b"));
+}
+
+#[test]
+fn what_was_seen_expired_stays_so_when_the_clock_steps_back() {
+    let fs = SimFs::new();
+    let clock = fs.sim_clock();
+    clock.set_ms(1_000_000);
+    let db = open(&fs, SyncPolicy::Always);
+    db.set_with_ttl("seen", "v", Duration::from_secs(10)).expect("set");
+    db.set_with_ttl("later", "v", Duration::from_secs(20)).expect("set");
+    clock.set_ms(1_010_000);
+    assert!(!has(&db, "seen"), "alive only while now < set time + ttl");
+    clock.set_ms(1_000_000);
+    assert!(!has(&db, "seen") && has(&db, "later"));
+    // A commit carries it through the death of the process,
+    db.set("any", "v").expect("set");
+    let found = open(&fs.crash_image(&CrashModel::Everything), SyncPolicy::Never);
+    assert!(!has(&found, "seen") && has(&found, "later"));
+    // and close by itself.
+    clock.set_ms(1_020_000);
+    assert!(!has(&db, "later"));
+    clock.set_ms(1_000_000);
+    db.close().expect("close");
+    let found = open(&fs, SyncPolicy::Never);
+    assert!(!has(&found, "seen") && !has(&found, "later"));
+}
+
+#[test]
+fn a_kill_a_reopen_and_then_a_power_cut_lose_nothing_that_was_shown() {
+    let fs = SimFs::new();
+    let db = open(&fs, SyncPolicy::Never);
+    for n in 0..40 {
+        db.set(format!("{n:02}"), vec![1; 3000]).expect("set");
+    }
+    let killed = fs.crash_image(&CrashModel::Everything);
+    let reopened = open(&killed, SyncPolicy::Never);
+    let shown: Vec<_> = reopened.range::<&[u8]>(..).map(|e| e.expect("an entry")).collect();
+    assert_eq!(shown.len(), 40);
+    let (_, found) = after_power_cut(&killed);
+    let left: Vec<_> = found.range::<&[u8]>(..).map(|e| e.expect("an entry")).collect();
+    assert_eq!(left, shown);
+}
+
+#[test]
+fn after_close_every_call_says_so() {
+    let fs = SimFs::new();
+    let db = open(&fs, SyncPolicy::Never);
+    db.set("a", "v").expect("set");
+    let (clone, snapshot, mut range) = (db.clone(), db.snapshot(), db.range::<&str>(..));
+    assert!(range.next().is_some());
+    db.close().expect("close");
+    clone.close().expect("idempotent, on every clone");
+    let closed = |e: Option<Error>| assert!(matches!(e, Some(Error::Closed)), "{e:?}");
+    closed(clone.get("a").err());
+    closed(clone.set("a", "v").err());
+    closed(clone.write(WriteBatch::new()).err());
+    closed(clone.delete("a").err());
+    closed(clone.persist().err());
+    closed(clone.flush().err());
+    closed(clone.verify().err());
+    closed(snapshot.get("a").err());
+    closed(snapshot.prefix("a").next().and_then(Result::err));
+    closed(range.next().and_then(Result::err));
+    assert!(range.next().is_none(), "it has ended");
+}

@@ -82,7 +82,7 @@ impl Fixture {
             ends.push(LOG_HEADER + usize::try_from(written).expect("small"));
         }
         let mut files = files(&fs.crash_image(&esker::sim::CrashModel::Everything));
-        // The zeros written ahead are a megabyte; some of them do.
+        // The zeros written ahead are many; some of them do.
         files.get_mut(LOG).expect("the log").truncate(ends[ends.len() - 1] + 100);
         Fixture { files, states, ends }
     }

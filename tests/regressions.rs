@@ -7,6 +7,8 @@ use esker::{
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -608,4 +610,27 @@ fn a_flush_without_room_still_makes_the_log_durable() {
         let db = open(&image, options(SyncPolicy::Never)).expect("opens");
         assert!(get(&db, "a").is_some(), "close: {close}");
     }
+}
+
+// The directory stayed locked after `close` where the program was just starting
+// another: between fork and exec that one has all open files too, the lock with
+// them.
+#[test]
+fn close_unlocks_while_a_child_is_being_started() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let program = std::env::current_exe().expect("this program");
+                let child = Command::new(program).arg("--help").output();
+                assert!(child.expect("a child").status.success());
+            }
+        });
+        let outcome = (0..150).try_for_each(|_| {
+            Db::open(dir.path(), options(SyncPolicy::Never)).and_then(|db| db.close())
+        });
+        is_over.store(true, Ordering::Relaxed);
+        outcome.expect("the lock went with close");
+    });
 }

@@ -187,6 +187,12 @@ impl Db {
         self.snapshot().range(bounds)
     }
 
+    /// All entries, in order, from either end, as they are now.
+    #[must_use]
+    pub fn iter(&self) -> Range {
+        self.snapshot().iter()
+    }
+
     /// The entries whose key starts with `prefix`, in order, from either end,
     /// as they are now.
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range {

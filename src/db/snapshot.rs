@@ -23,10 +23,16 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(super) fn new(store: Arc<Store>) -> Self {
-        // In this order: see INV-1 of `read`.
-        let view = store.views.pin();
-        let seq = store.visible.load();
-        Snapshot { store, view, seq }
+        // In this order: see INV-1 of `read`. And once more if a memtable was
+        // sealed in between: the number may then be of a commit that is not
+        // in the view, and would say too much.
+        loop {
+            let view = store.views.pin();
+            let seq = store.visible.load();
+            if Arc::ptr_eq(&view, &store.views.load()) {
+                return Snapshot { store, view, seq };
+            }
+        }
     }
 
     /// The value of `key`, `None` without one.
@@ -45,6 +51,12 @@ impl Snapshot {
     /// The entries whose key is within `bounds`.
     pub fn range<K: AsRef<[u8]>>(&self, bounds: impl RangeBounds<K>) -> Range {
         self.scan(owned_bounds(&bounds))
+    }
+
+    /// All entries.
+    #[must_use]
+    pub fn iter(&self) -> Range {
+        self.prefix("")
     }
 
     /// The entries whose key starts with `prefix`.

@@ -83,7 +83,7 @@ impl Fs for DiskFs {
         // Locks of the open file description: a second handle of this very
         // process is refused like one of another, and the lock dies with us.
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(DiskLock { _file: file }))),
+            Ok(()) => Ok(Some(Box::new(DiskLock { file }))),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(e)) => Err(e),
         }
@@ -155,10 +155,19 @@ impl File for DiskFile {
 
 #[derive(Debug)]
 struct DiskLock {
-    _file: fs::File,
+    file: fs::File,
 }
 
 impl DirLock for DiskLock {}
+
+impl Drop for DiskLock {
+    fn drop(&mut self) {
+        // Closing the file would do, but for a child that another thread is
+        // just starting: until it executes its program it has a copy of the
+        // descriptor, and with it the lock. Should this fail, closing is left.
+        let _ = self.file.unlock();
+    }
+}
 
 #[cfg(test)]
 mod tests {

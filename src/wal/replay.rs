@@ -80,7 +80,8 @@ pub fn holds_records(fs: &dyn Fs, dir: &Path, id: LogId) -> Result<bool> {
     let (path, bytes) = read_file(fs, dir, id)?;
     let Some(header) = LogHeader::decode(&bytes, &path, id)? else { return Ok(false) };
     let file = LogFile::new(path, header.database, id, bytes)?;
-    Ok(file.frames(u64::MAX).next().is_some())
+    // Behind damage, too.
+    Ok(file.frames(u64::MAX).next().is_some() || file.end(u64::MAX).claim.is_some())
 }
 
 fn read_file(fs: &dyn Fs, dir: &Path, id: LogId) -> Result<(PathBuf, Vec<u8>)> {

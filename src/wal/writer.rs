@@ -183,14 +183,22 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Sees to it that the file reaches to `end` at least, in zeros (INV-2).
+    /// Sees to it that the file reaches to `end` at least, in zeros (INV-2),
+    /// and on to the next step.
     fn extend_to(&mut self, end: u64) -> Result<()> {
-        while self.extended < end {
-            for _ in 0..AHEAD_BYTES / ZEROS.len() {
-                write_all_at(self.target.file.as_ref(), &ZEROS, self.extended)
-                    .during("extend", &self.target.path)?;
-                self.extended += to_u64(ZEROS.len());
+        if self.extended >= end {
+            return Ok(());
+        }
+        let goal = end.next_multiple_of(to_u64(AHEAD_BYTES));
+        while self.extended < goal {
+            let written = write_all_at(self.target.file.as_ref(), &ZEROS, self.extended)
+                .during("extend", &self.target.path);
+            if let Err(e) = written {
+                // Where there is room for what comes now, that there is no
+                // more will show when more comes.
+                return if self.extended >= end { Ok(()) } else { Err(e) };
             }
+            self.extended += to_u64(ZEROS.len());
         }
         Ok(())
     }

@@ -68,3 +68,8 @@ pub use store::{Metrics, RecoveryReport};
 
 #[cfg(feature = "sim")]
 pub use fs::sim;
+
+/// The README's example is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -136,19 +136,21 @@ impl Pipeline {
         let placed = on_panic(abandon, || {
             let mut leader = self.leader.lock();
             match request {
-                Request::Seal => self.seal_active(&mut leader).map(|()| Vec::new()),
-                Request::Commit { .. } => self.place(&mut leader, request, &others),
+                Request::Seal => self.seal_active(&mut leader).map(|()| None),
+                Request::Commit { .. } => self.place(&mut leader, request, &others).map(Some),
             }
         });
         self.queue.hand_over(others.len() + 1);
         match placed {
-            Ok(placed) => {
-                let mut placed = placed.into_iter();
-                let own = placed.next();
-                for (waiter, placed) in others.iter().zip(placed) {
-                    waiter.tell(Verdict::Done(Ok(placed)));
+            Ok(None) => Ok(()),
+            Ok(Some(own)) => {
+                let mut next = own.clone();
+                next.first_seq.0 += entries(request);
+                for waiter in &others {
+                    waiter.tell(Verdict::Done(Ok(next.clone())));
+                    next.first_seq.0 += entries(&waiter.request);
                 }
-                own.map_or(Ok(()), |own| self.finish(request, Ok(own)))
+                self.finish(request, Ok(own))
             }
             Err(e) => {
                 for waiter in &others {
@@ -184,13 +186,9 @@ impl Pipeline {
     }
 
     /// Gives the group its numbers and its room, writes it to the log, syncs
-    /// it if a member wants that, and enters it for publication.
-    fn place(
-        &self,
-        leader: &mut Leader,
-        own: &Request,
-        others: &[Arc<Waiter>],
-    ) -> Result<Vec<Placed>> {
+    /// it if a member wants that, and enters it for publication. Returns the
+    /// place of its first member; the others follow in order.
+    fn place(&self, leader: &mut Leader, own: &Request, others: &[Arc<Waiter>]) -> Result<Placed> {
         // Again, now that the lead is ours: `close` relies on it.
         self.store.health.check_open()?;
         self.store.health.check_sound()?;
@@ -200,12 +198,9 @@ impl Pipeline {
         let bytes = members().map(|(batch, ..)| batch.memtable_bytes()).sum();
         self.make_room(leader, bytes)?;
 
-        let mut firsts = Vec::with_capacity(others.len() + 1);
         let floor = self.floor_record(leader);
-        for (batch, ..) in members() {
-            firsts.push(SeqNo(leader.last_seq.0 + 1));
-            leader.last_seq.0 += batch.entries();
-        }
+        let first_seq = SeqNo(leader.last_seq.0 + 1);
+        leader.last_seq.0 += members().map(|(batch, ..)| batch.entries()).sum::<u64>();
         assert!(leader.last_seq <= SeqNo::MAX, "2^56 operations");
         if self.store.options.wal_enabled {
             let floor = floor.as_ref().map(|(first_seq, body, body_crc, _)| Record {
@@ -213,10 +208,11 @@ impl Pipeline {
                 body,
                 body_crc: *body_crc,
             });
-            let records = members().zip(&firsts).map(|((batch, body_crc, _), &first_seq)| Record {
-                first_seq,
-                body: batch.ops(),
-                body_crc,
+            let mut next = first_seq;
+            let records = members().map(|(batch, body_crc, _)| {
+                let record = Record { first_seq: next, body: batch.ops(), body_crc };
+                next.0 += batch.entries();
+                record
             });
             let sync = members().any(|(.., sync)| sync);
             if let Err(e) = self.write_log(floor.into_iter().chain(records), sync) {
@@ -229,12 +225,11 @@ impl Pipeline {
         }
 
         leader.entered_seq = leader.last_seq;
-        let ticket = self.store.visible.enter(leader.last_seq, firsts.len());
-        self.store.counters.commits.add(crate::format::codec::to_u64(firsts.len()));
+        let count = others.len() + 1;
+        let ticket = self.store.visible.enter(leader.last_seq, count);
+        self.store.counters.commits.add(crate::format::codec::to_u64(count));
         self.store.counters.commit_groups.add(1);
-        let memtable = &leader.active;
-        let placed = |first_seq| Placed { memtable: Arc::clone(memtable), first_seq, ticket };
-        Ok(firsts.into_iter().map(placed).collect())
+        Ok(Placed { memtable: Arc::clone(&leader.active), first_seq, ticket })
     }
 
     fn write_log<'a>(&self, records: impl Iterator<Item = Record<'a>>, sync: bool) -> Result<()> {
@@ -308,6 +303,10 @@ fn as_commit(request: &Request) -> Option<(&Batch, u32, bool)> {
         Request::Commit { batch, body_crc, sync } => Some((batch, *body_crc, *sync)),
         Request::Seal => None,
     }
+}
+
+fn entries(request: &Request) -> u64 {
+    as_commit(request).map_or(0, |(batch, ..)| batch.entries())
 }
 
 /// What a commit is told whose sync failed.

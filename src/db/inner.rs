@@ -26,6 +26,19 @@ struct Running {
     lock: Box<dyn DirLock>,
 }
 
+impl Running {
+    /// Ends the threads; what is left is the flusher and the lock.
+    fn join(self, store: &Store) -> (Arc<Mutex<Flusher>>, Box<dyn DirLock>) {
+        store.views.stop();
+        drop(self.sync_stop);
+        if let Some(worker) = self.sync_worker {
+            worker.join();
+        }
+        self.flush_worker.join();
+        (self.flusher, self.lock)
+    }
+}
+
 /// One open database.
 #[derive(Debug)]
 pub struct Inner {
@@ -82,18 +95,10 @@ impl Inner {
 
     /// Ends the threads, records what is left to record, unlocks.
     fn end(&self, running: Running) -> Result<()> {
-        self.store.views.stop();
-        drop(running.sync_stop);
-        if let Some(worker) = running.sync_worker {
-            worker.join();
-        }
-        running.flush_worker.join();
-        let recorded = self
-            .store
-            .health
-            .check_sound()
-            .and_then(|()| running.flusher.lock().record_expiry_floor());
-        drop(running.lock);
+        let (flusher, lock) = running.join(&self.store);
+        let sound = self.store.health.check_sound();
+        let recorded = sound.and_then(|()| flusher.lock().record_expiry_floor());
+        drop(lock);
         recorded
     }
 
@@ -131,12 +136,7 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         if let Some(running) = self.running.get_mut().take() {
-            self.store.views.stop();
-            drop(running.sync_stop);
-            if let Some(worker) = running.sync_worker {
-                worker.join();
-            }
-            running.flush_worker.join();
+            drop(running.join(&self.store));
         }
     }
 }

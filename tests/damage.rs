@@ -196,8 +196,13 @@ fn a_refused_open_changes_nothing() {
 fn a_database_whose_current_is_gone_is_not_taken_for_a_new_one() {
     let mut fixture = Fixture::new(SyncPolicy::Never);
     fixture.files.remove("CURRENT");
-    let text = fixture.open(fixture.log()).expect_err("CURRENT is gone").to_string();
-    assert!(text.contains("CURRENT") && text.contains(LOG), "{text}");
+    // Nor where its first record is damaged as well.
+    let mut damaged = fixture.log();
+    damaged[LOG_HEADER] ^= 1;
+    for log in [fixture.log(), damaged] {
+        let text = fixture.open(log).expect_err("CURRENT is gone").to_string();
+        assert!(text.contains("CURRENT") && text.contains(LOG), "{text}");
+    }
 }
 
 #[test]

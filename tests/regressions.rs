@@ -121,6 +121,10 @@ impl Fs for HookedFs {
         self.below.list(path)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.below.link(from, to)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.below.rename(from, to)
     }

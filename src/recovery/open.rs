@@ -64,7 +64,7 @@ pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
         None => {
             report.files_removed = create::clear_leftovers(fs.as_ref(), dir, &names)?;
             names = fs.list(dir).during("list", dir)?;
-            (DatabaseId::random(fs.clock().now_ms()), State::empty())
+            (DatabaseId(fs.random()), State::empty())
         }
     };
     let recovery = Recovery::new(fs, dir, options, database, state, &names, report)?;

@@ -37,6 +37,8 @@
 
 mod clock;
 mod commit;
+#[cfg(feature = "sim")]
+pub mod crashtest;
 mod db;
 mod engine;
 mod error;

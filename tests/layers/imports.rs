@@ -14,7 +14,7 @@ const STRATA: &[&[&str]] = &[
     &["commit", "read", "flush", "recovery", "compaction", "backup"],
     &["txn", "gc"],
     &["db"],
-    &["lsm_engine"],
+    &["lsm_engine", "crashtest"],
     &["server"],
     // Above them all: `lib.rs`, which only re-exports, and the binaries, which
     // are crates of their own and see no more than it shows.

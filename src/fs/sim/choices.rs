@@ -11,9 +11,10 @@
 //! INV-1: the choices stand in the order of the operations that they are about.
 //! INV-2: alternative 0 is what was synced, the last one is what was called for.
 
+use super::content::Content;
 use super::directory::{Assignment, DirId, DirOp, Entries, Tree};
 use super::image::{self, Fragment, assemble, fragments, lengths};
-use super::inode::{Change, Content, Inode, InodeRef};
+use super::inode::{Change, Inode, InodeRef};
 use super::random::Draw;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -234,8 +235,8 @@ pub(super) fn image(tree: &Tree, choices: &Choices, picks: &[usize], calls: u64)
 
 fn content(inode: &InodeRef, left: Option<&Left>) -> Content {
     let file = inode.lock();
-    let Some(left) = left else { return Arc::clone(file.base()) };
+    let Some(left) = left else { return file.base().clone() };
     let mut ground = file.base().to_vec();
     ground.resize(lengths(ground.len(), file.log()).into_iter().max().unwrap_or(0), 0);
-    Arc::new(assemble(&file, ground, left.kept.iter().copied(), left.len_cut))
+    assemble(&file, ground, left.kept.iter().copied(), left.len_cut).into()
 }

@@ -5,12 +5,12 @@
 //! names and the durable bytes.
 //! INV-2: an image depends on the history and the model alone.
 
+use super::content::Content;
 use super::directory::{DirId, DirOp, Directory, Entries, Node, Tree};
-use super::inode::{Change, Content, FileOp, Inode, InodeRef};
+use super::inode::{Change, FileOp, Inode, InodeRef};
 use super::model::CrashModel;
 use super::random::Draw;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
 const PAGE_BYTES: usize = 4096;
 const SECTOR_BYTES: usize = 512;
@@ -89,7 +89,7 @@ impl Picker {
     /// The bytes of a file.
     fn content(&mut self, inode: &Inode, donors: &[Content]) -> Content {
         if inode.log().is_empty() {
-            return Arc::clone(inode.base());
+            return inode.base().clone();
         }
         match self.how {
             How::UpTo(limit) => {
@@ -97,9 +97,9 @@ impl Picker {
                 for op in inode.log().iter().take_while(|op| op.seq <= limit) {
                     op.change.apply(&mut content);
                 }
-                Arc::new(content)
+                content.into()
             }
-            How::Units { .. } => Arc::new(self.picked(inode, donors)),
+            How::Units { .. } => self.picked(inode, donors).into(),
         }
     }
 
@@ -281,7 +281,7 @@ fn overlay(place: &mut [u8], bytes: &[u8]) {
 pub(super) fn after_power_cut(tree: &Tree, graves: &[Content], model: CrashModel) -> Tree {
     let mut picker = Picker::new(model, &tree.pending());
     let mut donors = graves.to_vec();
-    donors.extend(tree.inodes().iter().map(|inode| Arc::clone(inode.lock().live())));
+    donors.extend(tree.inodes().iter().map(|inode| inode.lock().live().clone()));
     donors.retain(|donor| !donor.is_empty());
     let names = picker.names(tree);
     durable_tree(&names, |inode| picker.content(&inode.lock(), &donors))

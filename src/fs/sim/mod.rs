@@ -56,6 +56,7 @@
 
 mod choices;
 mod clock;
+mod content;
 mod directory;
 pub mod errno;
 mod fault;

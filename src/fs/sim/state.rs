@@ -3,10 +3,11 @@
 //! Each call asks [`Faults::next`] first, and only then does what it is for.
 
 use super::choices::{self, Choices};
+use super::content::Content;
 use super::directory::{Directory, Entries, Tree};
 use super::fault::{CallKind, Faults, Verdict, power_is_off};
 use super::image;
-use super::inode::{Content, InodeRef};
+use super::inode::InodeRef;
 use super::model::CrashModel;
 use super::random::Draw;
 use std::collections::VecDeque;
@@ -75,13 +76,13 @@ impl State {
         self.tree.walk(|directory| &directory.live, &mut |path, inode| {
             hash_part(&mut hasher, path.as_bytes());
             if let Some(inode) = inode {
-                hash_part(&mut hasher, inode.live());
+                hasher.write_u64(inode.live().hash());
             }
         });
         self.tree.walk(durable, &mut |path, inode| {
             hash_part(&mut hasher, path.as_bytes());
             if let Some(inode) = inode {
-                hash_part(&mut hasher, inode.base());
+                hasher.write_u64(inode.base().hash());
             }
         });
         hasher.finish()

@@ -193,6 +193,18 @@ pub fn small() -> Vec<(&'static str, Vec<Step>)> {
     ]
 }
 
+/// All of [`small`] one after the other, on one store: every kind of thing that
+/// a store does, once or more. What to fail the calls of.
+#[must_use]
+pub fn complete() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (_, part) in small() {
+        steps.extend(part);
+        steps.push(Step::Check);
+    }
+    steps
+}
+
 fn step(dice: &mut Dice, number: u64) -> Step {
     match dice.below(100) {
         0..45 => commit(dice, number, 1),

@@ -17,7 +17,7 @@ use child::{Job, POLICIES};
 use esker::Db;
 use judge::{Counts, Ledger, Survives};
 use line::Line;
-use process::{Stage, run_until};
+use process::{Moment, Stage, run_until};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -85,17 +85,22 @@ fn job(dir: &Path, policy: &'static str, dice: &mut Dice, ledger: &Ledger) -> Jo
 
 fn kill_at_work(dir: &Path, policy: &'static str, dice: &mut Dice, ledger: &mut Ledger) {
     let job = job(dir, policy, dice, ledger);
-    let stage = if dice.once_in(5) { Stage::Ready } else { Stage::Open };
-    let moment = Duration::from_micros(dice.below(50_000));
-    ledger.take(run_until(&job, stage, moment, |_| ()));
+    let moment = Moment {
+        stage: if dice.once_in(5) { Stage::Ready } else { Stage::Open },
+        acks: dice.below(1_500),
+        within: Duration::from_millis(150),
+        pause: Duration::from_micros(dice.below(2_000)),
+    };
+    ledger.take(run_until(&job, &moment, |_| ()));
 }
 
 /// Kills a child while it opens the database, or, one time in a few, just after;
 /// returns how many were killed in time.
 fn kill_in_recovery(dir: &Path, policy: &'static str, dice: &mut Dice, ledger: &mut Ledger) -> u64 {
     let job = Job { only_recover: true, ..job(dir, policy, dice, ledger) };
-    let moment = Duration::from_micros(dice.below(8_000));
-    let lines = run_until(&job, Stage::Ready, moment, |_| ());
+    let pause = Duration::from_micros(dice.below(8_000));
+    let moment = Moment { stage: Stage::Ready, acks: 0, within: Duration::ZERO, pause };
+    let lines = run_until(&job, &moment, |_| ());
     let in_time = !lines.iter().any(|line| matches!(line, Line::Shown(_)));
     ledger.take(lines);
     u64::from(in_time)

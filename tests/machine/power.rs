@@ -30,7 +30,7 @@ use esker::Db;
 use ground::{Disk, Ground, Kind, Mounted, Skipped};
 use judge::{Counts, Ledger, Survives};
 use line::Line;
-use process::{Stage, run_until};
+use process::{Moment, Stage, run_until};
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::Duration;
@@ -110,14 +110,19 @@ fn test(ground: &Ground, kind: &'static Kind, rounds: u64, dice: &mut Dice) -> R
 /// Power cuts while a child works, and perhaps while the next ones recover; then a check.
 fn round(disk: &Disk, dice: &mut Dice, ledger: &mut Ledger, total: &mut Total) {
     let policy = POLICIES[usize::try_from(dice.below(3)).expect("small")];
-    let stage = if dice.once_in(6) { Stage::Ready } else { Stage::Open };
-    let moment = Duration::from_micros(dice.below(120_000));
+    let moment = Moment {
+        stage: if dice.once_in(6) { Stage::Ready } else { Stage::Open },
+        acks: dice.below(2_000),
+        within: Duration::from_millis(250),
+        pause: Duration::from_micros(dice.below(2_000)),
+    };
     total.cuts += 1;
-    cut(disk, false, policy, stage, moment, dice, ledger);
+    cut(disk, false, policy, &moment, dice, ledger);
     while dice.once_in(2) {
-        let moment = Duration::from_micros(dice.below(8_000));
+        let pause = Duration::from_micros(dice.below(8_000));
+        let moment = Moment { stage: Stage::Ready, acks: 0, within: Duration::ZERO, pause };
         total.cuts += 1;
-        let opened = cut(disk, true, policy, Stage::Ready, moment, dice, ledger);
+        let opened = cut(disk, true, policy, &moment, dice, ledger);
         total.in_recovery += u64::from(!opened);
     }
     total.counts.add(&check(disk, policy, dice, ledger));
@@ -132,14 +137,12 @@ fn job(at: &Mounted, policy: &'static str, dice: &mut Dice, ledger: &Ledger) -> 
     Job { dir, only_recover: false, policy, next: ledger.next(), seed }
 }
 
-/// Starts a child, takes the power away `moment` after it has come to `stage`,
-/// and kills it. Returns whether its `open` showed anything.
+/// Starts a child, takes the power away at `moment`, and kills it. Returns whether its `open` showed anything.
 fn cut(
     disk: &Disk,
     only_recover: bool,
     policy: &'static str,
-    stage: Stage,
-    moment: Duration,
+    moment: &Moment,
     dice: &mut Dice,
     ledger: &mut Ledger,
 ) -> bool {
@@ -149,7 +152,7 @@ fn cut(
     let aftermath_us = dice.below(5_000);
     let job = job(&at, policy, dice, ledger);
     let job = Job { only_recover, ..job };
-    let lines = run_until(&job, stage, moment, |may_fail| {
+    let lines = run_until(&job, moment, |may_fail| {
         may_fail.store(true, Ordering::SeqCst);
         armed.cut().unwrap_or_else(|Skipped(why)| panic!("{why}"));
         // Some children see their calls fail before they die, and some do not.

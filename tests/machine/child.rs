@@ -244,7 +244,7 @@ impl Work {
 fn write(db: &Db, thread: usize, n: u64, synced: bool) -> Result<u64, Error> {
     let changes = operation(thread, n);
     let value = value(thread, n);
-    let options = WriteOptions { sync: synced.then_some(true), ..WriteOptions::default() };
+    let options = WriteOptions { sync: synced.then_some(true) };
     match changes.as_slice() {
         [Change::Set(key)] if !synced => db.set(key, &value)?,
         [Change::SetFor(key, ttl)] if !synced => db.set_with_ttl(key, &value, *ttl)?,

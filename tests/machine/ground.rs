@@ -5,10 +5,9 @@
 //! set up goes with its mount. The images stand in a tmpfs of that namespace,
 //! so nothing is left on the machine, and a sync costs no wait for a disk.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use tempfile::TempDir;
@@ -60,24 +59,34 @@ pub fn enter() -> Result<Ground, Skipped> {
     if !cfg!(target_os = "linux") {
         return Err(Skipped("not Linux".into()));
     }
-    let process = std::fs::metadata("/proc/self").map_err(|e| Skipped(format!("/proc: {e}")))?;
-    if process.uid() != 0 {
+    if output("id", ["-u"])?.trim() != "0" {
         return Err(Skipped("needs root".into()));
     }
     const UNSHARE: [&str; 3] = ["--mount", "--propagation", "private"];
     if std::env::var_os(INSIDE).is_none() {
         run("unshare", UNSHARE.iter().chain(&["true"]))?;
-        let program = std::env::current_exe().expect("this program");
-        let args = std::env::args_os().skip(1);
-        let e =
-            Command::new("unshare").args(UNSHARE).arg(program).args(args).env(INSIDE, "1").exec();
-        return Err(Skipped(format!("unshare: {e}")));
+        let mut unshare = Command::new("unshare");
+        unshare.args(UNSHARE).arg(std::env::current_exe().expect("this program"));
+        unshare.args(std::env::args_os().skip(1)).env(INSIDE, "1");
+        return Err(Skipped(format!("unshare: {}", become_it(&mut unshare))));
     }
     run("perl", ["-e", "1"])?;
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().display().to_string();
     run("mount", ["-t", "tmpfs", "-o", "size=400m", "tmpfs", &path])?;
     Ok(Ground { dir: Some(dir) })
+}
+
+/// Becomes `program`, so that whatever ends this process ends the namespace;
+/// returns if that fails.
+#[cfg(unix)]
+fn become_it(program: &mut Command) -> std::io::Error {
+    std::os::unix::process::CommandExt::exec(program)
+}
+
+#[cfg(not(unix))]
+fn become_it(_program: &mut Command) -> std::io::Error {
+    std::io::ErrorKind::Unsupported.into()
 }
 
 /// Where the images are: a mounted tmpfs.
@@ -210,14 +219,20 @@ fn unmount(point: &Path) {
     }
 }
 
-fn run(
+fn run(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<(), Skipped> {
+    output(program, args).map(drop)
+}
+
+/// What `program` says. Root's path need not have the folders of the system's programs.
+fn output(
     program: &str,
-    args: impl IntoIterator<Item = impl AsRef<std::ffi::OsStr>>,
-) -> Result<(), Skipped> {
-    let output = Command::new(program).args(args).stdin(Stdio::null()).output();
+    args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Result<String, Skipped> {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let output = Command::new(program).args(args).env("PATH", path).stdin(Stdio::null()).output();
     let output = output.map_err(|e| Skipped(format!("no {program}: {e}")))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let why = String::from_utf8_lossy(&output.stderr);
     Err(Skipped(format!("{program} refused: {}", why.trim().replace('\n', "; "))))

@@ -109,3 +109,9 @@ pub fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().unwrap_or_else(|e| panic!("{variable}={text}: {e}")))
 }
+
+/// Which tests to run, as with Rust's own harness: those whose name contains
+/// the first argument that is no option.
+pub fn filter() -> String {
+    std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default()
+}

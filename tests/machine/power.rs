@@ -43,6 +43,8 @@ const ROUNDS: u64 = 18;
 /// After so many rounds a database has grown old, and a new file system is made.
 const ROUNDS_A_DISK: u64 = 6;
 
+// `max_batch_time=0`: a sync does not wait for those of other threads to share
+// a commit of the journal with; more happens between two power cuts.
 const EXT4: &[&str] = &["-q", "-F", "-E", "lazy_itable_init=1", "-J", "size=8"];
 const KINDS: [Kind; 4] = [
     Kind { name: "ext4", mkfs: EXT4, options: "data=ordered,max_batch_time=0" },

@@ -8,8 +8,9 @@
 //! fewer calls and takes seconds. `ESKER_CRASH_ONLY=TEXT` runs the lines that
 //! have TEXT in their name.
 
-use esker::crashtest::{Case, Counts, Effort, Explorer, Mode, Tally, run, tiny_options, workload};
-use esker::sim::{CrashModel, Fault, SimFs, errno};
+use esker::crashtest::{Case, Counts, Effort, Explorer, Mode, Step, Tally};
+use esker::crashtest::{run, tiny_options, workload};
+use esker::sim::{Fault, SimFs, errno};
 use esker::{Db, Options, SyncPolicy};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -44,6 +45,8 @@ fn main() -> ExitCode {
     let started = Instant::now();
     let count = jobs.len();
     let outcome = work_off(jobs);
+    let sites = sites();
+    println!("\n{} kinds of call and file struck by faults: {}", sites.len(), sites.join(", "));
     println!("\n{count} explorations in {:.0?}: {}", started.elapsed(), outcome.counts);
     for failed in &outcome.failed {
         println!("FAILED: {failed}");
@@ -126,10 +129,17 @@ fn jobs(is_full: bool) -> Vec<Job> {
                 if lasting && error == "EINTR" {
                     continue; // A call that is interrupted for ever is made again for ever.
                 }
-                let how = if lasting { "for good" } else { "once" };
+                let how = format!("{error} {}, {setup}", if lasting { "for good" } else { "once" });
                 let stride = if is_full { 1 } else { 37 };
-                let name = format!("every {stride}-th call: {error} {how}, {setup}");
-                jobs.push(faults(name, options.clone(), fault, lasting, stride));
+                for (workload, steps) in workload::small() {
+                    let name = format!("faults in {workload}: {how}");
+                    jobs.push(faults(name, options.clone(), steps, (fault, lasting), stride));
+                }
+                if error == "EIO" || error == "ENOSPC" {
+                    let name = format!("faults in the complete workload: {how}");
+                    let steps = workload::complete();
+                    jobs.push(faults(name, options.clone(), steps, (fault, lasting), stride));
+                }
             }
         }
     }
@@ -144,21 +154,32 @@ fn small_effort(is_full: bool) -> Effort {
             corners_max: 96,
             samples: 6,
             survive_every: 4,
-            nested_every: [12, 40, 40],
+            nested_every: [100, 300, 150],
         }
     } else {
-        Effort { stride: 3, exhaustive_max: 64, nested_every: [100, 50, 20], ..Effort::default() }
+        Effort {
+            stride: 5,
+            exhaustive_max: 16,
+            corners_max: 8,
+            samples: 1,
+            survive_every: 8,
+            nested_every: [400, 600, 300],
+        }
     }
 }
 
 fn random_effort(is_full: bool) -> Effort {
-    let stride = if is_full { 1 } else { 9 };
-    Effort {
-        stride,
-        exhaustive_max: 64,
-        corners_max: 24,
-        nested_every: [100, 100, 20],
-        ..Effort::default()
+    if is_full {
+        Effort {
+            stride: 1,
+            exhaustive_max: 64,
+            corners_max: 24,
+            samples: 2,
+            survive_every: 4,
+            nested_every: [150, 300, 150],
+        }
+    } else {
+        Effort { stride: 31, ..small_effort(false) }
     }
 }
 
@@ -168,34 +189,36 @@ fn power_cuts(name: String, case: Case) -> Job {
     Job { name, work: Box::new(work) }
 }
 
-/// A workload that makes every kind of call on every kind of file: each fails.
-fn faults(name: String, options: Options, fault: Fault, lasting: bool, stride: usize) -> Job {
-    let steps = workload::complete();
+/// Each of the workload's calls fails.
+fn faults(
+    name: String,
+    options: Options,
+    steps: Vec<Step>,
+    (fault, lasting): (Fault, bool),
+    stride: usize,
+) -> Job {
     let case = Case {
         name: name.clone(),
         effort: Effort { stride, ..Effort::default() },
         start: empty_disk(),
         ..Case::new::<Db>(options, steps)
     };
-    let work = move |tally: &Tally| {
-        let sites = sites(&case);
-        let counts = Explorer::<Db>::with_tally(case, tally.clone()).faults(fault, lasting);
-        println!("{} kinds of call on a kind of file: {}", sites.len(), sites.join(", "));
-        counts
-    };
+    let work =
+        move |tally: &Tally| Explorer::<Db>::with_tally(case, tally.clone()).faults(fault, lasting);
     Job { name, work: Box::new(work) }
 }
 
-/// The kinds of calls that the workload makes, each with the kind of its file.
-fn sites(case: &Case) -> Vec<String> {
-    let fs = case.start.crash_image(&CrashModel::Everything);
+/// The kinds of calls that the complete workload makes, each with the kind of
+/// its file: what the faults strike.
+fn sites() -> Vec<String> {
+    let fs = empty_disk();
     fs.set_trace(true);
-    run::<Db>(&fs, &case.options, &case.steps, Mode::Flawless);
+    run::<Db>(&fs, &setups()[0].1, &workload::complete(), Mode::Flawless);
     let site = |line: &String| {
         let mut words = line.split(' ').skip(1);
         let (kind, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let name = path.rsplit('/').next().unwrap_or_default();
-        let file = name.rsplit('.').next().unwrap_or_default();
+        let file = name.rsplit('.').next().unwrap_or_default().trim_end_matches(':');
         format!("{kind} {}", if file.starts_with("MANIFEST") { "MANIFEST" } else { file })
     };
     fs.trace().iter().map(site).collect::<BTreeSet<_>>().into_iter().collect()

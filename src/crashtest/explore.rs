@@ -44,7 +44,7 @@ impl Default for Effort {
             corners_max: 32,
             samples: 2,
             survive_every: 8,
-            nested_every: [100, 200, 200],
+            nested_every: [200, 600, 300],
         }
     }
 }

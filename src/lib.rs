@@ -43,6 +43,8 @@ mod error;
 mod flush;
 mod format;
 mod fs;
+#[cfg(feature = "sim")]
+pub mod fuzzing;
 mod iter;
 mod lsm_engine;
 mod manifest;

@@ -68,18 +68,26 @@ impl FrameHeader {
     /// and was written at `place`.
     #[must_use]
     pub fn decode(bytes: &[u8], place: FramePlace) -> Option<Self> {
+        let (header_crc, covered, header) = Self::fields(bytes)?;
+        let computed = crc_parts(place.database, place.file, place.offset, &[covered]);
+        (computed == header_crc).then_some(header)
+    }
+
+    /// The header at the front of `bytes` as it stands there, unverified, with
+    /// its checksum before it and the bytes that the checksum covers.
+    #[must_use]
+    pub fn fields(bytes: &[u8]) -> Option<(u32, &[u8], Self)> {
         let (head, _) = bytes.split_first_chunk::<FRAME_HEADER_SIZE>()?;
         let mut d = Decoder::new(head);
         let header_crc = d.u32()?;
-        if crc_parts(place.database, place.file, place.offset, &[d.rest()]) != header_crc {
-            return None;
-        }
-        Some(FrameHeader {
+        let covered = d.rest();
+        let header = FrameHeader {
             body_crc: d.u32()?,
             body_bytes: d.u64()?,
             sequence: d.u64()?,
             durable: d.u64()?,
-        })
+        };
+        Some((header_crc, covered, header))
     }
 }
 

@@ -63,9 +63,15 @@ pub fn encode_header(
     out[8..12].copy_from_slice(&VERSION.to_le_bytes());
     out[16..24].copy_from_slice(&database.0.to_le_bytes());
     out[24..32].copy_from_slice(&manifest.0.to_le_bytes());
-    let checksum = crc(&out);
-    out[12..16].copy_from_slice(&checksum.to_le_bytes());
+    seal(&mut out);
     out
+}
+
+/// Puts the checksum of a header into it.
+pub fn seal(head: &mut [u8; HEADER_SIZE]) {
+    head[12..16].fill(0);
+    let checksum = crc(head);
+    head[12..16].copy_from_slice(&checksum.to_le_bytes());
 }
 
 /// Reads what [`encode_header`] wrote off the front of `bytes`, the file at `path`.

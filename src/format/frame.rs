@@ -106,6 +106,11 @@ pub fn put_frame(
     out.extend_from_slice(body);
 }
 
+/// Whether a body may have so many bytes.
+fn is_body_size(body_bytes: u64) -> bool {
+    (1..=BODY_BYTES_MAX).contains(&body_bytes)
+}
+
 /// One intact frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
@@ -155,7 +160,8 @@ impl<'a> FrameReader<'a> {
     }
 
     fn header_at(&self, at: usize) -> Option<FrameHeader> {
-        FrameHeader::decode(self.bytes.get(at..)?, self.place(at))
+        let header = FrameHeader::decode(self.bytes.get(at..)?, self.place(at))?;
+        is_body_size(header.body_bytes).then_some(header)
     }
 
     /// The next frame, and the end of its body, without moving.
@@ -188,7 +194,7 @@ impl<'a> FrameReader<'a> {
         // Most offsets end here, so that zeros and text cost little: no frame
         // is empty, and none is larger than this. That the body would reach
         // past the end is no ground to dismiss it: the file may have been cut.
-        if body_bytes == 0 || body_bytes > BODY_BYTES_MAX {
+        if !is_body_size(body_bytes) {
             return None;
         }
         self.header_at(at).map(|h| h.durable)

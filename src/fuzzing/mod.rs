@@ -65,6 +65,7 @@ use crate::format::key::compare;
 use crate::format::{EntryRef, FileKind, FrameHeader, FramePlace, crc};
 use crate::fs::sim::SimFs;
 use crate::fs::{Fs, IoContext, OpenMode, read_exact_at, write_all_at};
+use crate::store::log_identity;
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
@@ -81,6 +82,13 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// What a log file is bound to: beside the database, which of its `opens`,
+    /// as the manifest counts them, it was written in.
+    #[must_use]
+    pub fn of_log(database: DatabaseId, opens: u64, id: LogId) -> Self {
+        Identity { database: log_identity(database, opens), file: id.into() }
+    }
+
     fn log(self) -> LogId {
         LogId(self.file.0)
     }

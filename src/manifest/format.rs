@@ -36,6 +36,7 @@
 
 use super::state::Edit;
 use crate::error::{Error, Result};
+use crate::format::names::FILE_NUMBER_COUNTED_FROM_MAX;
 use crate::format::{
     DatabaseId, Decoder, LogId, ManifestId, SeqNo, TableId, TableMeta, crc, put_varint,
 };
@@ -105,6 +106,9 @@ pub fn decode_header(
             supported: VERSION,
         });
     }
+    if version != VERSION {
+        return Err(damaged("the header states a version that never was"));
+    }
     d.u32();
     match (d.u64(), d.u64()) {
         (Some(database), Some(manifest)) => Ok((DatabaseId(database), ManifestId(manifest))),
@@ -162,11 +166,11 @@ pub fn decode_edit(bytes: &[u8]) -> Option<Edit> {
     let mut edit = Edit::default();
     while !d.is_empty() {
         match d.u8()? {
-            LOG_MIN => edit.log_min = Some(LogId(count(&mut d)?)),
-            NEXT_FILE => edit.next_file = Some(count(&mut d)?),
+            LOG_MIN => edit.log_min = Some(LogId(file_number(&mut d)?)),
+            NEXT_FILE => edit.next_file = Some(file_number(&mut d)?),
             LAST_SEQ => {
                 let seq = SeqNo(d.varint()?);
-                if seq > SeqNo::MAX {
+                if seq > SeqNo::COUNTED_FROM_MAX {
                     return None;
                 }
                 edit.last_seq = Some(seq);
@@ -183,6 +187,10 @@ pub fn decode_edit(bytes: &[u8]) -> Option<Edit> {
         }
     }
     Some(edit)
+}
+
+fn file_number(d: &mut Decoder<'_>) -> Option<u64> {
+    d.varint().filter(|&n| n <= FILE_NUMBER_COUNTED_FROM_MAX)
 }
 
 fn count(d: &mut Decoder<'_>) -> Option<u64> {
@@ -203,10 +211,10 @@ mod tests {
     proptest! {
         #[test]
         fn edits_round_trip(
-            log_min in proptest::option::of(0..=COUNT_MAX),
-            opens in proptest::option::of(0..=COUNT_MAX),
+            log_min in proptest::option::of(0..=FILE_NUMBER_COUNTED_FROM_MAX),
+            opens in proptest::option::of(0..=FILE_NUMBER_COUNTED_FROM_MAX),
             floor: Option<u64>,
-            seq in proptest::option::of(0..SeqNo::MAX.0),
+            seq in proptest::option::of(0..=SeqNo::COUNTED_FROM_MAX.0),
             keys: Vec<(Vec<u8>, u64)>,
             removed: Vec<u64>,
         ) {

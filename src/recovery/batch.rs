@@ -71,9 +71,13 @@ pub fn check_batch<'a>(
         return Err(wrong("a batch is larger than a memtable can be"));
     }
     // Below what the tables already hold there is nothing to replay; a log from
-    // `log_min` on has nothing there, unless it is not ours.
+    // `log_min` on has nothing there, unless it is not ours. And no version of
+    // a key may come twice.
     if batch.memtable_bytes > 0 && first_seq <= last_seq {
-        return Err(wrong("a record is older than the tables that follow it"));
+        return Err(wrong("a record is older than the tables or the record before it"));
+    }
+    if batch.last_seq > SeqNo::COUNTED_FROM_MAX {
+        return Err(wrong("its sequence numbers leave no room above them"));
     }
     Ok(batch)
 }

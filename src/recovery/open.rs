@@ -5,6 +5,7 @@ use super::chain::{Chain, files_to_read};
 use super::create;
 use crate::clock::ExpiryFloor;
 use crate::error::{Error, Result};
+use crate::format::names::FILE_NUMBER_COUNTED_FROM_MAX;
 use crate::format::{DatabaseId, FileKind, Frame, LogId, ManifestId, SeqNo, TableMeta};
 use crate::fs::{DirLock, Fs, IoContext};
 use crate::manifest::{Manifest, State, read_current, read_manifest};
@@ -95,7 +96,9 @@ impl Recovery {
         let next_file = names
             .iter()
             .filter_map(|name| FileKind::parse(name).and_then(FileKind::number))
-            .map(|n| n.saturating_add(1))
+            // A stray file that was never counted up to is in nobody's way.
+            .filter(|&n| n < FILE_NUMBER_COUNTED_FROM_MAX)
+            .map(|n| n + 1)
             .fold(state.next_file, u64::max);
         let home = Home::new(fs, dir.to_path_buf(), database, state.opens + 1, next_file);
         let memtable = Arc::new(Memtable::new(options.memtable_bytes));
@@ -178,7 +181,7 @@ impl Recovery {
     }
 
     fn replay_frame(&mut self, file: &LogFile, frame: &Frame<'_>) -> Result<()> {
-        let batch = check_batch(frame, &file.path, self.state.last_seq)?;
+        let batch = check_batch(frame, &file.path, self.last_seq)?;
         if let Some(floor_ms) = batch.expiry_floor_ms {
             self.store.expiry.raise(floor_ms);
         }
@@ -194,7 +197,7 @@ impl Recovery {
         for entry in batch.entries() {
             self.memtable.insert(entry);
         }
-        self.last_seq = self.last_seq.max(batch.last_seq);
+        self.last_seq = batch.last_seq;
         self.report.batches_replayed += 1;
         Ok(())
     }

@@ -219,7 +219,25 @@ fn check_damaged(files: &[File], which: usize, damaged: &[u8], found: Result<Log
     if let Ok(log) = found {
         let read: Vec<&Batch> = log.batches.iter().collect();
         assert_eq!(read, all[..expected], "{intact} batches of file {which} are intact");
-        assert!(difference == usize::MAX || log.cut_at.is_some() || expected == all.len());
+        // Bytes that are dropped are told. A last file that goes on in zeros, or
+        // not at all, is one that was written no further.
+        let intact_end = match (starts.get(intact), difference) {
+            (_, usize::MAX) => damaged.len(),
+            (Some(start), HEADER_SIZE..) => *start,
+            // A header may be torn before anything stands behind it.
+            _ => HEADER_SIZE,
+        };
+        let rest = damaged.get(intact_end..).unwrap_or_default();
+        let is_unwritten = which + 1 == files.len() && rest.iter().all(|&b| b == 0);
+        if expected < all.len() && !is_unwritten {
+            let lengths: Vec<usize> = files.iter().map(|file| file.records.len()).collect();
+            assert!(
+                log.cut_at.is_some(),
+                "batches are dropped in silence: files of {lengths:?} bytes, number {which} has {} \
+                 and is intact up to {intact_end}",
+                damaged.len()
+            );
+        }
     } else {
         assert_ne!(difference, usize::MAX, "nothing that counts was damaged");
     }

@@ -146,12 +146,12 @@ fn a_fixer_changes_nothing_where_all_checksums_hold() {
 #[test]
 fn a_fixer_mends_every_checksum() {
     for (name, bytes, fix, decode) in formats() {
-        let mut mended = 0;
+        let mut mended = 0_usize;
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             fix(&mut damaged);
-            mended += u32::from(damaged == bytes);
+            mended += usize::from(damaged == bytes);
             if decode(&damaged).is_err() {
                 continue;
             }
@@ -167,7 +167,7 @@ fn a_fixer_mends_every_checksum() {
             "block" | "CURRENT" => 1,
             // Two for each data block, one each for properties, index and
             // footer, and the digest.
-            _ => 2 * TableParts::of(&bytes, IDENTITY).expect("sound").blocks.len() as u32 + 3 + 2,
+            _ => 2 * TableParts::of(&bytes, IDENTITY).expect("sound").blocks.len() + 3 + 2,
         };
         assert_eq!(mended, checksums * 32, "{name}");
     }

@@ -45,6 +45,8 @@ mod error;
 mod flush;
 mod format;
 mod fs;
+#[cfg(feature = "sim")]
+pub mod fuzzing;
 mod iter;
 mod lsm_engine;
 mod manifest;

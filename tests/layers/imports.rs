@@ -12,6 +12,7 @@ const STRATA: &[&[&str]] = &[
     &["wal", "memtable", "table", "manifest", "vlog", "json"],
     &["store"],
     &["commit", "read", "flush", "recovery", "compaction", "backup"],
+    &["fuzzing"],
     &["txn", "gc"],
     &["db"],
     &["lsm_engine", "crashtest"],

@@ -199,7 +199,7 @@ fn faults(
 ) -> Job {
     let case = Case {
         name: name.clone(),
-        effort: Effort { stride, ..Effort::default() },
+        effort: Effort { stride, nested_every: [0; 3], ..Effort::default() },
         start: empty_disk(),
         ..Case::new::<Db>(options, steps)
     };

@@ -127,13 +127,52 @@ impl<S: Store> Explorer<S> {
         let whole = self.fresh(0);
         self.run(&whole, Mode::Flawless, "without a fault".into());
         for nth in (1..=whole.mutating_calls()).step_by(self.case.effort.stride) {
-            let fs = self.fresh(nth);
-            fs.crash_at(nth);
-            let history = self.run(&fs, Mode::UntilCrash, format!("power cut in call {nth}"));
-            self.counts.points += 1;
-            self.examine_all(&fs, &history, nth);
+            self.cut_power_in(nth);
         }
         self.counts
+    }
+
+    /// Cuts the power in one mutating call of the workload, the `nth` modulo
+    /// how many there are.
+    ///
+    /// # Panics
+    /// When the store breaks the contract.
+    pub fn power_cut(mut self, nth: u64) -> Counts {
+        let whole = self.fresh(0);
+        self.run(&whole, Mode::Flawless, "without a fault".into());
+        self.cut_power_in(1 + nth % whole.mutating_calls().max(1));
+        self.counts
+    }
+
+    fn cut_power_in(&mut self, nth: u64) {
+        let fs = self.fresh(nth);
+        fs.crash_at(nth);
+        let history = self.run(&fs, Mode::UntilCrash, format!("power cut in call {nth}"));
+        self.counts.points += 1;
+        self.examine_all(&fs, &history, nth);
+    }
+
+    /// Runs the workload once, with the faults of all `plans`.
+    ///
+    /// # Panics
+    /// When the store breaks the contract.
+    pub fn with_plans(mut self, plans: &[FaultPlan]) -> Counts {
+        let fs = self.fresh(0);
+        plans.iter().for_each(|plan| fs.fail(plan.clone()));
+        self.fail_onward(&fs, Mode::Onward, 0, format!("{plans:?}"));
+        self.counts
+    }
+
+    /// Runs on with calls that fail, and looks at what is left.
+    fn fail_onward(&mut self, fs: &SimFs, mode: Mode, nth: u64, what: String) {
+        let history = self.run(fs, mode, what);
+        self.counts.points += 1;
+        self.counts.faults += fs.faults_hit();
+        for model in [CrashModel::SyncedOnly, CrashModel::Everything] {
+            let is_kill = model == CrashModel::Everything;
+            let name = format!("{model:?}");
+            self.examine(Image { fs: fs.crash_image(&model), name, is_kill }, &history, nth);
+        }
     }
 
     /// Fails each call of the workload with `fault`, once or (`lasting`) it
@@ -161,14 +200,7 @@ impl<S: Store> Explorer<S> {
                 continue;
             }
             fs.fail(plan);
-            let history = self.run(&fs, mode, format!("{fault:?} {how} {nth}"));
-            self.counts.points += 1;
-            self.counts.faults += fs.faults_hit();
-            for model in [CrashModel::SyncedOnly, CrashModel::Everything] {
-                let is_kill = model == CrashModel::Everything;
-                let name = format!("{model:?}");
-                self.examine(Image { fs: fs.crash_image(&model), name, is_kill }, &history, nth);
-            }
+            self.fail_onward(&fs, mode, nth, format!("{fault:?} {how} {nth}"));
         }
         self.counts
     }

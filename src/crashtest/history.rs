@@ -94,12 +94,26 @@ impl History {
                 return Ok(state.clone());
             }
             let Some(commit) = self.commits.get(index) else { break };
-            let without = if commit.succeeded { Vec::new() } else { candidates.clone() };
-            candidates.iter_mut().for_each(|state| commit.apply(state));
-            candidates.extend(without);
-            candidates.dedup();
+            candidates = commit.after(candidates);
         }
         Err(self.complain(seen, at_least, now_ms))
+    }
+
+    /// What a reader may see after `at_least` commits or more, at `now_ms`:
+    /// each state that the contract allows.
+    #[must_use]
+    pub fn allowed(&self, at_least: usize, now_ms: u64) -> Vec<Seen> {
+        let mut found = Vec::new();
+        let mut candidates = vec![self.base.clone()];
+        for index in 0..=self.commits.len() {
+            if index >= at_least {
+                found.extend(candidates.iter().map(|state| visible(state, now_ms)));
+            }
+            let Some(commit) = self.commits.get(index) else { break };
+            candidates = commit.after(candidates);
+        }
+        found.dedup();
+        found
     }
 
     /// The next open showed `state`: from here on it is durable.
@@ -142,6 +156,16 @@ impl History {
 }
 
 impl Commit {
+    /// The states that may follow upon `candidates`: one that failed may be
+    /// there or not.
+    fn after(&self, mut candidates: Vec<State>) -> Vec<State> {
+        let without = if self.succeeded { Vec::new() } else { candidates.clone() };
+        candidates.iter_mut().for_each(|state| self.apply(state));
+        candidates.extend(without);
+        candidates.dedup();
+        candidates
+    }
+
     fn apply(&self, state: &mut State) {
         for op in &self.ops {
             match op {

@@ -2,8 +2,9 @@
 //! an attack made them. An open refuses them with `Corruption` that names the
 //! file; it does not panic, and it does not go on to break later.
 //!
-//! Each test opens with what used to come of it. Most were found by the
-//! targets in `fuzz/`, whose README says how a crash becomes a test here.
+//! Each test opens with what used to come of it. Two (versions, empty frames)
+//! were found by the fuzz targets, the others by reading the decoders for the
+//! same properties. `fuzz/README.md` says how a crash becomes a test here.
 
 use esker::fuzzing::{
     Batch, DatabaseId, Edit, Entry, EntryKind, FileId, Identity, KEY_BYTES_MAX, LogId, Operation,

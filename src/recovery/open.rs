@@ -6,7 +6,7 @@ use crate::clock::ExpiryFloor;
 use crate::error::{Error, Result};
 use crate::format::{DatabaseId, FileKind, LogId, ManifestId, SeqNo, TableMeta, key::EntryRef};
 use crate::fs::{DirLock, Fs, IoContext};
-use crate::manifest::{Manifest, State, read_current, read_manifest};
+use crate::manifest::{Manifest, Recorded, State, read_current, read_manifest};
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
@@ -60,7 +60,11 @@ pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
     let mut names = fs.list(dir).during("list", dir)?;
     let mut report = RecoveryReport::default();
     let (database, state) = match read_current(fs.as_ref(), dir)? {
-        Some(current) => (current.database, read_manifest(fs.as_ref(), dir, current)?),
+        Some(current) => {
+            let recorded = read_manifest(fs.as_ref(), dir, current)?;
+            check_log_min(&recorded, dir, &names)?;
+            (current.database, recorded.state)
+        }
         None => {
             report.files_removed = create::clear_leftovers(fs.as_ref(), dir, &names)?;
             names = fs.list(dir).during("list", dir)?;
@@ -69,6 +73,23 @@ pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
     };
     let recovery = Recovery::new(fs, dir, options, database, state, &names, report)?;
     recovery.run(lock, &names)
+}
+
+/// The first log of which the manifest knows must be there.
+fn check_log_min(recorded: &Recorded, dir: &Path, names: &[String]) -> Result<()> {
+    let name = FileKind::Log(recorded.state.log_min).name();
+    match recorded.cut_at {
+        _ if names.contains(&name) => Ok(()),
+        // It was removed because of the edit that can no longer be read.
+        Some(offset) => {
+            let detail = format!("an edit is damaged that was in force: {name} is gone");
+            Err(Error::corruption(&recorded.path, offset, detail))
+        }
+        None => {
+            let detail = "the manifest names this log, but it is missing";
+            Err(Error::corruption(&dir.join(name), 0, detail))
+        }
+    }
 }
 
 struct Recovery {
@@ -148,15 +169,6 @@ impl Recovery {
             _ => None,
         });
         let logs = files_to_read(logs.collect(), self.state.log_min);
-        let is_new = self.state.opens == 0;
-        if !is_new && logs.first() != Some(&self.state.log_min) {
-            let path = self.store.home.path(FileKind::Log(self.state.log_min));
-            return Err(Error::corruption(
-                &path,
-                0,
-                "the manifest names this log, but it is missing",
-            ));
-        }
         let mut chain = Chain::new(self.state.log_base);
         let home = &self.store.home;
         let (fs, dir) = (Arc::clone(&home.fs), home.dir.clone());

@@ -65,10 +65,16 @@ impl Chain {
         let is_given_up = later.iter().flatten().any(|next| next.base == self.expected);
         let is_blank = file.header.is_none() && file.record_bytes() == 0;
         let is_first = !std::mem::replace(&mut self.begun, true);
-        if is_given_up || (is_blank && !is_first) {
+        if !is_first && (is_given_up || is_blank) {
             return Ok(());
         }
         let Some(header) = file.header.filter(|header| header.base == self.expected) else {
+            if is_first {
+                // It was durable before the edit that names the file.
+                let detail =
+                    "the manifest names this log, but its header is damaged or of another file";
+                return Err(Error::corruption(&file.path, 0, detail));
+            }
             let dropped_bytes = file.record_bytes();
             return self.break_off(file, 0, dropped_bytes, file.claim());
         };

@@ -4,6 +4,7 @@ use super::chain::{Chain, files_to_read};
 use super::create;
 use crate::clock::ExpiryFloor;
 use crate::error::{Error, Result};
+use crate::format::names::FILE_NUMBER_MAX;
 use crate::format::{DatabaseId, FileKind, LogId, ManifestId, SeqNo, TableMeta, key::EntryRef};
 use crate::fs::{DirLock, Fs, IoContext};
 use crate::manifest::{Manifest, Recorded, State, read_current, read_manifest};
@@ -92,6 +93,21 @@ fn check_log_min(recorded: &Recorded, dir: &Path, names: &[String]) -> Result<()
     }
 }
 
+/// The first number that neither the manifest, which says `counted`, nor a
+/// file has.
+fn next_file(dir: &Path, counted: u64, names: &[String]) -> Result<u64> {
+    let kinds = names.iter().filter_map(|name| FileKind::parse(name));
+    let largest = kinds.max_by_key(|kind| kind.number());
+    let next = largest.and_then(FileKind::number).map_or(0, |n| n.saturating_add(1)).max(counted);
+    // Beyond the last number files are not known by their names any more.
+    if next > FILE_NUMBER_MAX / 2 {
+        let path = dir.join(largest.map(FileKind::name).unwrap_or_default());
+        let detail = "the file's number is larger than any to which a database counts";
+        return Err(Error::corruption(&path, 0, detail));
+    }
+    Ok(next)
+}
+
 struct Recovery {
     store: Store,
     state: State,
@@ -112,11 +128,7 @@ impl Recovery {
         names: &[String],
         report: RecoveryReport,
     ) -> Result<Self> {
-        let next_file = names
-            .iter()
-            .filter_map(|name| FileKind::parse(name).and_then(FileKind::number))
-            .map(|n| n.saturating_add(1))
-            .fold(state.next_file, u64::max);
+        let next_file = next_file(dir, state.next_file, names)?;
         let home = Home::new(fs, dir.to_path_buf(), database, state.opens + 1, next_file);
         let memtable = Arc::new(Memtable::new(options.memtable_bytes));
         let cache = Arc::new(BlockCache::new(options.block_cache_bytes));

@@ -3,6 +3,7 @@
 use crate::fixture::{Fixture, LOG_HEADER, LogPart, SYNCED, UNSYNCED};
 use crate::oracle::{Counts, Named, Opened, Outcome, judge};
 use esker::SyncPolicy;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The size of the data blocks of a table, as its footer has it.
 fn data_size(table: &[u8]) -> usize {
@@ -50,16 +51,37 @@ fn check_log(fixture: &Fixture, log: &LogPart, at: usize, outcome: &Outcome) {
     }
 }
 
+/// The keys that cannot be read while the block at that offset is damaged.
+type Unreadable = BTreeMap<u64, BTreeSet<String>>;
+
 /// A bit of a table: what is in its block is lost alone.
-fn check_table(fixture: &Fixture, name: &str, at: usize, opened: &Opened) {
+fn check_table(
+    fixture: &Fixture,
+    name: &str,
+    at: usize,
+    opened: &Opened,
+    unreadable: &mut Unreadable,
+) {
     assert_eq!((opened.commits, &opened.cut), (fixture.last(), &None));
     assert!(!opened.named.is_empty(), "verify finds everything");
     opened.named.iter().for_each(|named| assert_names(named, name, at));
     let is_data = at < data_size(&fixture.files[name]);
-    assert!(!is_data || opened.named.len() == 1, "one block: {:?}", opened.named);
+    if is_data {
+        assert_eq!(opened.named.len(), 1, "one block: {:?}", opened.named);
+        let block = opened.named.first().expect("one").offset;
+        let keys = unreadable.entry(block).or_insert_with(|| opened.unreadable.clone());
+        assert_eq!(*keys, opened.unreadable, "the same, whatever in the block is damaged");
+    }
 }
 
-fn check(fixture: &Fixture, name: &str, at: usize, outcome: &Outcome) {
+/// No key is lost to two blocks.
+fn check_blocks(name: &str, unreadable: &Unreadable) {
+    let all: Vec<&String> = unreadable.values().flatten().collect();
+    let distinct: BTreeSet<&String> = all.iter().copied().collect();
+    assert_eq!(all.len(), distinct.len(), "{name}: blocks are lost alone");
+}
+
+fn check(fixture: &Fixture, name: &str, at: usize, outcome: &Outcome, unreadable: &mut Unreadable) {
     if let Some(log) = fixture.logs.iter().find(|log| log.name == name) {
         return check_log(fixture, log, at, outcome);
     }
@@ -71,7 +93,7 @@ fn check(fixture: &Fixture, name: &str, at: usize, outcome: &Outcome) {
         Outcome::Opened(opened) if name == "LOCK" => assert!(opened.is_untouched(fixture)),
         Outcome::Opened(opened) => {
             assert!(name.ends_with(".tbl"), "damage that was not noticed");
-            check_table(fixture, name, at, opened);
+            check_table(fixture, name, at, opened, unreadable);
         }
     }
 }
@@ -81,6 +103,7 @@ fn flip(fixture: &'static Fixture, what: &str, pick: impl Fn(&str) -> bool) {
     let mut counts = Counts::default();
     for name in fixture.files.keys().filter(|name| pick(name)) {
         let mut damaged = fixture.files.clone();
+        let mut unreadable = Unreadable::new();
         for bit in 0..damaged[name].len() * 8 {
             let at = bit / 8;
             let flip = |files: &mut crate::disk::Files| {
@@ -89,11 +112,12 @@ fn flip(fixture: &'static Fixture, what: &str, pick: impl Fn(&str) -> bool) {
             flip(&mut damaged);
             let context = crate::Context::new(format!("{what}: bit {bit} of {name}"));
             let outcome = judge(fixture, &damaged);
-            check(fixture, name, at, &outcome);
+            check(fixture, name, at, &outcome, &mut unreadable);
             context.end();
             counts.add(fixture, name, &outcome);
             flip(&mut damaged);
         }
+        check_blocks(name, &unreadable);
     }
     counts.print(&format!("every bit, {what}"));
 }

@@ -194,11 +194,6 @@ impl Fixture {
         self.states.len() - 1
     }
 
-    /// The names of the files that end so.
-    pub fn names(&self, end: &str) -> Vec<&String> {
-        self.files.keys().filter(|name| name.ends_with(end)).collect()
-    }
-
     pub fn manifest(&self) -> &String {
         self.files.keys().find(|name| name.starts_with("MANIFEST")).expect("a manifest")
     }

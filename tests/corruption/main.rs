@@ -6,7 +6,10 @@ mod bits;
 mod disk;
 mod fixture;
 mod oracle;
+mod pairs;
+mod special;
 mod whole;
+mod young;
 
 /// Says what was being done, should a check panic.
 struct Context(Option<String>);

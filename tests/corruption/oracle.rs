@@ -78,7 +78,8 @@ pub fn judge(fixture: &Fixture, damaged: &Files) -> Outcome {
     }
 }
 
-/// As [`judge`]; and what was opened opens again, to the same commits.
+/// As [`judge`]; and what was opened opens again, to the same commits, and
+/// keeps what is written then.
 pub fn judge_twice(fixture: &Fixture, damaged: &Files) -> Outcome {
     let outcome = judge(fixture, damaged);
     if let Outcome::Opened(first) = &outcome {
@@ -89,6 +90,11 @@ pub fn judge_twice(fixture: &Fixture, damaged: &Files) -> Outcome {
         assert_eq!(again.commits, first.commits, "what an open showed is kept");
         assert_eq!(again.cut, None, "the log is whole once it was cut");
         assert_eq!(again.unreadable, first.unreadable);
+        db.set("zz", "new").expect("a commit");
+        drop(db);
+        let db = open(&fs, fixture).expect("what opened twice opens again");
+        let found = db.get("zz").expect("it is in the newest table");
+        assert_eq!(found.as_deref(), Some(&b"new"[..]), "what was written after the damage");
     }
     outcome
 }

@@ -388,7 +388,13 @@ fn a_sync_that_panics_is_not_taken_for_done() {
         CallKind::Write if call.is(CallKind::Write, ".tbl") => {
             Err(io::Error::from_raw_os_error(ENOSPC))
         }
-        CallKind::SyncData if call.is(CallKind::SyncData, ".log") => panic!("on purpose"),
+        // Not the flush worker's of the next file's header.
+        CallKind::SyncData
+            if call.is(CallKind::SyncData, ".log")
+                && thread::current().name() != Some("esker-flush") =>
+        {
+            panic!("on purpose")
+        }
         _ => Ok(()),
     });
     fill_memtable(&db);
@@ -693,7 +699,7 @@ fn a_log_that_is_not_the_one_that_the_manifest_names_is_refused() {
     with_table_and_log(&disk);
     with_table_and_log(&other);
     let log = names(&disk, ".log").pop().expect("a log");
-    assert_eq!(names(&other, ".log"), [log.clone()], "the same name");
+    assert_eq!(names(&other, ".log"), std::slice::from_ref(&log), "the same name");
     for bytes in [read(&other, &log), vec![0; 4096], Vec::new(), vec![0x55; 4096]] {
         let disk = damaged(&disk, |disk| overwrite(disk, &log, &bytes));
         let error = open(&disk, options(SyncPolicy::Always)).expect_err("it is another");

@@ -45,8 +45,10 @@ fn whose_current_is_gone_is_not_taken_for_a_new_one() {
     for policy in [SyncPolicy::Always, SyncPolicy::Never] {
         let (mut files, _) = young(policy);
         files.remove("CURRENT");
-        // Nor where its first record is damaged as well.
-        for flip in [None, Some(LOG_HEADER)] {
+        // Nor where its first record is damaged as well, or the header.
+        let log = files[LOG].clone();
+        for flip in [None, Some(LOG_HEADER), Some(20)] {
+            files.insert(LOG.to_owned(), log.clone());
             if let Some(at) = flip {
                 files.get_mut(LOG).expect("the log")[at] ^= 1;
             }

@@ -116,7 +116,7 @@ impl Run {
             Step::Snapshot => self.snapshots.push((self.db().snapshot(), self.model.clone())),
             Step::Release(n) => self.release(*n)?,
             Step::Advance(ms) => self.advance(*ms),
-            Step::StepBack(ms) => self.step_back(*ms)?,
+            Step::ClockBack(ms) => self.step_back(*ms)?,
             Step::Flush => self.db().flush().expect("flush"),
             Step::Persist => self.db().persist().expect("persist"),
             Step::Reopen => self.reopen(true)?,

@@ -22,7 +22,7 @@ pub enum Step {
     /// Lets so many milliseconds pass.
     Advance(u16),
     /// The clock is set back by so many milliseconds.
-    StepBack(u16),
+    ClockBack(u16),
     Flush,
     Persist,
     Reopen,
@@ -77,7 +77,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Snapshot),
         1 => any::<usize>().prop_map(Step::Release),
         3 => (1..40_u16).prop_map(Step::Advance),
-        1 => (1..100_u16).prop_map(Step::StepBack),
+        1 => (1..100_u16).prop_map(Step::ClockBack),
         3 => Just(Step::Flush),
         1 => Just(Step::Persist),
         2 => Just(Step::Reopen),

@@ -7,6 +7,9 @@
 //!   off between two records (or at its beginning: the file is gone), the log
 //!   looks as it did before those commits. Within a record it is reported as a
 //!   torn tail. Under every policy a crash may leave the same bytes.
+//! - the last edit of the manifest may not have been written, where all it did
+//!   was to raise the expiry floor at `close`; there is none here. Any other is
+//!   missed, because the log that it replaced is gone.
 //! - all files together may be those of an older moment.
 
 use crate::disk::Files;
@@ -125,21 +128,32 @@ fn cut_at_every_length(fixture: &'static Fixture, what: &'static str) {
                 length >= log.ends[log.records()]
             };
             assert_eq!(is_harmless, is_padding || name == "LOCK", "{name} cut at {length}");
-            if let Outcome::Opened(opened) = outcome {
-                check_prefix(fixture, name, length, opened.commits);
-            }
+            check_prefix(fixture, name, length, &outcome);
         }
     }
     sweep.end();
 }
 
-/// A prefix of a log gives a prefix of the commits, by its whole records.
-fn check_prefix(fixture: &Fixture, name: &str, length: usize, commits: usize) {
-    if let Some(log) = fixture.logs.iter().find(|log| log.name == name) {
-        let records = log.ends.iter().filter(|&&end| end <= length).count().saturating_sub(1);
-        let is_sealed_end = name == fixture.logs[0].name && records == log.records();
-        let expected = if is_sealed_end { fixture.last() } else { log.first + records };
-        assert_eq!(commits, expected, "{name} cut at {length}");
+/// A prefix of a log gives a prefix of the commits, by its whole records; what
+/// is told of it, if anything, is where the last of those ends.
+fn check_prefix(fixture: &Fixture, name: &str, length: usize, outcome: &Outcome) {
+    let Some(log) = fixture.logs.iter().find(|log| log.name == name) else { return };
+    let ends = log.ends.iter().filter(|&&end| end <= length);
+    let end = ends.clone().last().map_or(0, |&end| end as u64);
+    let records = ends.count().saturating_sub(1);
+    let is_sealed = name == fixture.logs[0].name;
+    match outcome {
+        Outcome::Refused(named) => {
+            assert_eq!((named.file.as_str(), named.offset), (name, end), "cut at {length}");
+        }
+        Outcome::Opened(_) if is_sealed && records == log.records() => {}
+        Outcome::Opened(opened) => {
+            assert_eq!(opened.commits, log.first + records, "{name} cut at {length}");
+            // See the header: the last file may have ended there.
+            let is_told = is_sealed || (end > 0 && end < length as u64 && records < log.records());
+            let told = is_told.then(|| (name.to_owned(), end));
+            assert_eq!(opened.cut, told, "{name} cut at {length}");
+        }
     }
 }
 

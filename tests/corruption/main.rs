@@ -5,6 +5,7 @@
 mod bits;
 mod disk;
 mod fixture;
+mod fork;
 mod oracle;
 mod pairs;
 mod special;

@@ -249,6 +249,22 @@ mod tests {
     }
 
     #[test]
+    fn the_first_file_must_have_its_header() {
+        let intact = || file(1, 0, &[0, 0]);
+        let mut damaged = intact();
+        damaged[20] ^= 1;
+        let begins_elsewhere = file(1, 1, &[0]);
+        for first in [damaged, begins_elsewhere, Vec::new(), vec![0; 500], vec![0xa5; 500]] {
+            // Also where the next file begins at the same position.
+            for files in [vec![(1, first.clone())], vec![(1, first), (2, file(2, 0, &[0]))]] {
+                let text = follow(&files).expect_err("durable");
+                assert!(text.contains("1.log at offset 0"), "{text}");
+            }
+        }
+        assert_eq!(follow(&[(1, intact())]), Ok((2, None)));
+    }
+
+    #[test]
     fn a_lost_header_is_cut_unless_its_frames_claim_more() {
         let one = HEADER + FRAME;
         let headless = |claim| {

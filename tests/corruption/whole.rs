@@ -139,7 +139,7 @@ fn cut_at_every_length(fixture: &'static Fixture, what: &'static str) {
 fn check_prefix(fixture: &Fixture, name: &str, length: usize, outcome: &Outcome) {
     let Some(log) = fixture.logs.iter().find(|log| log.name == name) else { return };
     let ends = log.ends.iter().filter(|&&end| end <= length);
-    let end = ends.clone().last().map_or(0, |&end| end as u64);
+    let end = ends.clone().next_back().map_or(0, |&end| end as u64);
     let records = ends.count().saturating_sub(1);
     let is_sealed = name == fixture.logs[0].name;
     match outcome {

@@ -41,3 +41,12 @@ pub fn disk_of(files: &Files) -> SimFs {
     fs.sync_dir(Path::new(DIR)).expect("a sync");
     fs
 }
+
+/// Waits until a flush that has returned has removed the log that it replaced,
+/// which comes after.
+pub fn wait_for_removal(fs: &SimFs) {
+    let logs = |name: &String| name.ends_with(".log");
+    while fs.list(Path::new(DIR)).expect("a directory").iter().filter(|n| logs(n)).count() > 1 {
+        std::thread::yield_now();
+    }
+}

@@ -1,6 +1,6 @@
 //! A small database with every kind of file, and all that it has ever been.
 
-use crate::disk::{DIR, Files, files};
+use crate::disk::{DIR, Files, files, wait_for_removal};
 use esker::sim::{CallKind, CrashModel, Fault, FaultPlan, SimFs};
 use esker::{Compression, Db, Options, SyncPolicy, WriteBatch};
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,6 +139,7 @@ impl Life {
 
     fn flush(&mut self) {
         self.db().flush().expect("a flush");
+        wait_for_removal(&self.fs);
         self.keep();
     }
 

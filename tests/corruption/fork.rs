@@ -6,7 +6,7 @@
 //! two runs that began with the same files are bound to the same run. So a log
 //! is not looked at here.
 
-use crate::disk::{DIR, Files, disk_of, files};
+use crate::disk::{DIR, Files, disk_of, files, wait_for_removal};
 use crate::oracle::named;
 use esker::sim::{CrashModel, SimFs};
 use esker::{Compression, Db, Options, SyncPolicy};
@@ -40,6 +40,7 @@ fn fork(base: &SimFs, letter: u8) -> Files {
         db.set([key], value(key, letter)).expect("a commit");
     }
     db.flush().expect("a flush");
+    wait_for_removal(&fs);
     files(&fs.crash_image(&CrashModel::Everything))
 }
 

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::format::{LogId, SeqNo};
 use crate::fs::IoContext;
 use crate::store::Store;
-use crate::wal::LogWriter;
+use crate::wal::{LogWriter, SyncTarget};
 use crate::worker::on_panic;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub struct Record<'a> {
 }
 
 /// A log file that was sealed by [`Log::switch`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Sealed {
     /// The file.
     pub log: LogId,
@@ -41,6 +41,8 @@ pub struct Sealed {
     pub next_log: LogId,
     /// Where that begins.
     pub next_base: u64,
+    /// Its file.
+    pub next_file: SyncTarget,
 }
 
 /// The log's end.
@@ -112,7 +114,12 @@ impl Log {
             state.writer.seal();
         }
         let next = created?;
-        let sealed = Sealed { log: state.writer.id(), next_log: next.id(), next_base };
+        let sealed = Sealed {
+            log: state.writer.id(),
+            next_log: next.id(),
+            next_base,
+            next_file: next.sync_target().clone(),
+        };
         if self.durable.load(Ordering::Acquire) < next_base {
             let target = state.writer.sync_target().clone();
             self.store.unsynced_logs.push(sealed.log, target);

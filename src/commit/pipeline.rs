@@ -293,6 +293,7 @@ impl Pipeline {
             log: sealed.log,
             next_log: sealed.next_log,
             next_base: sealed.next_base,
+            next_file: Mutex::new(Some(sealed.next_file)),
         });
         Ok(())
     }

@@ -6,6 +6,8 @@
 //!
 //! INV-1: the table's bytes, then the directory, are synced before the edit
 //! that names it; the log file is removed after that edit is durable.
+//! The header of the log file that the edit names as the next one is synced
+//! before it as well: recovery takes a log without it for damage.
 //! INV-2: memtables are written out in the order in which they were sealed.
 //! INV-3: a failed sync poisons; any other failed step is tried again, without
 //! repeating what has succeeded, while those who wait are told why.

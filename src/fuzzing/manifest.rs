@@ -7,7 +7,7 @@ use crate::fs::sim::SimFs;
 use crate::fs::{Fs, IoContext, OpenMode};
 use crate::manifest::Manifest;
 use crate::manifest::format::{CURRENT_MAGIC, HEADER_SIZE, encode_header, seal};
-use crate::manifest::read::{current_of, state_of};
+use crate::manifest::read::{current_of, recorded_in};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ use std::sync::Arc;
 /// [`Error::Corruption`], [`Error::UnsupportedFormat`].
 pub fn decode_manifest(bytes: &[u8], identity: Identity) -> Result<State> {
     let current = Current { database: identity.database, manifest: identity.manifest() };
-    state_of(bytes, &path_of(FileKind::Manifest(current.manifest)), current)
+    let path = path_of(FileKind::Manifest(current.manifest));
+    recorded_in(bytes, &path, current).map(|recorded| recorded.state)
 }
 
 /// Decodes `CURRENT` as an open does.

@@ -7,7 +7,7 @@ use crate::format::codec::{to_u64, to_usize};
 use crate::format::{DatabaseId, FileKind, FrameReader, ManifestId};
 use crate::fs::{Fs, IoContext, OpenMode, read_exact_at};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What `CURRENT` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,18 @@ pub struct Current {
     pub database: DatabaseId,
     /// The manifest in force.
     pub manifest: ManifestId,
+}
+
+/// What a manifest says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// What its edits add up to.
+    pub state: State,
+    /// The manifest, for errors.
+    pub path: PathBuf,
+    /// Where bytes begin that are no edit: one that was being written, or one
+    /// that was in force and is damaged. What it would have replaced tells.
+    pub cut_at: Option<u64>,
 }
 
 /// Reads `CURRENT` of `dir`; `None` when there is none.
@@ -49,11 +61,27 @@ pub fn current_of(bytes: &[u8], path: &Path) -> Result<Current> {
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Corruption`], [`Error::UnsupportedFormat`].
-pub fn read_manifest(fs: &dyn Fs, dir: &Path, current: Current) -> Result<State> {
+pub fn read_manifest(fs: &dyn Fs, dir: &Path, current: Current) -> Result<Recorded> {
     let path = dir.join(FileKind::Manifest(current.manifest).name());
     let bytes = read_file(fs, &path)?
         .ok_or_else(|| Error::corruption(&path, 0, "CURRENT names this file, but it is missing"))?;
-    state_of(&bytes, &path, current)
+    recorded_in(&bytes, &path, current)
+}
+
+/// The database of the manifest `id` of `dir`, and how often that had been
+/// opened, where no `CURRENT` says which manifest is in force. `None` where it
+/// is not intact.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn read_origin(fs: &dyn Fs, dir: &Path, id: ManifestId) -> Result<Option<(DatabaseId, u64)>> {
+    let path = dir.join(FileKind::Manifest(id).name());
+    let bytes = read_file(fs, &path)?.unwrap_or_default();
+    let Ok((database, manifest)) = decode_header(&bytes, MANIFEST_MAGIC, &path) else {
+        return Ok(None);
+    };
+    let recorded = recorded_in(&bytes, &path, Current { database, manifest });
+    Ok(recorded.ok().filter(|_| manifest == id).map(|recorded| (database, recorded.state.opens)))
 }
 
 /// What the edits in `bytes` add up to, the whole of the manifest at `path`
@@ -61,7 +89,7 @@ pub fn read_manifest(fs: &dyn Fs, dir: &Path, current: Current) -> Result<State>
 ///
 /// # Errors
 /// [`Error::Corruption`], [`Error::UnsupportedFormat`].
-pub fn state_of(bytes: &[u8], path: &Path, current: Current) -> Result<State> {
+pub fn recorded_in(bytes: &[u8], path: &Path, current: Current) -> Result<Recorded> {
     let found = decode_header(bytes, MANIFEST_MAGIC, path)?;
     if found != (current.database, current.manifest) {
         return Err(Error::corruption(path, 16, "the file belongs to another database or name"));
@@ -85,7 +113,8 @@ pub fn state_of(bytes: &[u8], path: &Path, current: Current) -> Result<State> {
         let detail = format!("an edit is damaged; a later one at offset {claim} is not");
         return Err(Error::corruption(path, reader.offset(), detail));
     }
-    Ok(state)
+    let cut_at = (!reader.only_zeros_follow()).then(|| reader.offset());
+    Ok(Recorded { state, path: path.to_path_buf(), cut_at })
 }
 
 /// The whole file at `path`; `None` when there is none.
@@ -127,7 +156,10 @@ mod tests {
         let whole = manifest(&[1, 2, 3]);
         let two = manifest(&[1, 2]).len();
         let one = manifest(&[1]).len();
-        let log_min = |bytes: &[u8]| state_of(bytes, Path::new("m"), CURRENT).map(|s| s.log_min.0);
+        let recorded = |bytes: &[u8]| recorded_in(bytes, Path::new("m"), CURRENT);
+        let log_min = |bytes: &[u8]| recorded(bytes).map(|r| r.state.log_min.0);
+        assert_eq!(recorded(&whole).expect("sound").cut_at, None);
+        assert_eq!(recorded(&whole[..two + 1]).expect("cut").cut_at, Some(to_u64(two)));
         assert!(matches!(log_min(&whole), Ok(3)));
         for cut in two..whole.len() {
             assert!(matches!(log_min(&whole[..cut]), Ok(2)), "cut at {cut}");

@@ -65,10 +65,16 @@ impl Chain {
         let is_given_up = later.iter().flatten().any(|next| next.base == self.expected);
         let is_blank = file.header.is_none() && file.record_bytes() == 0;
         let is_first = !std::mem::replace(&mut self.begun, true);
-        if is_given_up || (is_blank && !is_first) {
+        if !is_first && (is_given_up || is_blank) {
             return Ok(());
         }
         let Some(header) = file.header.filter(|header| header.base == self.expected) else {
+            if is_first {
+                // It was durable before the edit that names the file.
+                let detail =
+                    "the manifest names this log, but its header is damaged or of another file";
+                return Err(Error::corruption(&file.path, 0, detail));
+            }
             let dropped_bytes = file.record_bytes();
             return self.break_off(file, 0, dropped_bytes, file.claim());
         };
@@ -240,6 +246,22 @@ mod tests {
         assert_eq!(follow(&lacking(end)), Ok((1, Some(end))));
         let text = follow(&lacking(end + 1)).expect_err("durable");
         assert!(text.contains("2.log at offset 0"), "{text}");
+    }
+
+    #[test]
+    fn the_first_file_must_have_its_header() {
+        let intact = || file(1, 0, &[0, 0]);
+        let mut damaged = intact();
+        damaged[20] ^= 1;
+        let begins_elsewhere = file(1, 1, &[0]);
+        for first in [damaged, begins_elsewhere, Vec::new(), vec![0; 500], vec![0xa5; 500]] {
+            // Also where the next file begins at the same position.
+            for files in [vec![(1, first.clone())], vec![(1, first), (2, file(2, 0, &[0]))]] {
+                let text = follow(&files).expect_err("durable");
+                assert!(text.contains("1.log at offset 0"), "{text}");
+            }
+        }
+        assert_eq!(follow(&[(1, intact())]), Ok((2, None)));
     }
 
     #[test]

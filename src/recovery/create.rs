@@ -3,6 +3,8 @@
 use crate::error::{Error, Result};
 use crate::format::FileKind;
 use crate::fs::{Fs, IoContext};
+use crate::manifest::read_origin;
+use crate::store::log_identity;
 use crate::wal::holds_records;
 use std::io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem};
 use std::path::Path;
@@ -18,10 +20,17 @@ use std::path::Path;
 /// [`Error::Corruption`] in that case; [`Error::Io`].
 pub fn clear_leftovers(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<u64> {
     let kinds: Vec<FileKind> = names.iter().filter_map(|name| FileKind::parse(name)).collect();
+    let mut databases = Vec::new();
+    for &kind in &kinds {
+        if let FileKind::Manifest(id) = kind {
+            let origin = read_origin(fs, dir, id)?;
+            databases.extend(origin.map(|(database, opens)| log_identity(database, opens)));
+        }
+    }
     for &kind in &kinds {
         let holds_data = match kind {
             FileKind::Table(_) => true,
-            FileKind::Log(id) => holds_records(fs, dir, id)?,
+            FileKind::Log(id) => holds_records(fs, dir, id, &databases)?,
             _ => false,
         };
         if holds_data {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::format::names::FILE_NUMBER_COUNTED_FROM_MAX;
 use crate::format::{DatabaseId, FileKind, Frame, LogId, ManifestId, SeqNo, TableMeta};
 use crate::fs::{DirLock, Fs, IoContext};
-use crate::manifest::{Manifest, State, read_current, read_manifest};
+use crate::manifest::{Manifest, Recorded, State, read_current, read_manifest};
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
@@ -62,7 +62,11 @@ pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
     let mut names = fs.list(dir).during("list", dir)?;
     let mut report = RecoveryReport::default();
     let (database, state) = match read_current(fs.as_ref(), dir)? {
-        Some(current) => (current.database, read_manifest(fs.as_ref(), dir, current)?),
+        Some(current) => {
+            let recorded = read_manifest(fs.as_ref(), dir, current)?;
+            check_log_min(&recorded, dir, &names)?;
+            (current.database, recorded.state)
+        }
         None => {
             report.files_removed = create::clear_leftovers(fs.as_ref(), dir, &names)?;
             names = fs.list(dir).during("list", dir)?;
@@ -71,6 +75,23 @@ pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
     };
     let recovery = Recovery::new(fs, dir, options, database, state, &names, report)?;
     recovery.run(lock, &names)
+}
+
+/// The first log of which the manifest knows must be there.
+fn check_log_min(recorded: &Recorded, dir: &Path, names: &[String]) -> Result<()> {
+    let name = FileKind::Log(recorded.state.log_min).name();
+    match recorded.cut_at {
+        _ if names.contains(&name) => Ok(()),
+        // It was removed because of the edit that can no longer be read.
+        Some(offset) => {
+            let detail = format!("an edit is damaged that was in force: {name} is gone");
+            Err(Error::corruption(&recorded.path, offset, detail))
+        }
+        None => {
+            let detail = "the manifest names this log, but it is missing";
+            Err(Error::corruption(&dir.join(name), 0, detail))
+        }
+    }
 }
 
 struct Recovery {
@@ -147,20 +168,12 @@ impl Recovery {
     /// Puts every record of the log that counts into memtables, and those
     /// that fill up into tables.
     fn replay(&mut self, names: &[String]) -> Result<()> {
+        let counted = self.store.home.next_file();
         let logs = names.iter().filter_map(|name| match FileKind::parse(name) {
-            Some(FileKind::Log(id)) => Some(id),
+            Some(FileKind::Log(id)) if id.0 < counted => Some(id),
             _ => None,
         });
         let logs = files_to_read(logs.collect(), self.state.log_min);
-        let is_new = self.state.opens == 0;
-        if !is_new && logs.first() != Some(&self.state.log_min) {
-            let path = self.store.home.path(FileKind::Log(self.state.log_min));
-            return Err(Error::corruption(
-                &path,
-                0,
-                "the manifest names this log, but it is missing",
-            ));
-        }
         let mut chain = Chain::new(self.state.log_base);
         let home = &self.store.home;
         let (fs, dir) = (Arc::clone(&home.fs), home.dir.clone());
@@ -241,7 +254,7 @@ impl Recovery {
             let Some(kind) = FileKind::parse(&name) else { continue };
             let state = manifest.state();
             let needed = match kind {
-                FileKind::Log(id) => id >= state.log_min,
+                FileKind::Log(id) => (state.log_min.0..home.next_file()).contains(&id.0),
                 FileKind::Table(id) => state.tables.contains_key(&id),
                 FileKind::Manifest(id) => id == manifest.id(),
                 FileKind::Current | FileKind::Lock => true,

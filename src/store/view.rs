@@ -4,6 +4,7 @@ use super::version::Version;
 use crate::error::{Error, Result};
 use crate::format::{LogId, SeqNo};
 use crate::memtable::Memtable;
+use crate::wal::SyncTarget;
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
@@ -22,6 +23,9 @@ pub struct SealedMemtable {
     pub next_log: LogId,
     /// The log position at which that begins.
     pub next_base: u64,
+    /// The file of that, until its header has been made durable for the edit
+    /// that names it. Not kept longer: readers pin this memtable.
+    pub next_file: Mutex<Option<SyncTarget>>,
 }
 
 /// Everything that a read looks at.

@@ -71,17 +71,24 @@ fn header_of(
     Ok(LogHeader::decode(bytes, path, id)?.filter(|header| header.database == database))
 }
 
-/// True when the log file `id` of `dir` holds an intact record, of whatever
-/// database: more than what may show in a file that was never synced.
+/// True when the log file `id` of `dir` holds an intact record, of the database
+/// that its header names or one of `databases`: more than what may show in a
+/// file that was never synced.
 ///
 /// # Errors
 /// As [`read_log`].
-pub fn holds_records(fs: &dyn Fs, dir: &Path, id: LogId) -> Result<bool> {
+pub fn holds_records(fs: &dyn Fs, dir: &Path, id: LogId, databases: &[DatabaseId]) -> Result<bool> {
     let (path, bytes) = read_file(fs, dir, id)?;
-    let Some(header) = LogHeader::decode(&bytes, &path, id)? else { return Ok(false) };
-    let file = LogFile::new(path, header.database, id, bytes)?;
-    // Behind damage, too.
-    Ok(file.frames(u64::MAX).next().is_some() || file.end(u64::MAX).claim.is_some())
+    let named = LogHeader::decode(&bytes, &path, id)?.map(|header| header.database);
+    let mut file = LogFile::new(path, DatabaseId(0), id, bytes)?;
+    for database in named.into_iter().chain(databases.iter().copied()) {
+        file = LogFile::new(file.path, database, id, file.bytes)?;
+        // Behind damage, too, be it the header.
+        if file.frames(u64::MAX).next().is_some() || file.end(u64::MAX).claim.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn read_file(fs: &dyn Fs, dir: &Path, id: LogId) -> Result<(PathBuf, Vec<u8>)> {

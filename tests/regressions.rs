@@ -721,3 +721,38 @@ fn the_log_that_an_edit_names_has_a_durable_header() {
     db.flush().expect("a flush");
     assert!(db.metrics().flushes > 0, "a memtable was written out");
 }
+
+// That the entry of the database's directory cannot be made durable is forgiven
+// where the directory was there before; it was forgiven, too, where the open had
+// just made it, and a power cut took the directory with all that had been
+// committed in it. (Found by failing every call with EACCES and with EROFS.)
+#[test]
+fn the_entry_of_a_directory_that_open_made_is_durable_or_the_open_fails() {
+    const EACCES: i32 = 13;
+    for nth in 1..=3 {
+        let disk = SimFs::new();
+        disk.fail(FaultPlan::once(nth, Fault::Errno(EACCES)).only(CallKind::SyncDir));
+        let opened = open(&disk, options(SyncPolicy::Always));
+        // The third is of the directory itself.
+        let error = opened.expect_err("a sync failed").to_string();
+        assert!(error.contains("sync of /"), "{error}");
+        let db = open(&disk, options(SyncPolicy::Always)).expect("no sync fails");
+        db.set("key", "value").expect("set");
+        let after = disk.crash_image(&CrashModel::SyncedOnly);
+        let db = open(&after, options(SyncPolicy::Always)).expect("opens");
+        assert!(get(&db, "key").is_some(), "sync {nth}");
+    }
+    // A parent that is closed to us for ever refuses each attempt, and no
+    // attempt makes the directory that the next one would find.
+    let disk = SimFs::new();
+    disk.fail(FaultPlan::from_on(1, Fault::Errno(EACCES)).only(CallKind::SyncDir));
+    for _ in 0..3 {
+        open(&disk, options(SyncPolicy::Always)).expect_err("a sync fails");
+    }
+    assert_eq!(disk.list(Path::new("/")).expect("a list"), Vec::<String>::new());
+    // One that was there before need not be ours to make durable.
+    disk.clear_faults();
+    disk.create_dir_all(Path::new(DIR)).expect("a directory");
+    disk.fail(FaultPlan::once(1, Fault::Errno(EACCES)).only(CallKind::SyncDir));
+    open(&disk, options(SyncPolicy::Always)).expect("opens");
+}

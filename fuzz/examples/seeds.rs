@@ -1,13 +1,14 @@
 //! Writes the seed corpora: `cargo run --release --example seeds` in `fuzz/`.
 
-use esker_fuzz::DECODERS;
+use esker_fuzz::{DECODERS, STATEFUL};
 use std::path::Path;
 
 fn main() -> std::io::Result<()> {
-    for target in DECODERS {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
+    let decoders = DECODERS.iter().map(|target| (target.name, target.seeds));
+    for (name, seeds) in decoders.chain(STATEFUL.iter().copied()) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
         std::fs::create_dir_all(&folder)?;
-        for (number, seed) in (target.seeds)().iter().enumerate() {
+        for (number, seed) in seeds().iter().enumerate() {
             std::fs::write(folder.join(format!("seed-{number}")), seed)?;
         }
     }

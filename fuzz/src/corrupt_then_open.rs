@@ -8,7 +8,7 @@ use crate::ops::{Plan, read};
 use arbitrary::Arbitrary;
 use esker::crashtest::{History, Mode, Seen, run};
 use esker::sim::{CrashModel, SimFs};
-use esker::{Clock, Db, Error, Fs, Options, SyncPolicy};
+use esker::{Db, Error, Fs, Options, SyncPolicy};
 use std::sync::Arc;
 
 /// What is done to the files.
@@ -69,7 +69,8 @@ impl Damage {
                 }
             }
             Damage::Names(edit) => {
-                let mut contents: Vec<Option<Vec<u8>>> = files.values().cloned().map(Some).collect();
+                let mut contents: Vec<Option<Vec<u8>>> =
+                    files.values().cloned().map(Some).collect();
                 match edit {
                     // To take one out of the list would shift all others.
                     PartEdit::Drop(at) => {

@@ -19,11 +19,17 @@
 
 pub mod allocation;
 pub mod block;
+pub mod corrupt_then_open;
 pub mod current;
+pub mod disk;
 pub mod input;
 pub mod log_replay;
 pub mod manifest;
 pub mod mutation;
+pub mod ops;
+pub mod ops_vs_model;
+pub mod ops_with_crash;
+pub mod ops_with_faults;
 pub mod table_open;
 
 use esker::fuzzing::{DatabaseId, FileId, Identity};
@@ -56,9 +62,16 @@ macro_rules! targets {
     };
 }
 
-/// The targets that decode one file. (Those that run a database keep to
-/// themselves.)
+/// The targets that decode one file.
 pub const DECODERS: &[Target] = targets![log_replay, table_open, block, manifest, current];
+
+/// The targets that run a database: their names and small inputs to start from.
+pub const STATEFUL: &[(&str, fn() -> Vec<Vec<u8>>)] = &[
+    ("ops_vs_model", ops_vs_model::seeds),
+    ("ops_with_crash", ops_with_crash::seeds),
+    ("ops_with_faults", ops_with_faults::seeds),
+    ("corrupt_then_open", corrupt_then_open::seeds),
+];
 
 /// Asserts that an error of a decoder says where the damage is: a file whose
 /// name ends so, and an offset within its `len` bytes.

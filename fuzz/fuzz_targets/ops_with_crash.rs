@@ -1,0 +1,7 @@
+#![no_main]
+//! See `esker_fuzz::ops_with_crash`.
+
+use esker_fuzz::ops_with_crash;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| ops_with_crash::check(data));

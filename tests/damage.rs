@@ -2,7 +2,7 @@
 //! database opens to a prefix of its commits, or refuses with `Corruption`
 //! naming file and offset, by the rule of the durable offset.
 
-use esker::sim::SimFs;
+use esker::sim::{CrashModel, SimFs};
 use esker::{Db, Error, Fs, OpenMode, Options, SyncPolicy, WriteBatch};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -81,7 +81,7 @@ impl Fixture {
             let written = db.metrics().log_written_bytes;
             ends.push(LOG_HEADER + usize::try_from(written).expect("small"));
         }
-        let mut files = files(&fs.crash_image(&esker::sim::CrashModel::Everything));
+        let mut files = files(&fs.crash_image(&CrashModel::Everything));
         // The zeros written ahead are many; some of them do.
         files.get_mut(LOG).expect("the log").truncate(ends[ends.len() - 1] + 100);
         Fixture { files, states, ends }
@@ -212,4 +212,39 @@ fn a_missing_log_is_not_taken_for_an_empty_one() {
     let opened =
         Db::open_with_fs(Arc::new(disk_of(&fixture.files)), DIR, options(SyncPolicy::Never));
     assert!(matches!(opened, Err(Error::Corruption { .. })), "{opened:?}");
+}
+
+// Two runs made a log file of the same number, the first of them undone by a
+// power cut. What the second had not written over yet is still the first's, in
+// blocks that the file system has given to the new file; it is intact, and at
+// the offset for which it was written.
+#[test]
+fn records_of_an_earlier_run_do_not_replay() {
+    let open = |fs: &SimFs| {
+        Db::open_with_fs(Arc::new(fs.clone()), DIR, options(SyncPolicy::Never)).expect("opens")
+    };
+    let disk = SimFs::new();
+    let db = open(&disk);
+    let undone = disk.crash_image(&CrashModel::SyncedOnly);
+    db.set("filler", vec![1; 40 << 10]).expect("a commit");
+    // The second log file begins with this one.
+    db.set("first", vec![1; 40 << 10]).expect("a commit");
+    db.set("second", "stale").expect("a commit");
+    let stale = files(&disk).remove("000003.log").expect("a second log file");
+
+    let db = open(&undone);
+    db.set("first", vec![2; 40 << 10]).expect("a commit");
+    let written = usize::try_from(db.metrics().log_written_bytes).expect("small");
+    let mut found = files(&undone);
+    let log = found.get_mut("000003.log").expect("the log of this run has the same number");
+    let end = LOG_HEADER + written;
+    assert!(log[end..].iter().all(|&b| b == 0) && stale[end..].iter().any(|&b| b != 0));
+    let stale = &stale[end..log.len()];
+    log[end..].copy_from_slice(stale);
+    let db = open(&disk_of(&found));
+    let first = db.get("first").expect("a read");
+    assert_eq!(first.as_deref(), Some(&vec![2; 40 << 10][..]));
+    assert_eq!(db.get("second").expect("a read"), None, "of a run that never was");
+    let cut_at = db.metrics().recovery.log_cut_at.map(|(_, offset)| offset);
+    assert_eq!(cut_at, Some(end as u64), "and it is told that it was cut");
 }

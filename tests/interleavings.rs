@@ -207,7 +207,8 @@ fn images_of(disk: &SimFs, fs: &HookedFs, act: impl FnOnce()) -> Vec<(String, Si
         let at = format!("{when} {:?} of {} at {}", call.kind, call.path.display(), call.offset);
         let mut models = vec![CrashModel::Everything, CrashModel::SyncedOnly];
         if call.kind == CallKind::Rename {
-            models.extend((0..64).map(|seed| CrashModel::Subset { seed }));
+            // The rename may be there and what was made before it not.
+            models.extend((0..64).map(|seed| CrashModel::Scattered { seed }));
         }
         let mut taken = taken.lock().expect("no panic under the lock");
         taken.extend(

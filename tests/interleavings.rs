@@ -39,16 +39,6 @@ fn rotating_value() -> Vec<u8> {
     vec![2; 60 << 10]
 }
 
-/// Lets no table be written, so that memtables and log files stay.
-fn fail_tables(fs: &HookedFs) {
-    fs.set_hook(|call| match call.kind {
-        CallKind::Write if call.is(CallKind::Write, ".tbl") => {
-            Err(io::Error::from_raw_os_error(ENOSPC))
-        }
-        _ => Ok(()),
-    });
-}
-
 /// Makes a group whose leader does not want a sync and whose follower does, by
 /// holding up the write of whoever leads before them. False: they came too
 /// late to be one group.
@@ -137,16 +127,13 @@ fn a_failed_sync_of_the_directory_is_indeterminate_and_poisons() {
     let fs = HookedFs::new(&disk);
     let db = open(&fs, SyncPolicy::Always);
     db.set("a", rotating_value()).expect("a commit");
+    fs.refuse_tables(true);
     let mut failed = false;
-    fs.set_hook(move |call| match call.kind {
-        CallKind::Write if call.is(CallKind::Write, ".tbl") => {
-            Err(io::Error::from_raw_os_error(ENOSPC))
+    fs.set_hook(move |call| {
+        if call.kind == CallKind::SyncDir && !std::mem::replace(&mut failed, true) {
+            return Err(io::Error::from_raw_os_error(EIO));
         }
-        CallKind::SyncDir if !failed => {
-            failed = true;
-            Err(io::Error::from_raw_os_error(EIO))
-        }
-        _ => Ok(()),
+        Ok(())
     });
     // The commit is the first in a new log file, whose name is not durable.
     let e = db.set("b", rotating_value()).expect_err("the sync failed");
@@ -319,7 +306,7 @@ fn the_newest_version_wins_wherever_it_stands() {
     let disk = SimFs::new();
     let fs = HookedFs::new(&disk);
     let db = open(&fs, SyncPolicy::Never);
-    fail_tables(&fs);
+    fs.refuse_tables(true);
     db.set("deleted", "v").expect("a commit");
     // Each in a memtable of its own.
     for n in 0..4_u8 {
@@ -339,7 +326,7 @@ fn the_newest_version_wins_wherever_it_stands() {
     assert!(db.metrics().memtables > 3, "{:?}", db.metrics());
     check(&db, "in memtables");
     check(&open(&disk.crash_image(&CrashModel::Everything), SyncPolicy::Never), "from the logs");
-    fs.clear_hook();
+    fs.refuse_tables(false);
     flush_at_last(&db);
     assert!(db.metrics().tables > 3, "{:?}", db.metrics());
     check(&db, "in tables");

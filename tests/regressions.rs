@@ -109,15 +109,10 @@ fn the_log_goes_on_behind_a_file_that_was_never_begun() {
             _ => Ok(()),
         });
         db.set("large", rotating_value()).expect_err("no new log file");
+        // Lets the log files stand that the flush would remove.
+        fs.refuse_tables(true);
         fs.clear_hook();
         db.set("small", "1").expect("durable");
-        // Lets the log files stand that the flush would remove.
-        fs.set_hook(|call| match call.kind {
-            CallKind::Write if call.is(CallKind::Write, ".tbl") => {
-                Err(io::Error::from_raw_os_error(ENOSPC))
-            }
-            _ => Ok(()),
-        });
         db.set("large", rotating_value()).expect("durable");
         let image = disk.crash_image(&CrashModel::SyncedOnly);
         assert_eq!(names(&image, ".log").len(), 3, "{:?}", names(&image, ".log"));
@@ -153,12 +148,8 @@ fn a_refused_record_does_not_replay_when_a_log_file_was_given_up_after_it() {
     assert!(matches!(e, Error::Indeterminate { .. }), "{e}");
     let e = db.set("refused too", "1").expect_err("no new log file");
     assert!(matches!(e, Error::Io { .. }), "{e}");
-    fs.set_hook(|call| match call.kind {
-        CallKind::Write if call.is(CallKind::Write, ".tbl") => {
-            Err(io::Error::from_raw_os_error(ENOSPC))
-        }
-        _ => Ok(()),
-    });
+    fs.refuse_tables(true);
+    fs.clear_hook();
     db.set("after", "1").expect("durable");
     // No sync covered the refused record; the death of the process leaves it.
     for model in [CrashModel::SyncedOnly, CrashModel::Everything] {
@@ -240,12 +231,10 @@ fn a_sync_that_panics_is_not_taken_for_done() {
     let disk = SimFs::new();
     let fs = HookedFs::new(&disk);
     let db = open(&fs, options(SyncPolicy::Never)).expect("opens");
-    fs.set_hook(|call| match call.kind {
-        CallKind::Write if call.is(CallKind::Write, ".tbl") => {
-            Err(io::Error::from_raw_os_error(ENOSPC))
-        }
-        CallKind::SyncData if call.is(CallKind::SyncData, ".log") => panic!("on purpose"),
-        _ => Ok(()),
+    fs.refuse_tables(true);
+    fs.set_hook(|call| {
+        assert!(!call.is(CallKind::SyncData, ".log"), "on purpose");
+        Ok(())
     });
     fill_memtable(&db);
     db.set("large", rotating_value()).expect("a commit");
@@ -454,12 +443,7 @@ fn a_flush_without_room_still_makes_the_log_durable() {
         let fs = HookedFs::new(&disk);
         let db = open(&fs, options(SyncPolicy::Never)).expect("opens");
         db.set("a", "1").expect("a commit");
-        fs.set_hook(|call| match call.kind {
-            CallKind::Write if call.is(CallKind::Write, ".tbl") => {
-                Err(io::Error::from_raw_os_error(ENOSPC))
-            }
-            _ => Ok(()),
-        });
+        fs.refuse_tables(true);
         let failed = if close { db.close() } else { db.flush() }.expect_err("no room");
         assert!(matches!(failed, Error::Io { .. }), "{failed}");
         let image = disk.crash_image(&CrashModel::SyncedOnly);

@@ -6,6 +6,7 @@ use esker::{Clock, DirLock, File, Fs, OpenMode};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -32,16 +33,24 @@ impl Call<'_> {
 type Hook = dyn FnMut(Call<'_>) -> io::Result<()> + Send;
 
 /// A [`SimFs`] whose writes, syncs, renames and removals pass through a hook, before and
-/// after: it can fail them either way, block them or panic.
+/// after: it can fail them either way, block them or panic. What other threads
+/// call while it runs passes without it.
 #[derive(Clone)]
 pub struct HookedFs {
     below: SimFs,
     hook: Arc<Mutex<Option<Box<Hook>>>>,
+    tables_refused: Arc<AtomicBool>,
 }
 
 impl HookedFs {
     pub fn new(below: &SimFs) -> Self {
-        HookedFs { below: below.clone(), hook: Arc::default() }
+        HookedFs { below: below.clone(), hook: Arc::default(), tables_refused: Arc::default() }
+    }
+
+    /// Lets no table be written for want of room, so that memtables and log
+    /// files stay. Not a hook: the flush worker may call while one runs.
+    pub fn refuse_tables(&self, refused: bool) {
+        self.tables_refused.store(refused, Ordering::Release);
     }
 
     pub fn set_hook(&self, hook: impl FnMut(Call<'_>) -> io::Result<()> + Send + 'static) {
@@ -59,9 +68,13 @@ impl HookedFs {
         offset: u64,
         make: impl FnOnce() -> io::Result<T>,
     ) -> io::Result<T> {
-        self.run_hook(Call { kind, path, offset, is_done: false })?;
+        let call = Call { kind, path, offset, is_done: false };
+        if call.is(CallKind::Write, ".tbl") && self.tables_refused.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.run_hook(call)?;
         let made = make()?;
-        self.run_hook(Call { kind, path, offset, is_done: true })?;
+        self.run_hook(Call { is_done: true, ..call })?;
         Ok(made)
     }
 

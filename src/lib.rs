@@ -37,12 +37,16 @@
 
 mod clock;
 mod commit;
+#[cfg(feature = "sim")]
+pub mod crashtest;
 mod db;
 mod engine;
 mod error;
 mod flush;
 mod format;
 mod fs;
+#[cfg(feature = "sim")]
+pub mod fuzzing;
 mod iter;
 mod lsm_engine;
 mod manifest;

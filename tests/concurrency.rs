@@ -160,6 +160,9 @@ impl Fs for SlowSync {
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         self.0.list(path)
     }
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.link(from, to)
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.rename(from, to)
     }

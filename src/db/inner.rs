@@ -1,13 +1,13 @@
 //! One open database: its state, its pipeline, its workers, its end.
 
-use crate::commit::{Log, Pipeline};
+use crate::commit::{Batch, Log, Pipeline};
 use crate::error::{Error, Result};
 use crate::flush::Flusher;
 use crate::fs::{DirLock, Fs, IoContext};
 use crate::options::Options;
 use crate::recovery::{self, Opened};
 use crate::store::{Metrics, RecoveryReport, Store};
-use crate::worker::Worker;
+use crate::worker::{Worker, on_panic};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
 use std::path::Path;
@@ -17,25 +17,39 @@ use std::time::Duration;
 /// What ends with the database.
 #[derive(Debug)]
 struct Running {
-    flush_worker: Worker,
+    /// `None` where there are no threads: see [`Inner::work`].
+    flush_worker: Option<Worker>,
     sync_worker: Option<Worker>,
     /// Dropped to end the sync worker.
     sync_stop: Option<Sender<()>>,
-    /// Taken by the flush worker until it ends.
-    flusher: Arc<Mutex<Flusher>>,
     lock: Box<dyn DirLock>,
 }
 
 impl Running {
-    /// Ends the threads; what is left is the flusher and the lock.
-    fn join(self, store: &Store) -> (Arc<Mutex<Flusher>>, Box<dyn DirLock>) {
+    /// Starts the threads.
+    fn spawn(
+        &mut self,
+        store: &Arc<Store>,
+        pipeline: &Arc<Pipeline>,
+        flusher: &Arc<Mutex<Flusher>>,
+        dir: &Path,
+    ) -> Result<()> {
+        self.flush_worker = Some(spawn_flush_worker(store, flusher, dir)?);
+        if let Some(interval) = store.options.interval() {
+            let (worker, stop) = spawn_sync_worker(store, pipeline, interval, dir)?;
+            (self.sync_worker, self.sync_stop) = (Some(worker), Some(stop));
+        }
+        Ok(())
+    }
+
+    /// Ends the threads; what is left is the lock.
+    fn join(self, store: &Store) -> Box<dyn DirLock> {
         store.views.stop();
         drop(self.sync_stop);
-        if let Some(worker) = self.sync_worker {
+        for worker in self.sync_worker.into_iter().chain(self.flush_worker) {
             worker.join();
         }
-        self.flush_worker.join();
-        (self.flusher, self.lock)
+        self.lock
     }
 }
 
@@ -45,6 +59,10 @@ pub struct Inner {
     pub store: Arc<Store>,
     pub pipeline: Arc<Pipeline>,
     report: RecoveryReport,
+    /// Taken by the flush worker until it ends.
+    flusher: Arc<Mutex<Flusher>>,
+    /// The file system allows no threads.
+    is_inline: bool,
     /// `None` once closed.
     running: Mutex<Option<Running>>,
 }
@@ -56,23 +74,38 @@ impl Inner {
         let log = Log::new(Arc::clone(&store), log);
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&store), log, last_seq));
         let flusher = Arc::new(Mutex::new(Flusher::new(Arc::clone(&store), manifest)));
-        let flush_worker = spawn_flush_worker(&store, &flusher, dir)?;
-        let (sync_worker, sync_stop) = match store.options.interval() {
-            Some(interval) => match spawn_sync_worker(&store, &pipeline, interval, dir) {
-                Ok((worker, stop)) => (Some(worker), Some(stop)),
-                Err(e) => {
-                    store.views.stop(); // Or dropping the flush worker would wait for ever.
-                    return Err(e);
-                }
-            },
-            None => (None, None),
-        };
-        let running = Running { flush_worker, sync_worker, sync_stop, flusher, lock };
-        Ok(Inner { store, pipeline, report, running: Mutex::new(Some(running)) })
+        let is_inline = !store.home.fs.allows_threads();
+        let mut running = Running { flush_worker: None, sync_worker: None, sync_stop: None, lock };
+        if !is_inline && let Err(e) = running.spawn(&store, &pipeline, &flusher, dir) {
+            drop(running.join(&store));
+            return Err(e);
+        }
+        let running = Mutex::new(Some(running));
+        Ok(Inner { store, pipeline, report, flusher, is_inline, running })
+    }
+
+    /// Commits `batch`.
+    pub fn commit(&self, batch: Batch, sync: bool) -> Result<()> {
+        if self.is_inline && self.store.views.failure().is_some() {
+            self.work(); // What failed is tried again: it may be what keeps room from us.
+        }
+        let committed = self.pipeline.commit(batch, sync);
+        self.work();
+        committed
+    }
+
+    /// Does what the flush worker would have to do now, where there is none.
+    /// (What the sync worker would do is left to the commit that finds itself overdue.)
+    fn work(&self) {
+        if self.is_inline {
+            let abandon = poison_on_panic(&self.store);
+            on_panic(abandon, || self.flusher.lock().run_inline());
+        }
     }
 
     pub fn flush(&self) -> Result<()> {
         let sealed = self.pipeline.seal();
+        self.work();
         let flushed = sealed.and_then(|last_seq| self.store.views.wait_until_flushed(last_seq));
         // What was committed meanwhile by others is in the log; and, if there is
         // no room for a table, all the rest.
@@ -95,9 +128,9 @@ impl Inner {
 
     /// Ends the threads, records what is left to record, unlocks.
     fn end(&self, running: Running) -> Result<()> {
-        let (flusher, lock) = running.join(&self.store);
+        let lock = running.join(&self.store);
         let sound = self.store.health.check_sound();
-        let recorded = sound.and_then(|()| flusher.lock().record_expiry_floor());
+        let recorded = sound.and_then(|()| self.flusher.lock().record_expiry_floor());
         drop(lock);
         recorded
     }

@@ -166,7 +166,7 @@ impl Db {
             return Ok(());
         }
         let by_policy = store.options.sync_policy == SyncPolicy::Always;
-        self.inner.pipeline.commit(batch, options.sync.unwrap_or(by_policy))
+        self.inner.commit(batch, options.sync.unwrap_or(by_policy))
     }
 
     /// The entries whose key is within `bounds`, in order, from either end,

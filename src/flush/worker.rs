@@ -18,13 +18,25 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 pub struct Flusher {
     store: Arc<Store>,
     manifest: Manifest,
+    /// The table of the memtable at hand, kept from a failed attempt to the
+    /// next (INV-3).
+    table: Option<TableMeta>,
+}
+
+/// How an attempt ended.
+enum Attempt {
+    Done,
+    /// It may succeed later.
+    Failed(Error),
+    /// The database is poisoned, or told to end.
+    Ended,
 }
 
 impl Flusher {
     /// Works for `store`, whose manifest in force is `manifest`.
     #[must_use]
     pub fn new(store: Arc<Store>, manifest: Manifest) -> Self {
-        Flusher { store, manifest }
+        Flusher { store, manifest, table: None }
     }
 
     /// Works until told to end (`Views::stop`) or until the database is poisoned.
@@ -37,43 +49,62 @@ impl Flusher {
         self.store.views.stop();
     }
 
+    /// Brings down what is sealed now, in the caller's thread: how it works
+    /// where there are no threads. After a failure the next call goes on.
+    pub fn run_inline(&mut self) {
+        while let Some(sealed) = self.store.views.oldest_sealed() {
+            match self.attempt(&sealed) {
+                Attempt::Done => {}
+                Attempt::Failed(e) => return self.store.views.report_failure(e),
+                Attempt::Ended => return,
+            }
+        }
+    }
+
     /// Brings one memtable down, however often it takes; false when the worker is to end.
     fn flush_with_retries(&mut self, sealed: &Arc<SealedMemtable>) -> bool {
-        // All commits that belong into it are in it once they are visible. If
-        // one never will be, the handle is poisoned, and the attempt ends there.
-        let _ = self.store.visible.wait_for(sealed.last_seq);
-        let mut table = None;
         let mut pause = PAUSE_MIN;
         loop {
-            let e = match self.flush(sealed, &mut table) {
-                Ok(()) => return true,
-                Err(e) => e,
-            };
-            if !matches!(&e, Error::Io { op, .. } if *op != "sync") {
-                let poisoned = self.store.health.poison(e);
-                self.store.views.abort(poisoned);
-                return false;
+            match self.attempt(sealed) {
+                Attempt::Done => return true,
+                Attempt::Failed(e) => self.store.views.report_failure(e),
+                Attempt::Ended => return false,
             }
-            self.store.counters.flush_failures.add(1);
-            self.store.views.report_failure(e, pause);
-            if self.store.views.is_stopped() {
+            if self.store.views.pause(pause) {
                 return false;
             }
             pause = PAUSE_MAX.min(pause * 2);
         }
     }
 
-    /// One attempt; `table` keeps what a failed one achieved (INV-3).
-    fn flush(&mut self, sealed: &Arc<SealedMemtable>, table: &mut Option<TableMeta>) -> Result<()> {
+    fn attempt(&mut self, sealed: &Arc<SealedMemtable>) -> Attempt {
+        // All commits that belong into it are in it once they are visible. If
+        // one never will be, the handle is poisoned, and the attempt ends there.
+        let _ = self.store.visible.wait_for(sealed.last_seq);
+        match self.flush(sealed) {
+            Ok(()) => Attempt::Done,
+            Err(e) if matches!(&e, Error::Io { op, .. } if *op != "sync") => {
+                self.store.counters.flush_failures.add(1);
+                Attempt::Failed(e)
+            }
+            Err(e) => {
+                let poisoned = self.store.health.poison(e);
+                self.store.views.abort(poisoned);
+                Attempt::Ended
+            }
+        }
+    }
+
+    fn flush(&mut self, sealed: &Arc<SealedMemtable>) -> Result<()> {
         self.store.health.check_sound()?;
         let home = &self.store.home;
-        if table.is_none() && !sealed.memtable.is_empty() {
-            *table = Some(self.store.write_table(&sealed.memtable)?);
+        if self.table.is_none() && !sealed.memtable.is_empty() {
+            self.table = Some(self.store.write_table(&sealed.memtable)?);
         }
         // Also for the sake of the next log file: its name must be durable
         // before an edit relies on it.
         home.fs.sync_dir(&home.dir).during("sync", &home.dir)?;
-        let opened = match &*table {
+        let opened = match &self.table {
             Some(meta) => Some(self.store.open_table(meta)?),
             None => None,
         };
@@ -85,10 +116,11 @@ impl Flusher {
             next_file: Some(home.next_file()),
             last_seq: Some(sealed.last_seq),
             expiry_floor_ms: Some(self.store.expiry.get()),
-            added: table.iter().map(|meta| (0, meta.clone())).collect(),
+            added: self.table.iter().map(|meta| (0, meta.clone())).collect(),
             removed: Vec::new(),
         };
         let replaced = self.manifest.apply(&edit, next)?;
+        self.table = None;
         self.install(sealed, opened);
         self.store.unsynced_logs.forget(sealed.log);
         self.store.remove(FileKind::Log(sealed.log));

@@ -11,16 +11,6 @@ use super::ids::FileId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DatabaseId(pub u64);
 
-impl DatabaseId {
-    /// Draws a new one from the hasher seeds that the standard library takes
-    /// from the operating system, mixed with `salt` (the time, say).
-    #[must_use]
-    pub fn random(salt: u64) -> Self {
-        use std::hash::{BuildHasher, RandomState};
-        DatabaseId(RandomState::new().hash_one(salt))
-    }
-}
-
 /// CRC-32 (IEEE) of `bytes`.
 #[must_use]
 pub fn crc(bytes: &[u8]) -> u32 {

@@ -68,18 +68,26 @@ impl FrameHeader {
     /// and was written at `place`.
     #[must_use]
     pub fn decode(bytes: &[u8], place: FramePlace) -> Option<Self> {
+        let (header_crc, covered, header) = Self::fields(bytes)?;
+        let computed = crc_parts(place.database, place.file, place.offset, &[covered]);
+        (computed == header_crc).then_some(header)
+    }
+
+    /// The header at the front of `bytes` as it stands there, unverified, with
+    /// its checksum before it and the bytes that the checksum covers.
+    #[must_use]
+    pub fn fields(bytes: &[u8]) -> Option<(u32, &[u8], Self)> {
         let (head, _) = bytes.split_first_chunk::<FRAME_HEADER_SIZE>()?;
         let mut d = Decoder::new(head);
         let header_crc = d.u32()?;
-        if crc_parts(place.database, place.file, place.offset, &[d.rest()]) != header_crc {
-            return None;
-        }
-        Some(FrameHeader {
+        let covered = d.rest();
+        let header = FrameHeader {
             body_crc: d.u32()?,
             body_bytes: d.u64()?,
             sequence: d.u64()?,
             durable: d.u64()?,
-        })
+        };
+        Some((header_crc, covered, header))
     }
 }
 
@@ -96,6 +104,11 @@ pub fn put_frame(
     let header = FrameHeader { body_crc, body_bytes: to_u64(body.len()), sequence, durable };
     out.extend_from_slice(&header.encode(place));
     out.extend_from_slice(body);
+}
+
+/// Whether a body may have so many bytes.
+fn is_body_size(body_bytes: u64) -> bool {
+    (1..=BODY_BYTES_MAX).contains(&body_bytes)
 }
 
 /// One intact frame.
@@ -147,7 +160,8 @@ impl<'a> FrameReader<'a> {
     }
 
     fn header_at(&self, at: usize) -> Option<FrameHeader> {
-        FrameHeader::decode(self.bytes.get(at..)?, self.place(at))
+        let header = FrameHeader::decode(self.bytes.get(at..)?, self.place(at))?;
+        is_body_size(header.body_bytes).then_some(header)
     }
 
     /// The next frame, and the end of its body, without moving.
@@ -180,7 +194,7 @@ impl<'a> FrameReader<'a> {
         // Most offsets end here, so that zeros and text cost little: no frame
         // is empty, and none is larger than this. That the body would reach
         // past the end is no ground to dismiss it: the file may have been cut.
-        if body_bytes == 0 || body_bytes > BODY_BYTES_MAX {
+        if !is_body_size(body_bytes) {
             return None;
         }
         self.header_at(at).map(|h| h.durable)

@@ -14,6 +14,9 @@ impl SeqNo {
     pub const ZERO: SeqNo = SeqNo(0);
     /// The largest one: a read at it sees everything.
     pub const MAX: SeqNo = SeqNo((1 << 56) - 1);
+    /// The largest that an open counts on from. As no run counts as far as
+    /// from here to [`SeqNo::MAX`], none ever reaches that.
+    pub const COUNTED_FROM_MAX: SeqNo = SeqNo(1 << 55);
 }
 
 impl fmt::Display for SeqNo {

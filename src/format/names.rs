@@ -9,9 +9,13 @@ pub const CURRENT_TEMPORARY: &str = "CURRENT.tmp";
 /// Held locked by the handle that has the database open; its content does not matter.
 pub const LOCK: &str = "LOCK";
 
-/// The largest number of a file. None is ever reached by counting, so numbers
-/// can be counted on from any of them.
+/// The largest number of a file.
 pub const FILE_NUMBER_MAX: u64 = 1 << 56;
+
+/// The largest number of a file that an open counts on from. No run counts as
+/// far as from here to [`FILE_NUMBER_MAX`], so the names of all files that are
+/// made are known again.
+pub const FILE_NUMBER_COUNTED_FROM_MAX: u64 = 1 << 55;
 
 /// A file that belongs to a database, told by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -64,6 +64,25 @@ fn opening() -> io::Result<()> {
 }
 
 #[test]
+fn linking() -> io::Result<()> {
+    on_each(|fs, dir| {
+        let (a, b) = (dir.join("a"), dir.join("b"));
+        assert_eq!(kind(fs.link(&a, &b)), Some(io::ErrorKind::NotFound));
+        let file = fs.open(&a, OpenMode::CreateNew)?;
+        write_all_at(file.as_ref(), b"x", 0)?;
+        fs.link(&a, &b)?;
+        assert_eq!(kind(fs.link(&a, &b)), Some(io::ErrorKind::AlreadyExists));
+        assert_eq!(kind(fs.link(dir, &dir.join("c"))), Some(io::ErrorKind::PermissionDenied));
+        write_all_at(file.as_ref(), b"y", 1)?;
+        assert_eq!(read(fs, &b)?, b"xy", "one file under two names");
+        fs.remove(&a)?;
+        assert_eq!(read(fs, &b)?, b"xy");
+        assert_eq!(sorted(fs, dir)?, ["b"]);
+        Ok(())
+    })
+}
+
+#[test]
 fn reading_and_writing() -> io::Result<()> {
     on_each(|fs, dir| {
         let file = fs.open(&dir.join("a"), OpenMode::CreateNew)?;

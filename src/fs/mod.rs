@@ -28,6 +28,7 @@ mod conformance;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use std::fmt::Debug;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,6 +73,13 @@ pub trait Fs: Send + Sync + Debug {
     /// What the system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives the file at `from` the name `to` as well, which is free; both
+    /// mean the same file from then on. Durable only after [`Fs::sync_dir`].
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`], or what the system says.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Removes the file at `path`. Durable only after [`Fs::sync_dir`].
     /// Handles that have it open go on.
     ///
@@ -95,6 +103,20 @@ pub trait Fs: Send + Sync + Debug {
 
     /// The clock that goes with this file system.
     fn clock(&self) -> Arc<dyn Clock>;
+
+    /// A number that tells a new database from every other. Drawn from the
+    /// hasher seeds that the standard library takes from the operating system,
+    /// unless a file system has its own chance.
+    fn random(&self) -> u64 {
+        RandomState::new().hash_one(self.clock().now_ms())
+    }
+
+    /// Whether the engine may have threads of its own on this file system.
+    /// Without, the work of the background is done in the calls that cause it,
+    /// so that one history of the engine's calls is one history of these.
+    fn allows_threads(&self) -> bool {
+        true
+    }
 }
 
 /// An open file.

@@ -36,6 +36,7 @@
 
 use super::state::Edit;
 use crate::error::{Error, Result};
+use crate::format::names::FILE_NUMBER_COUNTED_FROM_MAX;
 use crate::format::{
     DatabaseId, Decoder, LogId, ManifestId, SeqNo, TableId, TableMeta, crc, put_varint,
 };
@@ -63,9 +64,15 @@ pub fn encode_header(
     out[8..12].copy_from_slice(&VERSION.to_le_bytes());
     out[16..24].copy_from_slice(&database.0.to_le_bytes());
     out[24..32].copy_from_slice(&manifest.0.to_le_bytes());
-    let checksum = crc(&out);
-    out[12..16].copy_from_slice(&checksum.to_le_bytes());
+    seal(&mut out);
     out
+}
+
+/// Puts the checksum of a header into it.
+pub fn seal(head: &mut [u8; HEADER_SIZE]) {
+    head[12..16].fill(0);
+    let checksum = crc(head);
+    head[12..16].copy_from_slice(&checksum.to_le_bytes());
 }
 
 /// Reads what [`encode_header`] wrote off the front of `bytes`, the file at `path`.
@@ -98,6 +105,9 @@ pub fn decode_header(
             found: version,
             supported: VERSION,
         });
+    }
+    if version != VERSION {
+        return Err(damaged("the header states a version that never was"));
     }
     d.u32();
     match (d.u64(), d.u64()) {
@@ -156,11 +166,11 @@ pub fn decode_edit(bytes: &[u8]) -> Option<Edit> {
     let mut edit = Edit::default();
     while !d.is_empty() {
         match d.u8()? {
-            LOG_MIN => edit.log_min = Some(LogId(count(&mut d)?)),
-            NEXT_FILE => edit.next_file = Some(count(&mut d)?),
+            LOG_MIN => edit.log_min = Some(LogId(file_number(&mut d)?)),
+            NEXT_FILE => edit.next_file = Some(file_number(&mut d)?),
             LAST_SEQ => {
                 let seq = SeqNo(d.varint()?);
-                if seq > SeqNo::MAX {
+                if seq > SeqNo::COUNTED_FROM_MAX {
                     return None;
                 }
                 edit.last_seq = Some(seq);
@@ -177,6 +187,10 @@ pub fn decode_edit(bytes: &[u8]) -> Option<Edit> {
         }
     }
     Some(edit)
+}
+
+fn file_number(d: &mut Decoder<'_>) -> Option<u64> {
+    d.varint().filter(|&n| n <= FILE_NUMBER_COUNTED_FROM_MAX)
 }
 
 fn count(d: &mut Decoder<'_>) -> Option<u64> {
@@ -197,10 +211,10 @@ mod tests {
     proptest! {
         #[test]
         fn edits_round_trip(
-            log_min in proptest::option::of(0..=COUNT_MAX),
-            opens in proptest::option::of(0..=COUNT_MAX),
+            log_min in proptest::option::of(0..=FILE_NUMBER_COUNTED_FROM_MAX),
+            opens in proptest::option::of(0..=FILE_NUMBER_COUNTED_FROM_MAX),
             floor: Option<u64>,
-            seq in proptest::option::of(0..SeqNo::MAX.0),
+            seq in proptest::option::of(0..=SeqNo::COUNTED_FROM_MAX.0),
             keys: Vec<(Vec<u8>, u64)>,
             removed: Vec<u64>,
         ) {

@@ -13,7 +13,7 @@
 //! Not here: open tables (`store`), logs' content (`wal`).
 
 pub mod format;
-mod read;
+pub mod read;
 mod state;
 mod writer;
 

@@ -25,12 +25,20 @@ pub struct Current {
 pub fn read_current(fs: &dyn Fs, dir: &Path) -> Result<Option<Current>> {
     let path = dir.join(FileKind::Current.name());
     let Some(bytes) = read_file(fs, &path)? else { return Ok(None) };
-    let (database, manifest) = decode_header(&bytes, CURRENT_MAGIC, &path)?;
+    current_of(&bytes, &path).map(Some)
+}
+
+/// What `bytes` say, the whole of `CURRENT` at `path`.
+///
+/// # Errors
+/// [`Error::Corruption`], [`Error::UnsupportedFormat`].
+pub fn current_of(bytes: &[u8], path: &Path) -> Result<Current> {
+    let (database, manifest) = decode_header(bytes, CURRENT_MAGIC, path)?;
     if bytes.len() != HEADER_SIZE {
         let detail = format!("the file has {} bytes, expected {HEADER_SIZE}", bytes.len());
-        return Err(Error::corruption(&path, to_u64(HEADER_SIZE), detail));
+        return Err(Error::corruption(path, to_u64(HEADER_SIZE), detail));
     }
-    Ok(Some(Current { database, manifest }))
+    Ok(Current { database, manifest })
 }
 
 /// Reads the manifest that `current` names.
@@ -48,7 +56,12 @@ pub fn read_manifest(fs: &dyn Fs, dir: &Path, current: Current) -> Result<State>
     state_of(&bytes, &path, current)
 }
 
-fn state_of(bytes: &[u8], path: &Path, current: Current) -> Result<State> {
+/// What the edits in `bytes` add up to, the whole of the manifest at `path`
+/// that `current` names.
+///
+/// # Errors
+/// [`Error::Corruption`], [`Error::UnsupportedFormat`].
+pub fn state_of(bytes: &[u8], path: &Path, current: Current) -> Result<State> {
     let found = decode_header(bytes, MANIFEST_MAGIC, path)?;
     if found != (current.database, current.manifest) {
         return Err(Error::corruption(path, 16, "the file belongs to another database or name"));

@@ -64,7 +64,8 @@ impl State {
     /// not to be used further.
     ///
     /// # Errors
-    /// A table added twice, or one removed that is not there.
+    /// A table added twice, or one removed that is not there; one that is newer
+    /// than the last sequence number or the last file.
     pub fn apply(&mut self, edit: &Edit) -> Result<(), String> {
         self.log_min = self.log_min.max(edit.log_min.unwrap_or(self.log_min));
         self.log_base = edit.log_base.unwrap_or(self.log_base);
@@ -78,6 +79,15 @@ impl State {
             }
         }
         for (level, meta) in &edit.added {
+            // What it holds would not be visible.
+            if meta.largest_seq > self.last_seq {
+                let (seq, last_seq) = (meta.largest_seq, self.last_seq);
+                return Err(format!("table {} goes up to {seq}, all up to {last_seq}", meta.id));
+            }
+            // The number of its file would be given out again.
+            if meta.id.0 >= self.next_file {
+                return Err(format!("table {} is not below {}", meta.id, self.next_file));
+            }
             if self.tables.insert(meta.id, (*level, meta.clone())).is_some() {
                 return Err(format!("table {} is added twice", meta.id));
             }

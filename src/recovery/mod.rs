@@ -14,7 +14,8 @@
 //!
 //! Concurrency: none; the directory lock is held by the caller.
 
-mod chain;
+pub mod batch;
+pub mod chain;
 mod create;
 mod open;
 

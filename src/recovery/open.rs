@@ -1,10 +1,12 @@
 //! Opening: from the files of the last run to those of this one.
 
+use super::batch::check_batch;
 use super::chain::{Chain, files_to_read};
 use super::create;
 use crate::clock::ExpiryFloor;
 use crate::error::{Error, Result};
-use crate::format::{DatabaseId, FileKind, LogId, ManifestId, SeqNo, TableMeta, key::EntryRef};
+use crate::format::names::FILE_NUMBER_COUNTED_FROM_MAX;
+use crate::format::{DatabaseId, FileKind, Frame, LogId, ManifestId, SeqNo, TableMeta};
 use crate::fs::{DirLock, Fs, IoContext};
 use crate::manifest::{Manifest, State, read_current, read_manifest};
 use crate::memtable::Memtable;
@@ -14,7 +16,7 @@ use crate::store::{
     log_identity,
 };
 use crate::table::{BlockCache, OpenFiles};
-use crate::wal::{LogFile, LogWriter, Op, OpReader, read_log, read_log_header};
+use crate::wal::{LogFile, LogWriter, read_log, read_log_header};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -64,7 +66,7 @@ pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
         None => {
             report.files_removed = create::clear_leftovers(fs.as_ref(), dir, &names)?;
             names = fs.list(dir).during("list", dir)?;
-            (DatabaseId::random(fs.clock().now_ms()), State::empty())
+            (DatabaseId(fs.random()), State::empty())
         }
     };
     let recovery = Recovery::new(fs, dir, options, database, state, &names, report)?;
@@ -94,7 +96,9 @@ impl Recovery {
         let next_file = names
             .iter()
             .filter_map(|name| FileKind::parse(name).and_then(FileKind::number))
-            .map(|n| n.saturating_add(1))
+            // A stray file that was never counted up to is in nobody's way.
+            .filter(|&n| n < FILE_NUMBER_COUNTED_FROM_MAX)
+            .map(|n| n + 1)
             .fold(state.next_file, u64::max);
         let home = Home::new(fs, dir.to_path_buf(), database, state.opens + 1, next_file);
         let memtable = Arc::new(Memtable::new(options.memtable_bytes));
@@ -166,9 +170,7 @@ impl Recovery {
         for (i, &id) in (1..).zip(&logs) {
             let file = read_log(fs.as_ref(), &dir, identity, id)?;
             self.report.log_files += 1;
-            chain.follow(&file, &headers[i..], |frame| {
-                self.replay_frame(&file, frame.offset, frame.sequence, frame.body)
-            })?;
+            chain.follow(&file, &headers[i..], |frame| self.replay_frame(&file, &frame))?;
         }
         if let Some(broken) = chain.broken() {
             self.report.log_cut_bytes = broken.dropped_bytes;
@@ -178,51 +180,24 @@ impl Recovery {
         Ok(())
     }
 
-    fn replay_frame(
-        &mut self,
-        file: &LogFile,
-        offset: u64,
-        sequence: u64,
-        body: &[u8],
-    ) -> Result<()> {
-        // Its checksum held, so an operation that cannot be decoded is a bug
-        // or an attack; in either case nothing to guess about.
-        let undecodable =
-            || Error::corruption(&file.path, offset, "an operation cannot be decoded");
-        let mut bytes = 0;
-        for op in OpReader::new(body, SeqNo(sequence)) {
-            match op.ok_or_else(undecodable)? {
-                Op::Entry(EntryRef { key, payload, .. }) => {
-                    bytes =
-                        Memtable::entry_bytes_max(key.len(), payload.len()).saturating_add(bytes);
-                }
-                Op::ExpiryFloor(floor_ms) => self.store.expiry.raise(floor_ms),
-            }
+    fn replay_frame(&mut self, file: &LogFile, frame: &Frame<'_>) -> Result<()> {
+        let batch = check_batch(frame, &file.path, self.last_seq)?;
+        if let Some(floor_ms) = batch.expiry_floor_ms {
+            self.store.expiry.raise(floor_ms);
         }
+        let bytes = batch.memtable_bytes;
         if bytes == 0 {
             return Ok(());
-        }
-        if bytes > Memtable::RESERVED_BYTES_MAX {
-            let detail = "a batch is larger than a memtable can be";
-            return Err(Error::corruption(&file.path, offset, detail));
         }
         if !self.memtable.reserve(bytes) {
             self.write_memtable()?;
             self.memtable = Arc::new(Memtable::new(self.store.options.memtable_bytes.max(bytes)));
             assert!(self.memtable.reserve(bytes), "a new memtable is made large enough");
         }
-        for op in OpReader::new(body, SeqNo(sequence)) {
-            if let Some(Op::Entry(entry)) = op {
-                // Below what the tables already hold there is nothing to replay;
-                // a log from `log_min` on has nothing there, unless it is not ours.
-                if entry.seq <= self.state.last_seq {
-                    let detail = "a record is older than the tables that follow it";
-                    return Err(Error::corruption(&file.path, offset, detail));
-                }
-                self.memtable.insert(entry);
-                self.last_seq = self.last_seq.max(entry.seq);
-            }
+        for entry in batch.entries() {
+            self.memtable.insert(entry);
         }
+        self.last_seq = batch.last_seq;
         self.report.batches_replayed += 1;
         Ok(())
     }

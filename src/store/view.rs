@@ -156,18 +156,28 @@ impl Views {
         }
     }
 
-    /// For the flush worker: tells those who wait for it that it met `e`, and
-    /// waits for `pause` or until it is to end.
-    pub fn report_failure(&self, e: Error, pause: Duration) {
-        let mut progress = self.progress.lock();
-        progress.failing = Some(e);
+    /// The oldest sealed memtable, if there is one and its flush is still wanted.
+    pub fn oldest_sealed(&self) -> Option<Arc<SealedMemtable>> {
+        let progress = self.progress.lock();
+        if progress.stopped { None } else { self.load().sealed.last().cloned() }
+    }
+
+    /// For the flush worker: tells those who wait for it that it met `e`.
+    pub fn report_failure(&self, e: Error) {
+        self.progress.lock().failing = Some(e);
         self.changed.notify_all();
+    }
+
+    /// For the flush worker: waits for `pause`, or until it is to end; whether it is.
+    pub fn pause(&self, pause: Duration) -> bool {
+        let mut progress = self.progress.lock();
         let deadline = std::time::Instant::now() + pause;
         while !progress.stopped {
             if self.changed.wait_until(&mut progress, deadline).timed_out() {
                 break;
             }
         }
+        progress.stopped
     }
 
     /// What keeps the flush worker from going on, if anything does.
@@ -181,11 +191,6 @@ impl Views {
         progress.failing = Some(e);
         progress.stopped = true;
         self.changed.notify_all();
-    }
-
-    /// True once the flush worker has been told to end.
-    pub fn is_stopped(&self) -> bool {
-        self.progress.lock().stopped
     }
 
     /// Tells the flush worker, and all who wait for it, to end.

@@ -108,7 +108,8 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn checksum(&self, offset: u64, parts: &[&[u8]]) -> u32 {
+    /// Of `parts`, one after the other, at `offset`.
+    pub fn checksum(&self, offset: u64, parts: &[&[u8]]) -> u32 {
         crc_parts(self.database, self.table.into(), offset, parts)
     }
 

@@ -220,15 +220,18 @@ fn head(key: &[u8]) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
-struct IndexEntry<'a> {
-    stored_size: u64,
-    checksum: u32,
-    seq: SeqNo,
-    shared: usize,
-    unshared: &'a [u8],
+/// One block as the index names it.
+#[derive(Debug)]
+pub struct IndexEntry<'a> {
+    pub stored_size: u64,
+    pub checksum: u32,
+    pub seq: SeqNo,
+    pub shared: usize,
+    pub unshared: &'a [u8],
 }
 
-fn decode_entry<'a>(d: &mut Decoder<'a>) -> Option<IndexEntry<'a>> {
+/// Reads one entry of an index; `None` where the bytes are none.
+pub fn decode_entry<'a>(d: &mut Decoder<'a>) -> Option<IndexEntry<'a>> {
     let stored_size = d.varint()?;
     let checksum = d.u32()?;
     let seq = d.varint()?.checked_sub(1).map_or(SeqNo::MAX, SeqNo);

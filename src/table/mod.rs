@@ -31,14 +31,14 @@
 //! (`read`), the directory's sync and the removal of files (the caller),
 //! a filter of the keys that are not there, repair.
 
-mod block;
-mod block_builder;
+pub mod block;
+pub mod block_builder;
 mod builder;
 mod cache;
 mod cursor;
 mod files;
-mod format;
-mod index;
+pub mod format;
+pub mod index;
 mod reader;
 #[cfg(test)]
 mod tests;

@@ -52,8 +52,7 @@ impl LogHeader {
         out[24..32].copy_from_slice(&self.id.0.to_le_bytes());
         out[32..40].copy_from_slice(&self.base.to_le_bytes());
         out[40..48].copy_from_slice(&self.durable.to_le_bytes());
-        let crc = checksum(&out);
-        out[12..16].copy_from_slice(&crc.to_le_bytes());
+        seal(&mut out);
         out
     }
 
@@ -81,6 +80,12 @@ impl LogHeader {
             version == VERSION && checksum(head).to_le_bytes() == head[12..16] && header.id == id;
         Ok(intact.then_some(header))
     }
+}
+
+/// Puts the checksum of a header into it.
+pub fn seal(head: &mut [u8; HEADER_SIZE]) {
+    let crc = checksum(head);
+    head[12..16].copy_from_slice(&crc.to_le_bytes());
 }
 
 fn checksum(head: &[u8; HEADER_SIZE]) -> u32 {

@@ -14,7 +14,9 @@
 
 use crate::format::codec::{put_bytes, to_u64};
 use crate::format::key::EXPIRY_SIZE;
-use crate::format::{Decoder, EntryKind, EntryRef, SeqNo, put_varint};
+use crate::format::{
+    Decoder, EntryKind, EntryRef, KEY_BYTES_MAX, SeqNo, VALUE_BYTES_MAX, put_varint,
+};
 
 const FLOOR: u8 = 3;
 
@@ -82,7 +84,8 @@ impl<'a> OpReader<'a> {
         let key = self.rest.bytes()?;
         let payload = if kind == EntryKind::Delete { &[][..] } else { self.rest.bytes()? };
         let entry = EntryRef { key, seq: SeqNo(self.seq), kind, payload };
-        if !entry.is_well_formed() || entry.seq > SeqNo::MAX {
+        let fits = key.len() <= KEY_BYTES_MAX && payload.len() <= VALUE_BYTES_MAX + EXPIRY_SIZE;
+        if !fits || !entry.is_well_formed() || entry.seq > SeqNo::MAX {
             return None;
         }
         self.seq += 1;

@@ -5,10 +5,9 @@
 //! a commit. A new generation is written, synced and named before the old one
 //! goes. A record is its length, its checksum and its operations.
 
-use crate::store::{Failure, Seen, Setup, Store};
-use crate::workload::Op;
+use esker::crashtest::{Failure, Op, Seen, Store};
 use esker::sim::SimFs;
-use esker::{DirLock, File, Fs, OpenMode, SyncPolicy};
+use esker::{DirLock, File, Fs, OpenMode, Options, SyncPolicy};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
@@ -47,7 +46,7 @@ struct Inner {
 }
 
 impl<const MISTAKE: u8> Store for Toy<MISTAKE> {
-    fn open(fs: &SimFs, setup: Setup) -> Result<Self, Failure> {
+    fn open(fs: &SimFs, options: &Options) -> Result<Self, Failure> {
         let dir = Path::new(DIR);
         fs.create_dir_all(dir).and_then(|()| fs.sync_dir(Path::new("/"))).map_err(refused)?;
         let lock = fs.lock(&dir.join("LOCK")).map_err(refused)?;
@@ -70,7 +69,7 @@ impl<const MISTAKE: u8> Store for Toy<MISTAKE> {
             fs.remove(&name(old)).map_err(refused)?;
         }
         let inner = Mutex::new(Inner { map, generation, file, len, is_poisoned: false });
-        Ok(Toy { fs: fs.clone(), policy: setup.policy, inner, _lock: lock })
+        Ok(Toy { fs: fs.clone(), policy: options.sync_policy, inner, _lock: lock })
     }
 
     fn commit(&self, ops: &[Op], sync: Option<bool>) -> Result<(), Failure> {

@@ -108,6 +108,10 @@ impl Fs for HookedFs {
         self.below.list(path)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.below.link(from, to)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.around(CallKind::Rename, to, 0, || self.below.rename(from, to))
     }

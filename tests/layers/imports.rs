@@ -12,9 +12,10 @@ const STRATA: &[&[&str]] = &[
     &["wal", "memtable", "table", "manifest", "vlog", "json"],
     &["store"],
     &["commit", "read", "flush", "recovery", "compaction", "backup"],
+    &["fuzzing"],
     &["txn", "gc"],
     &["db"],
-    &["lsm_engine"],
+    &["lsm_engine", "crashtest"],
     &["server"],
     // Above them all: `lib.rs`, which only re-exports, and the binaries, which
     // are crates of their own and see no more than it shows.

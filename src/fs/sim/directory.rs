@@ -178,6 +178,19 @@ impl Tree {
         Ok(replaced)
     }
 
+    /// Gives the file at `from` another name.
+    pub(super) fn link(&mut self, from: &Path, to: &Path, seq: u64) -> io::Result<()> {
+        let Node::File(inode) = self.lookup(from)? else {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        };
+        let (dir, name) = self.place(to)?;
+        if self.dir(dir).live.contains_key(&name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.push(seq, vec![Assignment { dir, name, node: Some(Node::File(inode)) }]);
+        Ok(())
+    }
+
     /// Removes the name of a file, and returns the file.
     pub(super) fn remove(&mut self, path: &Path, seq: u64) -> io::Result<InodeRef> {
         let Node::File(inode) = self.lookup(path)? else {

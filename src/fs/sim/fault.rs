@@ -1,5 +1,6 @@
 //! Which call fails, and how: single faults, lasting ones, and the power cut.
 
+use super::errno;
 use std::io;
 
 /// The kinds of call that a [`SimFs`](super::SimFs) counts and can fail.
@@ -26,6 +27,8 @@ pub enum CallKind {
     List,
     /// `Fs::rename`.
     Rename,
+    /// `Fs::link`.
+    Link,
     /// `Fs::remove`.
     Remove,
     /// `Fs::sync_dir`.
@@ -36,7 +39,7 @@ pub enum CallKind {
 
 impl CallKind {
     /// Every kind.
-    pub const ALL: [CallKind; 13] = [
+    pub const ALL: [CallKind; 14] = [
         CallKind::Open,
         CallKind::Create,
         CallKind::Read,
@@ -47,6 +50,7 @@ impl CallKind {
         CallKind::CreateDir,
         CallKind::List,
         CallKind::Rename,
+        CallKind::Link,
         CallKind::Remove,
         CallKind::SyncDir,
         CallKind::Lock,
@@ -66,8 +70,8 @@ impl CallKind {
 pub enum Fault {
     /// The call fails with this kind of error.
     Kind(io::ErrorKind),
-    /// The call fails with this error number of the operating system (on
-    /// Linux 5 is EIO, 24 is EMFILE, 28 is ENOSPC).
+    /// The call fails with this error number of the operating system: one of
+    /// [`errno`](super::errno), say. EINTR is [`Fault::Interrupted`].
     Errno(i32),
     /// A read or write does about half of what was asked, at least one byte.
     /// Other calls go through.
@@ -193,6 +197,7 @@ fn verdict_of(fault: Fault, kind: CallKind) -> Verdict {
         Fault::Short | Fault::Interrupted if !matches!(kind, CallKind::Read | CallKind::Write) => {
             Verdict::Go
         }
+        Fault::Errno(errno::EINTR) => verdict_of(Fault::Interrupted, kind),
         Fault::Kind(kind) => Verdict::Fail(kind.into()),
         Fault::Errno(errno) => Verdict::Fail(io::Error::from_raw_os_error(errno)),
         Fault::Short => Verdict::Short,

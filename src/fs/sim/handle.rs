@@ -6,6 +6,7 @@ use super::{Shared, SimFs};
 use crate::clock::Clock;
 use crate::fs::{DirLock, File, Fs, OpenMode};
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,6 +49,14 @@ impl Fs for SimFs {
         result
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.shared.state.lock();
+        let result = state.link(from, to);
+        let what = || format!("{} as {}", from.display(), to.display());
+        state.record(CallKind::Link, what, &result);
+        result
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.shared.state.lock();
         let result = state.remove(path);
@@ -74,6 +83,16 @@ impl Fs for SimFs {
 
     fn clock(&self) -> Arc<dyn Clock> {
         self.sim_clock()
+    }
+
+    /// From the seed where there are no threads, else as on the disk.
+    fn random(&self) -> u64 {
+        let state = self.shared.state.lock();
+        if state.has_threads { RandomState::new().hash_one(0) } else { state.chance().next() }
+    }
+
+    fn allows_threads(&self) -> bool {
+        self.shared.state.lock().has_threads
     }
 }
 

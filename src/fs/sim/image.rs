@@ -5,12 +5,12 @@
 //! names and the durable bytes.
 //! INV-2: an image depends on the history and the model alone.
 
+use super::content::Content;
 use super::directory::{DirId, DirOp, Directory, Entries, Node, Tree};
-use super::inode::{Change, Content, FileOp, Inode, InodeRef};
+use super::inode::{Change, FileOp, Inode, InodeRef};
 use super::model::CrashModel;
 use super::random::Draw;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
 const PAGE_BYTES: usize = 4096;
 const SECTOR_BYTES: usize = 512;
@@ -89,7 +89,7 @@ impl Picker {
     /// The bytes of a file.
     fn content(&mut self, inode: &Inode, donors: &[Content]) -> Content {
         if inode.log().is_empty() {
-            return Arc::clone(inode.base());
+            return inode.base().clone();
         }
         match self.how {
             How::UpTo(limit) => {
@@ -97,9 +97,9 @@ impl Picker {
                 for op in inode.log().iter().take_while(|op| op.seq <= limit) {
                     op.change.apply(&mut content);
                 }
-                Arc::new(content)
+                content.into()
             }
-            How::Units { .. } => Arc::new(self.picked(inode, donors)),
+            How::Units { .. } => self.picked(inode, donors).into(),
         }
     }
 
@@ -108,7 +108,6 @@ impl Picker {
             return inode.base().to_vec();
         };
         let log = inode.log();
-        let lens = lengths(inode.base().len(), log);
         let len_cut = if lengths_final { log.len() } else { self.draw.cut(log.len()) };
         let fragments = if scattered {
             let odds = 2 + self.draw.below(4);
@@ -116,31 +115,17 @@ impl Picker {
         } else {
             self.pick_moments(fragments(log, unit_bytes))
         };
-        let mut content = inode.base().to_vec();
-        let durable_len = content.len();
-        content.resize(lens.iter().copied().max().unwrap_or(0), 0);
+        let mut ground = inode.base().to_vec();
+        let durable_len = ground.len();
+        ground.resize(lengths(durable_len, log).into_iter().max().unwrap_or(0), 0);
         if stale {
             for (lost, _) in fragments.iter().filter(|(_, kept)| !kept) {
                 let start = lost.start.max(durable_len).min(lost.end);
-                self.dig_up(&mut content[start..lost.end], start, donors);
+                self.dig_up(&mut ground[start..lost.end], start, donors);
             }
         }
-        let mut kept = fragments.iter().filter(|(_, kept)| *kept).map(|(f, _)| f).peekable();
-        for (index, op) in log.iter().enumerate() {
-            match &op.change {
-                // A change of length is in the journal, with all before it.
-                Change::SetLen(len) if index < len_cut => content[*len..].fill(0),
-                Change::SetLen(_) => {}
-                Change::Write { start, bytes } => {
-                    while let Some(f) = kept.next_if(|f| f.op_index == index) {
-                        let from = f.start - start..f.end - start;
-                        content[f.start..f.end].copy_from_slice(&bytes[from]);
-                    }
-                }
-            }
-        }
-        content.truncate(lens[len_cut]);
-        content
+        let kept = fragments.into_iter().filter(|(_, kept)| *kept).map(|(f, _)| f);
+        assemble(inode, ground, kept, len_cut)
     }
 
     /// For each unit a moment: the fragments before it are kept.
@@ -223,14 +208,42 @@ impl Gate {
 
 /// The part of one write that falls into one unit.
 #[derive(Clone, Copy)]
-struct Fragment {
-    op_index: usize,
+pub(super) struct Fragment {
+    pub(super) op_index: usize,
     unit: usize,
-    start: usize,
-    end: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
 }
 
-fn fragments(log: &[FileOp], unit_bytes: usize) -> Vec<Fragment> {
+/// A file's bytes: on `ground` (the durable bytes, and what lies beyond them)
+/// the fragments that were `kept`, in the order of the log, and the length
+/// that it had after the first `len_cut` operations.
+pub(super) fn assemble(
+    inode: &Inode,
+    ground: Vec<u8>,
+    kept: impl Iterator<Item = Fragment>,
+    len_cut: usize,
+) -> Vec<u8> {
+    let mut content = ground;
+    let mut kept = kept.peekable();
+    for (index, op) in inode.log().iter().enumerate() {
+        match &op.change {
+            // A change of length is in the journal, with all before it.
+            Change::SetLen(len) if index < len_cut => content[*len..].fill(0),
+            Change::SetLen(_) => {}
+            Change::Write { start, bytes } => {
+                while let Some(f) = kept.next_if(|f| f.op_index == index) {
+                    let from = f.start - start..f.end - start;
+                    content[f.start..f.end].copy_from_slice(&bytes[from]);
+                }
+            }
+        }
+    }
+    content.truncate(lengths(inode.base().len(), inode.log())[len_cut]);
+    content
+}
+
+pub(super) fn fragments(log: &[FileOp], unit_bytes: usize) -> Vec<Fragment> {
     let mut found = Vec::new();
     for (op_index, op) in log.iter().enumerate() {
         let Change::Write { start, bytes } = &op.change else { continue };
@@ -246,7 +259,7 @@ fn fragments(log: &[FileOp], unit_bytes: usize) -> Vec<Fragment> {
 }
 
 /// The file's length before the first operation, and after each.
-fn lengths(base_len: usize, log: &[FileOp]) -> Vec<usize> {
+pub(super) fn lengths(base_len: usize, log: &[FileOp]) -> Vec<usize> {
     let mut len = base_len;
     let mut lens = vec![len];
     for op in log {
@@ -268,22 +281,29 @@ fn overlay(place: &mut [u8], bytes: &[u8]) {
 pub(super) fn after_power_cut(tree: &Tree, graves: &[Content], model: CrashModel) -> Tree {
     let mut picker = Picker::new(model, &tree.pending());
     let mut donors = graves.to_vec();
-    donors.extend(tree.inodes().iter().map(|inode| Arc::clone(inode.lock().live())));
+    donors.extend(tree.inodes().iter().map(|inode| inode.lock().live().clone()));
     donors.retain(|donor| !donor.is_empty());
     let names = picker.names(tree);
+    durable_tree(&names, |inode| picker.content(&inode.lock(), &donors))
+}
+
+/// A tree with these names, each file's bytes given by `content`, all durable.
+pub(super) fn durable_tree(
+    names: &[Entries],
+    mut content: impl FnMut(&InodeRef) -> Content,
+) -> Tree {
     let mut image = Tree::new();
     image.dirs = names.iter().map(|_| Directory::default()).collect();
     let mut copies: HashMap<*const _, InodeRef> = HashMap::new();
     let mut copy_file = |inode: &InodeRef| {
         let copied = copies.entry(InodeRef::as_ptr(inode));
-        let copy = || new_ref(Inode::durable(picker.content(&inode.lock(), &donors)));
-        copied.or_insert_with(copy).clone()
+        copied.or_insert_with(|| new_ref(Inode::durable(content(inode)))).clone()
     };
     // From the root down only: what no name leads to is gone.
     let mut open = vec![Tree::ROOT];
     while let Some(dir) = open.pop() {
         let mut entries = Entries::new();
-        for (name, node) in dir.of(&names) {
+        for (name, node) in dir.of(names) {
             let node = match node {
                 Node::File(inode) => Node::File(copy_file(inode)),
                 Node::Dir(child) => {

@@ -6,6 +6,7 @@
 //! INV-2: the log is in ascending order of its sequence numbers.
 //! INV-3: `live` is `base` with the log applied, but for what a failed sync dropped.
 
+use super::content::Content;
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
@@ -17,9 +18,6 @@ pub(super) const FILE_BYTES_MAX: u64 = 1 << 30;
 /// A file that names and handles share. It goes when the last of them does.
 /// Its lock is only ever taken with the lock of the whole file system held.
 pub(super) type InodeRef = Arc<Mutex<Inode>>;
-
-/// The bytes of a file, shared between images until one of them writes.
-pub(super) type Content = Arc<Vec<u8>>;
 
 #[derive(Debug, Default, Clone)]
 pub(super) struct Inode {
@@ -46,7 +44,7 @@ pub(super) enum Change {
 impl Inode {
     /// A file all of which is on stable storage.
     pub(super) fn durable(content: Content) -> Self {
-        Inode { live: Arc::clone(&content), base: content, log: Vec::new(), is_locked: false }
+        Inode { live: content.clone(), base: content, log: Vec::new(), is_locked: false }
     }
 
     pub(super) fn live(&self) -> &Content {
@@ -86,14 +84,14 @@ impl Inode {
 
     fn push(&mut self, seq: u64, change: Change) {
         debug_assert!(self.log.last().is_none_or(|last| last.seq < seq), "INV-2");
-        change.apply(Arc::make_mut(&mut self.live));
+        change.apply(self.live.change());
         self.log.push(FileOp { seq, change });
     }
 
     /// Everything so far is on stable storage now.
     pub(super) fn sync(&mut self) {
         for op in self.log.drain(..) {
-            op.change.apply(Arc::make_mut(&mut self.base));
+            op.change.apply(self.base.change());
         }
     }
 
@@ -141,8 +139,8 @@ mod tests {
         inode.drop_unsynced();
         inode.write(b"!", 4, 3)?;
         inode.sync();
-        assert_eq!(inode.live().as_slice(), b"NEW\0!");
-        assert_eq!(inode.base().as_slice(), b"old\0!");
+        assert_eq!(&**inode.live(), b"NEW\0!");
+        assert_eq!(&**inode.base(), b"old\0!");
         Ok(())
     }
 
@@ -155,7 +153,7 @@ mod tests {
         assert_eq!(inode.read(&mut buf, 4), 0);
         assert_eq!(inode.read(&mut buf, u64::MAX), 0);
         inode.set_len(2, 2)?;
-        assert_eq!(inode.live().as_slice(), b"\0a");
+        assert_eq!(&**inode.live(), b"\0a");
         let far = inode.write(b"x", FILE_BYTES_MAX, 3).expect_err("too far");
         assert_eq!(far.kind(), io::ErrorKind::FileTooLarge);
         Ok(())

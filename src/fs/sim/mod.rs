@@ -51,11 +51,14 @@
 //! Concurrency: one lock round all of it, no call blocks; [`SimFs`] is
 //! `Send + Sync`, and its clones are handles to one file system.
 //!
-//! Not here: permissions, symbolic links, hard links, removing directories,
-//! limits on space (let calls fail with `ENOSPC`), delays.
+//! Not here: permissions, symbolic links, removing directories, mapped
+//! reads (the trait has none), limits on space (let calls fail with `ENOSPC`), delays.
 
+mod choices;
 mod clock;
+mod content;
 mod directory;
+pub mod errno;
 mod fault;
 mod handle;
 mod image;
@@ -64,6 +67,7 @@ mod model;
 mod random;
 mod state;
 
+pub use choices::{Choices, Picks};
 pub use clock::SimClock;
 pub use fault::{CallKind, Fault, FaultPlan};
 pub use model::CrashModel;
@@ -118,6 +122,57 @@ impl SimFs {
     pub fn crash_image(&self, model: &CrashModel) -> SimFs {
         let state = self.shared.state.lock().crash_image(*model);
         SimFs::of(state, SimClock::starting_at(self.shared.clock.now_ms()))
+    }
+
+    /// What a power cut at this moment may decide, with writes split at
+    /// multiples of `unit_bytes`: 4,096 for pages that are written whole, 512
+    /// for sectors.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # use esker::sim::SimFs;
+    /// # use esker::{Fs, OpenMode};
+    /// # use std::path::Path;
+    /// let fs = SimFs::new();
+    /// let file = fs.open(Path::new("/a"), OpenMode::CreateNew)?;
+    /// file.write_at(b"x", 0)?;
+    /// let choices = fs.choices(4096);
+    /// // The name, the byte and the length, each there or not.
+    /// assert_eq!(choices.count(), 8);
+    /// for picks in choices.every() {
+    ///     let disk = fs.crash_image_of(&choices, &picks);
+    ///     assert!(disk.list(Path::new("/"))?.len() <= 1);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// When `unit_bytes` is 0.
+    #[must_use]
+    pub fn choices(&self, unit_bytes: usize) -> Choices {
+        self.shared.state.lock().choices(unit_bytes)
+    }
+
+    /// As [`SimFs::crash_image`], with `choices`, which were taken at this
+    /// very moment, decided by `picks`. What was lost reads as zeros.
+    ///
+    /// # Panics
+    /// When something changed in between, and when a pick is none of its
+    /// choice's alternatives.
+    #[must_use]
+    pub fn crash_image_of(&self, choices: &Choices, picks: &[usize]) -> SimFs {
+        let state = self.shared.state.lock().image_of(choices, picks);
+        SimFs::of(state, SimClock::starting_at(self.shared.clock.now_ms()))
+    }
+
+    /// Says whether the engine may have threads of its own here, which is so
+    /// in the beginning. Without, its background work is done in the calls that
+    /// cause it, and a new database's identity comes from the seed: one seed
+    /// and one history of calls from one thread give one run, byte for byte.
+    /// Images inherit it.
+    pub fn set_threads(&self, on: bool) {
+        self.shared.state.lock().has_threads = on;
     }
 
     /// How many operations (writes, changes of length, creations, renames,

@@ -2,10 +2,12 @@
 //!
 //! Each call asks [`Faults::next`] first, and only then does what it is for.
 
+use super::choices::{self, Choices};
+use super::content::Content;
 use super::directory::{Directory, Entries, Tree};
 use super::fault::{CallKind, Faults, Verdict, power_is_off};
 use super::image;
-use super::inode::{Content, InodeRef};
+use super::inode::InodeRef;
 use super::model::CrashModel;
 use super::random::Draw;
 use std::collections::VecDeque;
@@ -24,6 +26,7 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) trace: Option<Vec<String>>,
     pub(super) seed: u64,
+    pub(super) has_threads: bool,
     seq_last: u64,
     graves: VecDeque<Content>,
 }
@@ -35,6 +38,7 @@ impl State {
             faults: Faults::default(),
             trace: None,
             seed,
+            has_threads: true,
             seq_last: 0,
             graves: VecDeque::new(),
         }
@@ -46,9 +50,23 @@ impl State {
             CrashModel::Everything => image::after_kill(&self.tree),
             _ => image::after_power_cut(&self.tree, &graves, model),
         };
+        self.restarted(tree)
+    }
+
+    pub(super) fn choices(&self, unit_bytes: usize) -> Choices {
+        choices::choices(&self.tree, unit_bytes, self.faults.calls)
+    }
+
+    pub(super) fn image_of(&self, choices: &Choices, picks: &[usize]) -> State {
+        self.restarted(choices::image(&self.tree, choices, picks, self.faults.calls))
+    }
+
+    /// The state of a machine that starts with this on its disk.
+    fn restarted(&self, tree: Tree) -> State {
         let mut image = State::new(tree, self.seed);
         image.seq_last = self.seq_last;
         image.graves = self.graves.clone();
+        image.has_threads = self.has_threads;
         image
     }
 
@@ -58,13 +76,13 @@ impl State {
         self.tree.walk(|directory| &directory.live, &mut |path, inode| {
             hash_part(&mut hasher, path.as_bytes());
             if let Some(inode) = inode {
-                hash_part(&mut hasher, inode.live());
+                hasher.write_u64(inode.live().hash());
             }
         });
         self.tree.walk(durable, &mut |path, inode| {
             hash_part(&mut hasher, path.as_bytes());
             if let Some(inode) = inode {
-                hash_part(&mut hasher, inode.base());
+                hasher.write_u64(inode.base().hash());
             }
         });
         hasher.finish()
@@ -72,7 +90,7 @@ impl State {
 
     /// What is left to chance in this call. By its number, so that what came
     /// before it does not matter, and neighbouring calls differ.
-    fn chance(&self) -> Draw {
+    pub(super) fn chance(&self) -> Draw {
         Draw::new(Draw::new(self.seed).next() ^ self.faults.calls)
     }
 
@@ -134,6 +152,13 @@ impl State {
             let replaced = state.tree.rename(from, to, seq)?;
             replaced.into_iter().for_each(|inode| state.bury(&inode));
             Ok(())
+        })
+    }
+
+    pub(super) fn link(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        self.unless_struck(CallKind::Link, |state| {
+            let seq = state.next_seq();
+            state.tree.link(from, to, seq)
         })
     }
 

@@ -35,6 +35,9 @@ impl Fs for FailingFs {
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         self.disk.list(path)
     }
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk.link(from, to)
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.disk.rename(from, to)
     }

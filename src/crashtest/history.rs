@@ -5,9 +5,10 @@
 //! that failed may be there, whole, or not: each is left out of the order or
 //! taken into it.
 
-use crate::store::Seen;
-use crate::workload::Op;
+use super::store::Seen;
+use super::workload::Op;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A value and when it expires, in milliseconds since the epoch.
 type Entry = (Vec<u8>, Option<u64>);
@@ -22,6 +23,7 @@ struct Commit {
     succeeded: bool,
 }
 
+/// What must hold of a store after the calls made so far.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     /// What the last open showed; durable.
@@ -33,10 +35,13 @@ pub struct History {
 }
 
 impl History {
+    /// Of a store that is empty. Without a log, only what was flushed survives.
+    #[must_use]
     pub fn new(wal_enabled: bool) -> Self {
         History { wal_enabled, ..History::default() }
     }
 
+    /// A commit was called for, at this wall time, and `succeeded` or not.
     pub fn push(&mut self, ops: &[Op], made_at_ms: u64, succeeded: bool) {
         self.commits.push(Commit { ops: ops.to_vec(), made_at_ms, succeeded });
     }
@@ -47,11 +52,13 @@ impl History {
     }
 
     /// How many commits a power cut must leave.
+    #[must_use]
     pub fn after_power_cut(&self) -> usize {
         self.durable_count
     }
 
     /// How many commits the death of the process must leave.
+    #[must_use]
     pub fn after_kill(&self) -> usize {
         if !self.wal_enabled {
             return self.durable_count;
@@ -59,12 +66,15 @@ impl History {
         self.commits.iter().rposition(|c| c.succeeded).map_or(0, |last| last + 1)
     }
 
+    /// How many commits failed since the last open.
+    #[must_use]
     pub fn failed_count(&self) -> usize {
         self.commits.iter().filter(|c| !c.succeeded).count()
     }
 
     /// What a reader of the handle that made the commits must see: nothing of
     /// those that failed.
+    #[must_use]
     pub fn live(&self, now_ms: u64) -> Seen {
         let mut state = self.base.clone();
         self.commits.iter().filter(|c| c.succeeded).for_each(|c| c.apply(&mut state));
@@ -72,6 +82,9 @@ impl History {
     }
 
     /// The state that `seen` is, among those that the contract allows.
+    ///
+    /// # Errors
+    /// A description, for a person, of how `seen` differs from all of them.
     pub fn explain(&self, seen: &Seen, at_least: usize, now_ms: u64) -> Result<State, String> {
         let mut candidates = vec![self.base.clone()];
         for index in 0..=self.commits.len() {
@@ -94,6 +107,12 @@ impl History {
         self.base = state;
         self.commits.clear();
         self.durable_count = 0;
+    }
+
+    /// How many commits were made since the last open.
+    #[must_use]
+    pub fn commit_count(&self) -> usize {
+        self.commits.len()
     }
 
     fn complain(&self, seen: &Seen, at_least: usize, now_ms: u64) -> String {
@@ -127,8 +146,8 @@ impl Commit {
         for op in &self.ops {
             match op {
                 Op::Put { key, value, ttl } => {
-                    let expires_at_ms = ttl
-                        .map(|ttl| self.made_at_ms + u64::try_from(ttl.as_millis()).expect("ttl"));
+                    let ms = |ttl: Duration| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+                    let expires_at_ms = ttl.map(|ttl| self.made_at_ms.saturating_add(ms(ttl)));
                     state.insert(key.clone(), (value.clone(), expires_at_ms));
                 }
                 Op::Delete { key } => {
@@ -153,6 +172,7 @@ fn visible(state: &State, now_ms: u64) -> Seen {
 }
 
 /// How many keys differ, and the first of them.
+#[must_use]
 pub fn difference(expected: &Seen, seen: &Seen) -> (usize, String) {
     let expected: BTreeMap<_, _> = expected.iter().map(|(k, v)| (k, v)).collect();
     let found: BTreeMap<_, _> = seen.iter().map(|(k, v)| (k, v)).collect();

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 const HANG: Duration = Duration::from_secs(60);
 
 /// Watches the thread that holds it.
-pub struct Watch {
+#[derive(Debug)]
+pub(super) struct Watch {
     place: Arc<Mutex<(Instant, String)>>,
     _stop: Sender<()>,
 }
 
 impl Watch {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let place = Arc::new(Mutex::new((Instant::now(), String::new())));
         let (stop, stopped) = channel();
         let watched = Arc::clone(&place);
@@ -34,7 +35,7 @@ impl Watch {
     }
 
     /// What follows happens at this place.
-    pub fn at(&self, place: String) {
+    pub(super) fn at(&self, place: String) {
         *self.place.lock() = (Instant::now(), place);
     }
 }

@@ -1,10 +1,11 @@
 //! Takes a store through a workload and writes down what it was promised.
 
-use crate::history::{History, difference};
-use crate::store::{Failure, Seen, Setup, Store};
-use crate::workload::{Op, Step};
-use esker::sim::SimFs;
-use esker::{Clock, SyncPolicy};
+use super::history::{History, difference};
+use super::store::{Failure, Seen, Store};
+use super::workload::{Op, Step};
+use crate::clock::Clock;
+use crate::fs::sim::SimFs;
+use crate::options::{Options, SyncPolicy};
 
 /// What failing calls mean to the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +14,9 @@ pub enum Mode {
     Flawless,
     /// The power may go: the first failure ends the run.
     UntilCrash,
-    /// Calls may fail: go on, in the same handle if it allows, else in a new one.
+    /// Calls may fail: go on, in the same handle if it allows, else in a new
+    /// one. In the end all faults are cleared, and the handle must work again,
+    /// unless it is poisoned.
     Onward,
 }
 
@@ -24,9 +27,9 @@ const FAILURES_MAX: usize = 5;
 /// Why a run ended early.
 struct Ended;
 
-struct Driver<S> {
-    fs: SimFs,
-    setup: Setup,
+struct Driver<'a, S> {
+    fs: &'a SimFs,
+    options: &'a Options,
     mode: Mode,
     history: History,
     store: Option<S>,
@@ -37,31 +40,38 @@ struct Driver<S> {
 /// # Panics
 /// When a reader of the live store is told something wrong, or a call fails
 /// that must not.
-pub fn run<S: Store>(fs: &SimFs, setup: Setup, steps: &[Step], mode: Mode) -> History {
-    let history = History::new(setup.wal_enabled);
-    let mut driver = Driver::<S> { fs: fs.clone(), setup, mode, history, store: None };
+pub fn run<S: Store>(fs: &SimFs, options: &Options, steps: &[Step], mode: Mode) -> History {
+    let history = History::new(options.wal_enabled);
+    let mut driver = Driver::<S> { fs, options, mode, history, store: None };
     let mut steps = steps.iter();
     let mut state = driver.open();
     while let (Ok(()), Some(step)) = (&state, steps.next()) {
         state = driver.step(step);
     }
+    if mode == Mode::Onward {
+        driver.after_the_faults();
+    }
     driver.store = None;
     driver.history
 }
 
-impl<S: Store> Driver<S> {
+impl<S: Store> Driver<'_, S> {
     fn step(&mut self, step: &Step) -> Result<(), Ended> {
         match step {
             Step::Commit { ops, sync } => self.commit(ops, *sync),
             Step::Persist => {
                 let result = self.store().persist();
                 // Without a log there is nothing that it could make durable.
-                if self.setup.wal_enabled { self.durable_if(result) } else { Ok(()) }
+                if self.options.wal_enabled { self.durable_if(result) } else { Ok(()) }
             }
             Step::Flush => {
                 let result = self.store().flush();
                 self.durable_if(result)
             }
+            Step::Maintain(task) => match self.store().maintain(task) {
+                Ok(()) => Ok(()),
+                Err(failure) => self.recover(failure),
+            },
             Step::Reopen => {
                 if let Some(Err(failure)) = self.store.take().map(S::close) {
                     self.judge(&failure)?;
@@ -86,11 +96,10 @@ impl<S: Store> Driver<S> {
         let now_ms = self.fs.sim_clock().now_ms();
         let result = self.store().commit(ops, sync);
         self.history.push(ops, now_ms, result.is_ok());
-        // A single operation with a time to live goes by the policy.
-        let is_synced = sync.unwrap_or(self.setup.policy == SyncPolicy::Always);
+        let is_synced = sync.unwrap_or(self.options.sync_policy == SyncPolicy::Always);
         match result {
             Ok(()) => {
-                if is_synced && self.setup.wal_enabled {
+                if is_synced && self.options.wal_enabled {
                     self.history.all_durable();
                 }
                 Ok(())
@@ -111,21 +120,24 @@ impl<S: Store> Driver<S> {
 
     /// The live store shows what it acknowledged, and nothing else.
     fn check(&mut self) -> Result<(), Ended> {
-        let expected = self.history.live(self.fs.sim_clock().now_ms());
-        let read = read(self.store());
-        match read {
-            Ok(seen) => {
-                let (count, lines) = difference(&expected, &seen);
-                assert!(count == 0, "{count} keys of the live store are wrong:\n{lines}");
-                Ok(())
-            }
+        match self.read_live() {
+            Ok(()) => Ok(()),
             Err(failure) => self.recover(failure),
         }
     }
 
+    fn read_live(&self) -> Result<(), Failure> {
+        let expected = self.history.live(self.fs.sim_clock().now_ms());
+        let (count, lines) = difference(&expected, &read(self.store())?);
+        if count == 0 {
+            return Ok(());
+        }
+        Err(Failure::Wrong(format!("{count} keys of the live store are wrong:\n{lines}")))
+    }
+
     fn open(&mut self) -> Result<(), Ended> {
         for _ in 0..FAILURES_MAX {
-            let opened = S::open(&self.fs, self.setup).and_then(|store| {
+            let opened = S::open(self.fs, self.options).and_then(|store| {
                 let seen = read(&store)?;
                 Ok((store, seen))
             });
@@ -155,9 +167,47 @@ impl<S: Store> Driver<S> {
         match failure {
             Failure::Refused(_) => Ok(()),
             Failure::Poisoned(_) | Failure::Wrong(_) => {
+                // A poisoned handle is for reading still.
+                if let Err(Failure::Wrong(text)) = self.read_live() {
+                    panic!("read from a poisoned handle: {text}");
+                }
                 self.store = None;
                 self.open()
             }
+        }
+    }
+
+    /// With a sound disk the store works again: the handle itself, if no more
+    /// than single calls of it were refused.
+    fn after_the_faults(&mut self) {
+        self.fs.clear_faults();
+        let mut refusals = 0;
+        loop {
+            if self.store.is_none() && self.open().is_err() {
+                panic!("the disk is sound again, and the store does not open");
+            }
+            let number = self.history.commit_count();
+            let ops = [Op::put("~sound", number.to_string())];
+            let now_ms = self.fs.sim_clock().now_ms();
+            let result = self.store().commit(&ops, Some(true));
+            self.history.push(&ops, now_ms, result.is_ok());
+            match result {
+                Ok(()) => break,
+                Err(Failure::Poisoned(_)) => self.store = None,
+                // What failed in the background may come to light now, once.
+                Err(Failure::Refused(_)) if refusals == 0 => refusals += 1,
+                Err(failure) => panic!("a commit with the disk sound again: {failure}"),
+            }
+        }
+        if self.options.wal_enabled {
+            self.history.all_durable();
+        }
+        if let Err(failure) = self.read_live() {
+            panic!("reads with the disk sound again: {failure}");
+        }
+        match self.store().flush() {
+            Ok(()) => self.history.all_durable(),
+            Err(failure) => panic!("a flush with the disk sound again: {failure}"),
         }
     }
 
@@ -182,6 +232,9 @@ impl<S: Store> Driver<S> {
 }
 
 /// Everything in the store, by iteration, and every key of it by `get` too.
+///
+/// # Errors
+/// Those of the reads; [`Failure::Wrong`] where they disagree.
 pub fn read<S: Store>(store: &S) -> Result<Seen, Failure> {
     let seen = store.scan()?;
     for (key, value) in &seen {

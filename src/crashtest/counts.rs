@@ -1,0 +1,63 @@
+//! How much was looked at.
+
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::AddAssign;
+use std::sync::Arc;
+
+/// What tells one image from another: the hash of all its bytes, and the time.
+pub(super) type ImageKey = (u64, u64);
+
+/// What an exploration did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Runs of the workload that were struck.
+    pub points: u64,
+    /// Images that were made, repetitions included.
+    pub images: u64,
+    /// Images recovered and checked, each counted once.
+    pub distinct: u64,
+    /// Of these, how many were left by a crash in recovery.
+    pub in_recovery: u64,
+    /// How often the store was opened.
+    pub opens: u64,
+    /// Calls that a fault struck.
+    pub faults: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.points += other.points;
+        self.images += other.images;
+        self.distinct += other.distinct;
+        self.in_recovery += other.in_recovery;
+        self.opens += other.opens;
+        self.faults += other.faults;
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} runs struck, {} faults, {} images, {} distinct ({} in recovery), {} opens",
+            self.points, self.faults, self.images, self.distinct, self.in_recovery, self.opens
+        )
+    }
+}
+
+/// The images that several explorations have counted together: one that an
+/// earlier exploration met is not counted again, though it is checked again,
+/// since there it may have been promised less.
+#[derive(Debug, Default, Clone)]
+pub struct Tally {
+    counted: Arc<Mutex<HashSet<ImageKey>>>,
+}
+
+impl Tally {
+    /// True when the image had not been counted.
+    pub(super) fn count(&self, key: ImageKey) -> bool {
+        self.counted.lock().insert(key)
+    }
+}

@@ -1,0 +1,110 @@
+//! The engine as a store under test.
+
+use super::store::{Failure, Seen, Store};
+use super::workload::Op;
+use crate::db::{Db, WriteBatch};
+use crate::error::Error;
+use crate::fs::sim::SimFs;
+use crate::options::{Options, SyncPolicy, WriteOptions};
+use std::sync::Arc;
+
+/// Everything as small as it may be, so that a short workload sees memtables
+/// fill, log files end and tables have several blocks.
+#[must_use]
+pub fn tiny_options(sync_policy: SyncPolicy) -> Options {
+    Options {
+        sync_policy,
+        memtable_bytes: 64 << 10,
+        log_file_bytes: 64 << 10,
+        block_bytes: 1 << 10,
+        block_cache_bytes: 1 << 20,
+        ..Options::default()
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(e: Error) -> Self {
+        let text = e.to_string();
+        match e {
+            Error::Io { .. } => Failure::Refused(text),
+            Error::Indeterminate { .. } | Error::Poisoned { .. } | Error::Closed => {
+                Failure::Poisoned(text)
+            }
+            _ => Failure::Wrong(text),
+        }
+    }
+}
+
+impl Store for Db {
+    fn open(fs: &SimFs, options: &Options) -> Result<Self, Failure> {
+        Ok(Db::open_with_fs(Arc::new(fs.clone()), "/db", options.clone())?)
+    }
+
+    fn commit(&self, ops: &[Op], sync: Option<bool>) -> Result<(), Failure> {
+        match (ops, sync) {
+            ([Op::Put { key, value, ttl: Some(ttl) }], None) => {
+                self.set_with_ttl(key, value, *ttl)?;
+            }
+            ([Op::Put { key, value, ttl: None }], None) => self.set(key, value)?,
+            ([Op::Delete { key }], None) => self.delete(key)?,
+            _ => {
+                let mut batch = WriteBatch::new();
+                for op in ops {
+                    match op {
+                        Op::Put { key, value, ttl: None } => batch.set(key, value),
+                        Op::Put { key, value, ttl: Some(ttl) } => {
+                            batch.set_with_ttl(key, value, *ttl)
+                        }
+                        Op::Delete { key } => batch.delete(key),
+                    };
+                }
+                self.write_with(batch, WriteOptions { sync })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(Db::get(self, key)?.map(|value| value.to_vec()))
+    }
+
+    fn scan(&self) -> Result<Seen, Failure> {
+        let mut seen = Seen::new();
+        for entry in self.iter() {
+            let (key, value) = entry?;
+            seen.push((key.to_vec(), value.to_vec()));
+        }
+        let mut left = seen.len();
+        for entry in self.iter().rev() {
+            let (key, value) = entry?;
+            left = left.wrapping_sub(1);
+            let same = seen.get(left).is_some_and(|(k, v)| *k == *key && *v == *value);
+            if !same {
+                return Err(Failure::Wrong("backwards is not forwards turned round".into()));
+            }
+        }
+        if left != 0 {
+            return Err(Failure::Wrong(format!("backwards shows {left} entries fewer")));
+        }
+        Ok(seen)
+    }
+
+    fn persist(&self) -> Result<(), Failure> {
+        Ok(Db::persist(self)?)
+    }
+
+    fn flush(&self) -> Result<(), Failure> {
+        Ok(Db::flush(self)?)
+    }
+
+    fn maintain(&self, task: &str) -> Result<(), Failure> {
+        match task {
+            "verify" => Ok(self.verify()?),
+            _ => Err(Failure::Wrong(format!("no such task: {task}"))),
+        }
+    }
+
+    fn close(self) -> Result<(), Failure> {
+        Ok(Db::close(&self)?)
+    }
+}

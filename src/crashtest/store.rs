@@ -1,0 +1,85 @@
+//! What the harness asks of a store.
+
+use super::workload::Op;
+use crate::fs::sim::SimFs;
+use crate::options::Options;
+use std::fmt;
+
+/// What a reader sees: all keys and values, in order.
+pub type Seen = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Why a call of a store failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// This call failed; later ones may succeed.
+    Refused(String),
+    /// The handle is of no more use for writing.
+    Poisoned(String),
+    /// Something that no failing disk excuses: alleged corruption, say.
+    Wrong(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Refused(text) => write!(f, "refused: {text}"),
+            Failure::Poisoned(text) => write!(f, "poisoned: {text}"),
+            Failure::Wrong(text) => write!(f, "wrong: {text}"),
+        }
+    }
+}
+
+/// A store under test. Dropping it is not closing it: it is what the death of
+/// the process does to it.
+pub trait Store: Sized {
+    /// Opens the store on `fs`, made if need be.
+    ///
+    /// # Errors
+    /// Any [`Failure`].
+    fn open(fs: &SimFs, options: &Options) -> Result<Self, Failure>;
+
+    /// One commit of `ops`, all or nothing. `sync` as in [`crate::WriteOptions`].
+    ///
+    /// # Errors
+    /// Any [`Failure`]; the commit may then be there after a crash, or not.
+    fn commit(&self, ops: &[Op], sync: Option<bool>) -> Result<(), Failure>;
+
+    /// The value of `key`.
+    ///
+    /// # Errors
+    /// Any [`Failure`].
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Failure>;
+
+    /// All entries, read in both directions if the store can.
+    ///
+    /// # Errors
+    /// Any [`Failure`].
+    fn scan(&self) -> Result<Seen, Failure>;
+
+    /// Makes every commit durable.
+    ///
+    /// # Errors
+    /// Any [`Failure`].
+    fn persist(&self) -> Result<(), Failure>;
+
+    /// As `persist`, and moves what is in memory into its final files.
+    ///
+    /// # Errors
+    /// Any [`Failure`].
+    fn flush(&self) -> Result<(), Failure>;
+
+    /// Something that the store does to its files and that no reader sees.
+    /// What `task` means is the store's own affair.
+    ///
+    /// # Errors
+    /// Any [`Failure`]. An unknown task is [`Failure::Wrong`].
+    fn maintain(&self, task: &str) -> Result<(), Failure> {
+        Err(Failure::Wrong(format!("no such task: {task}")))
+    }
+
+    /// Ends it in good order.
+    ///
+    /// # Errors
+    /// Any [`Failure`].
+    fn close(self) -> Result<(), Failure>;
+}

@@ -1,0 +1,279 @@
+//! What a run does: a list of steps, written out or made from a seed.
+
+use std::time::Duration;
+
+/// One operation of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    /// Sets a key.
+    Put {
+        /// The key.
+        key: Vec<u8>,
+        /// Its value.
+        value: Vec<u8>,
+        /// How long it lives, in whole milliseconds; `None`: for ever.
+        ttl: Option<Duration>,
+    },
+    /// Deletes a key.
+    Delete {
+        /// The key.
+        key: Vec<u8>,
+    },
+}
+
+impl Op {
+    /// Sets `key` to `value`, for ever.
+    pub fn put(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        Op::Put { key: key.into(), value: value.into(), ttl: None }
+    }
+
+    /// Deletes `key`.
+    pub fn delete(key: impl Into<Vec<u8>>) -> Self {
+        Op::Delete { key: key.into() }
+    }
+}
+
+/// One step of a workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A commit, all or nothing.
+    Commit {
+        /// What is in it.
+        ops: Vec<Op>,
+        /// As in [`crate::WriteOptions`].
+        sync: Option<bool>,
+    },
+    /// Make everything durable.
+    Persist,
+    /// Move what is in memory into its final files.
+    Flush,
+    /// Something that no reader sees: see [`Store::maintain`](super::Store::maintain).
+    Maintain(String),
+    /// Close the store and open it again.
+    Reopen,
+    /// Drop the store, as a dying process does, and open it again.
+    Abandon,
+    /// Read everything, and compare.
+    Check,
+    /// Let time pass.
+    Advance(Duration),
+}
+
+impl Step {
+    /// A commit of `ops`, by the policy.
+    #[must_use]
+    pub fn commit(ops: Vec<Op>) -> Self {
+        Step::Commit { ops, sync: None }
+    }
+}
+
+/// SplitMix64: the harness's own chance, apart from that of the file system.
+#[derive(Debug, Clone)]
+pub(super) struct Dice(pub(super) u64);
+
+impl Dice {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit.max(1)
+    }
+
+    /// A place in a list of `len`.
+    pub(super) fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.below(len as u64)).unwrap_or(0)
+    }
+}
+
+const KEYS: u64 = 24;
+
+/// `count` steps of every kind that `seed` decides, and a [`Step::Check`].
+/// Every value is unlike every other, so that a state tells which commits made it.
+#[must_use]
+pub fn random(seed: u64, count: u64) -> Vec<Step> {
+    let mut dice = Dice(seed);
+    let mut steps: Vec<Step> = (0..count).map(|number| step(&mut dice, number)).collect();
+    steps.push(Step::Check);
+    steps
+}
+
+/// Small workloads, by name, each short enough that its crashes can be gone
+/// through one and all: single sets, deletes, batches, a batch larger than a
+/// memtable, flushes, many reopens, time to live, log files that end.
+#[must_use]
+pub fn small() -> Vec<(&'static str, Vec<Step>)> {
+    let set = |key: &str, number| Step::commit(vec![Op::put(key, value(number, 0, 30))]);
+    let delete = |key: &str| Step::commit(vec![Op::delete(key)]);
+    let batch = |number: u64, count: u64, size: u64| {
+        let put = |index: u64| Op::put(format!("k{:03}", index % 40), value(number, index, size));
+        Step::commit((0..count).map(put).collect())
+    };
+    let for_a_second = |key: &str, number| {
+        let ttl = Some(Duration::from_secs(1));
+        Step::commit(vec![Op::Put { key: key.into(), value: value(number, 0, 20), ttl }])
+    };
+    let later = |ms| Step::Advance(Duration::from_millis(ms));
+    vec![
+        ("sets", vec![set("a", 1), set("b", 2), set("a", 3), Step::Check]),
+        ("deletes", vec![set("a", 1), delete("a"), set("b", 2), delete("c"), Step::Persist]),
+        ("batches", vec![batch(1, 3, 200), batch(2, 5, 900), Step::Check, batch(3, 2, 20)]),
+        ("a large batch", vec![set("a", 1), batch(2, 30, 3000), set("a", 3), Step::Check]),
+        ("flushes", vec![set("a", 1), Step::Flush, set("a", 2), delete("b"), Step::Flush]),
+        (
+            "tables on tables",
+            vec![
+                batch(1, 20, 100),
+                Step::Flush,
+                delete("k003"),
+                batch(2, 4, 700),
+                Step::Flush,
+                set("k001", 3),
+                Step::Maintain("verify".into()),
+            ],
+        ),
+        (
+            "reopens",
+            vec![
+                set("a", 1),
+                Step::Reopen,
+                set("b", 2),
+                Step::Abandon,
+                Step::Abandon,
+                delete("a"),
+                Step::Reopen,
+                Step::Reopen,
+                set("c", 3),
+            ],
+        ),
+        (
+            "time to live",
+            vec![
+                for_a_second("a", 1),
+                set("b", 2),
+                later(999),
+                Step::Check,
+                later(1),
+                Step::Check,
+                for_a_second("b", 3),
+                Step::Flush,
+                later(1000),
+                Step::Check,
+                Step::Abandon,
+                Step::Reopen,
+            ],
+        ),
+        (
+            "log files end",
+            vec![
+                batch(1, 9, 3000),
+                batch(2, 9, 3000),
+                batch(3, 9, 3000),
+                Step::Persist,
+                set("a", 4),
+            ],
+        ),
+        (
+            "synced now and then",
+            vec![
+                Step::Commit { ops: vec![Op::put("a", "1")], sync: Some(false) },
+                Step::Commit { ops: vec![Op::put("b", "2")], sync: Some(false) },
+                Step::Commit { ops: vec![Op::put("a", "3")], sync: Some(true) },
+                Step::Commit { ops: vec![Op::put("c", "4")], sync: Some(false) },
+                later(500),
+                set("d", 5),
+                Step::Persist,
+                set("e", 6),
+            ],
+        ),
+    ]
+}
+
+/// All of [`small`] one after the other, on one store: every kind of thing that
+/// a store does, once or more. What to fail the calls of.
+#[must_use]
+pub fn complete() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (_, part) in small() {
+        steps.extend(part);
+        steps.push(Step::Check);
+    }
+    steps
+}
+
+fn step(dice: &mut Dice, number: u64) -> Step {
+    match dice.below(100) {
+        0..45 => commit(dice, number, 1),
+        45..60 => {
+            let count = 2 + dice.below(8);
+            commit(dice, number, count)
+        }
+        60..64 => large_batch(dice, number),
+        64..68 => {
+            let ttl = Duration::from_millis(500 + dice.below(4_000));
+            let op = Op::Put { key: key(dice), value: value(number, 0, 40), ttl: Some(ttl) };
+            Step::Commit { ops: vec![op], sync: None }
+        }
+        68..75 => Step::Persist,
+        75..82 => Step::Flush,
+        82..86 => Step::Reopen,
+        86..90 => Step::Abandon,
+        90..96 => Step::Check,
+        _ => Step::Advance(Duration::from_millis(dice.below(2_000))),
+    }
+}
+
+fn commit(dice: &mut Dice, number: u64, count: u64) -> Step {
+    let ops = (0..count).map(|index| op(dice, number, index)).collect();
+    let sync = match dice.below(10) {
+        0 => Some(true),
+        1 => Some(false),
+        _ => None,
+    };
+    Step::Commit { ops, sync }
+}
+
+fn op(dice: &mut Dice, number: u64, index: u64) -> Op {
+    let key = key(dice);
+    if dice.below(5) == 0 {
+        return Op::Delete { key };
+    }
+    let size = match dice.below(10) {
+        0 => 0,
+        1 => 4096,
+        2 => 20_000,
+        _ => 10 + dice.below(600),
+    };
+    Op::put(key, value(number, index, size))
+}
+
+/// More than the smallest memtable and the smallest log file hold.
+fn large_batch(dice: &mut Dice, number: u64) -> Step {
+    let put = |index| Op::put(format!("large{:02}", index % 40), value(number, index, 3000));
+    Step::commit((0..40 + dice.below(10)).map(put).collect())
+}
+
+fn key(dice: &mut Dice) -> Vec<u8> {
+    match dice.below(KEYS) {
+        0 => vec![0],
+        1 => vec![0, 0],
+        2 => vec![0xff; 40],
+        number => format!("key{number:03}").into_bytes(),
+    }
+}
+
+/// `size` bytes (and never fewer than its own number takes) that no other
+/// number and index have.
+#[must_use]
+pub fn value(number: u64, index: u64, size: u64) -> Vec<u8> {
+    let mut bytes = format!("{number}/{index}:").into_bytes();
+    let mut dice = Dice(number << 32 | index);
+    while (bytes.len() as u64) < size {
+        bytes.extend(dice.next().to_le_bytes());
+    }
+    bytes
+}

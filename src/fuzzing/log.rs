@@ -1,0 +1,159 @@
+//! Log files.
+
+use super::{DIR, Entry, Identity, contents, fix_frames, path_of};
+use crate::error::Result;
+use crate::format::key::EXPIRY_SIZE;
+use crate::format::{DatabaseId, EntryKind, FileId, FileKind, SeqNo, crc};
+use crate::fs::sim::SimFs;
+use crate::recovery::batch::check_batch;
+use crate::recovery::chain::Chain;
+use crate::wal::format::{HEADER_SIZE, seal};
+use crate::wal::ops::{put_delete, put_expiry_floor, put_set, put_set_expiring};
+use crate::wal::{LogFile, LogWriter, Op};
+use std::path::Path;
+
+/// One operation of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Writes an entry. Its sequence number is given by its place in the log:
+    /// that of its batch, and one more for each entry before it.
+    Entry(Entry),
+    /// Raises the expiry floor, in milliseconds.
+    ExpiryFloor(u64),
+}
+
+/// One commit in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Where its frame starts in its file. Not looked at when it is written.
+    pub offset: u64,
+    /// Sequence number of its first entry.
+    pub sequence: SeqNo,
+    /// The position up to which it says that the log was durable.
+    pub durable: u64,
+    /// What it does.
+    pub operations: Vec<Operation>,
+}
+
+/// What is in a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFound {
+    /// The batches that count, in order.
+    pub batches: Vec<Batch>,
+    /// The position at which the log broke off, where it did.
+    pub cut_at: Option<u64>,
+    /// Bytes that were dropped there and behind.
+    pub dropped_bytes: u64,
+}
+
+/// Decodes one log file as recovery does, which begins at the position `base`.
+///
+/// # Errors
+/// As [`decode_log_files`].
+pub fn decode_log(bytes: &[u8], identity: Identity, base: u64) -> Result<LogFound> {
+    decode_log_files(&[(identity.file, bytes)], identity.database, base)
+}
+
+/// Decodes the files of a log, with their numbers and in the order of these,
+/// as recovery does: headers, frames, every operation, the chain of positions
+/// from `base` on, and where that breaks the search for durable claims.
+///
+/// # Errors
+/// [`crate::Error::Corruption`] where what had been durable is damaged or
+/// missing, or an intact batch makes no sense;
+/// [`crate::Error::UnsupportedFormat`].
+pub fn decode_log_files(
+    files: &[(FileId, &[u8])],
+    database: DatabaseId,
+    base: u64,
+) -> Result<LogFound> {
+    let read = |&(file, bytes): &(FileId, &[u8])| {
+        let id = Identity { database, file }.log();
+        LogFile::new(path_of(FileKind::Log(id)), database, id, bytes.to_vec())
+    };
+    let files: Vec<LogFile> = files.iter().map(read).collect::<Result<_>>()?;
+    let headers: Vec<_> = files.iter().map(|file| file.header).collect();
+    let mut chain = Chain::new(base);
+    let mut batches = Vec::new();
+    let mut last_seq = SeqNo::ZERO;
+    for (file, later) in files.iter().zip((1..).filter_map(|next| headers.get(next..))) {
+        chain.follow(file, later, |frame| {
+            let batch = check_batch(&frame, &file.path, last_seq)?;
+            last_seq = batch.last_seq;
+            batches.push(Batch {
+                offset: frame.offset,
+                sequence: SeqNo(frame.sequence),
+                durable: frame.durable,
+                operations: batch.operations().map(Operation::from).collect(),
+            });
+            Ok(())
+        })?;
+    }
+    let broken = chain.broken();
+    Ok(LogFound {
+        batches,
+        cut_at: broken.map(|broken| broken.position),
+        dropped_bytes: broken.map_or(0, |broken| broken.dropped_bytes),
+    })
+}
+
+impl From<Op<'_>> for Operation {
+    fn from(op: Op<'_>) -> Operation {
+        match op {
+            Op::Entry(entry) => Operation::Entry(entry.into()),
+            Op::ExpiryFloor(floor_ms) => Operation::ExpiryFloor(floor_ms),
+        }
+    }
+}
+
+/// Writes a log file that begins at the position `base`, without the zeros
+/// that the engine writes ahead. `durable` is the claim of its header.
+///
+/// # Errors
+/// None that this file system in memory has.
+///
+/// # Panics
+/// When a batch is empty, or a payload is too short for its kind.
+pub fn write_log(
+    identity: Identity,
+    base: u64,
+    durable: u64,
+    batches: &[Batch],
+) -> Result<Vec<u8>> {
+    let fs = SimFs::new();
+    let id = identity.log();
+    let mut writer = LogWriter::create(&fs, Path::new(DIR), identity.database, id, base, durable)?;
+    for batch in batches {
+        let mut body = Vec::new();
+        batch.operations.iter().for_each(|operation| put_operation(&mut body, operation));
+        assert!(!body.is_empty(), "a batch has an operation");
+        writer.add(batch.sequence.0, batch.durable, &body, crc(&body))?;
+    }
+    writer.write()?;
+    contents(&fs, FileKind::Log(id), writer.file_bytes())
+}
+
+fn put_operation(body: &mut Vec<u8>, operation: &Operation) {
+    match operation {
+        Operation::ExpiryFloor(floor_ms) => put_expiry_floor(body, *floor_ms),
+        Operation::Entry(Entry { key, kind, payload, .. }) => match kind {
+            EntryKind::Delete => put_delete(body, key),
+            EntryKind::Set => put_set(body, key, payload),
+            EntryKind::SetExpiring => {
+                let (expiry, value) = payload
+                    .split_first_chunk::<EXPIRY_SIZE>()
+                    .expect("the payload starts with an expiry");
+                put_set_expiring(body, key, value, u64::from_le_bytes(*expiry));
+            }
+        },
+    }
+}
+
+/// Puts right the checksums of a log file: that of its header, and those of
+/// each frame's header and body.
+pub fn fix_log(bytes: &mut [u8], identity: Identity) {
+    if let Some(head) = bytes.first_chunk_mut::<HEADER_SIZE>() {
+        seal(head);
+        fix_frames(bytes, HEADER_SIZE, identity);
+    }
+}

@@ -1,0 +1,74 @@
+//! Manifests, and `CURRENT`.
+
+use super::{Current, DIR, Edit, Identity, State, contents, fix_frames, path_of};
+use crate::error::{Error, Result};
+use crate::format::FileKind;
+use crate::fs::sim::SimFs;
+use crate::fs::{Fs, IoContext, OpenMode};
+use crate::manifest::Manifest;
+use crate::manifest::format::{CURRENT_MAGIC, HEADER_SIZE, encode_header, seal};
+use crate::manifest::read::{current_of, state_of};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Decodes a manifest as an open does: header, every edit, and what they add up to.
+///
+/// # Errors
+/// [`Error::Corruption`], [`Error::UnsupportedFormat`].
+pub fn decode_manifest(bytes: &[u8], identity: Identity) -> Result<State> {
+    let current = Current { database: identity.database, manifest: identity.manifest() };
+    state_of(bytes, &path_of(FileKind::Manifest(current.manifest)), current)
+}
+
+/// Decodes `CURRENT` as an open does.
+///
+/// # Errors
+/// [`Error::Corruption`], [`Error::UnsupportedFormat`].
+pub fn decode_current(bytes: &[u8]) -> Result<Current> {
+    current_of(bytes, &path_of(FileKind::Current))
+}
+
+/// Writes a manifest with these edits; the first is applied to the state of a
+/// new database. Returns the state after each of them too.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] where an edit does not fit the state before it.
+pub fn write_manifest(identity: Identity, edits: &[Edit]) -> Result<(Vec<u8>, Vec<State>)> {
+    let fs = Arc::new(SimFs::new());
+    let id = identity.manifest();
+    let (first, rest) = edits.split_first().map_or((None, edits), |(f, rest)| (Some(f), rest));
+    let mut state = State::empty();
+    if let Some(edit) = first {
+        state.apply(edit).map_err(Error::invalid)?;
+    }
+    let shared: Arc<dyn Fs> = Arc::<SimFs>::clone(&fs);
+    let mut manifest = Manifest::create(shared, Path::new(DIR), identity.database, id, state)?;
+    let mut states = vec![manifest.state().clone()];
+    for edit in rest {
+        manifest.apply(edit, id)?;
+        states.push(manifest.state().clone());
+    }
+    let path = path_of(FileKind::Manifest(id));
+    let len = fs.open(&path, OpenMode::Read).and_then(|file| file.len()).during("read", &path)?;
+    Ok((contents(&fs, FileKind::Manifest(id), len)?, states))
+}
+
+/// Writes the `CURRENT` that names the manifest of this identity.
+#[must_use]
+pub fn write_current(identity: Identity) -> Vec<u8> {
+    encode_header(CURRENT_MAGIC, identity.database, identity.manifest()).to_vec()
+}
+
+/// Puts right the checksums of a manifest: that of its header, and those of
+/// each edit.
+pub fn fix_manifest(bytes: &mut [u8], identity: Identity) {
+    fix_current(bytes);
+    fix_frames(bytes, HEADER_SIZE, identity);
+}
+
+/// Puts right the checksum of `CURRENT`.
+pub fn fix_current(bytes: &mut [u8]) {
+    if let Some(head) = bytes.first_chunk_mut::<HEADER_SIZE>() {
+        seal(head);
+    }
+}

@@ -3,7 +3,7 @@
 //! one to a copy of the source and shows that the test fails; a bug that
 //! survives is a hole in the tests.
 //!
-//! That takes the better part of an hour. The tests here take no time, and see
+//! That takes ten minutes and more. The tests here take no time, and see
 //! to it that the patches do not rot: each still fits the source, in exactly one
 //! place, and names a test that exists.
 //!

@@ -302,3 +302,133 @@ fn after_close_every_call_says_so() {
     closed(range.next().and_then(Result::err));
     assert!(range.next().is_none(), "it has ended");
 }
+
+// The zeros go out in steps of 16 KiB, up to the next multiple of 256 KiB: of
+// the sixteen that follow the first 256 KiB, four are needed for this record.
+#[test]
+fn room_for_the_record_is_room_enough() {
+    let fs = SimFs::new();
+    let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, Options::default()).expect("opens");
+    fs.fail(FaultPlan::once(5, Fault::Errno(28)).only(CallKind::Write));
+    db.set("a", vec![1; 300 << 10]).expect("there is room for it");
+    assert_eq!(fs.faults_hit(), 1);
+    fs.fail(FaultPlan::once(1, Fault::Errno(28)).only(CallKind::Write));
+    let e = db.set("b", vec![1; 300 << 10]).expect_err("there is none for this");
+    assert!(matches!(e, Error::Io { .. }), "{e}");
+    db.set("c", "v").expect("there is room again");
+    let (_, found) = after_power_cut(&fs);
+    assert!(has(&found, "a") && !has(&found, "b") && has(&found, "c"));
+    assert_eq!(found.metrics().recovery.log_cut_at, None);
+}
+
+#[test]
+fn a_failed_sync_of_a_table_or_of_its_edit_poisons() {
+    for (nth, cause) in [(1, "sync of /db/000004.tbl"), (2, "sync of /db/MANIFEST-000002")] {
+        let fs = SimFs::new();
+        let db = open(&fs, SyncPolicy::Never);
+        db.set("a", "v").expect("set");
+        fs.fail(FaultPlan::once(nth, Fault::Errno(5)).only(CallKind::SyncData));
+        for e in [
+            db.flush().expect_err("the sync failed"),
+            db.flush().expect_err("poisoned"),
+            db.set("b", "v").expect_err("poisoned"),
+            db.persist().expect_err("poisoned"),
+        ] {
+            assert!(matches!(e, Error::Poisoned { .. }), "{e}");
+            assert!(e.to_string().contains(cause), "{e}");
+        }
+        assert!(has(&db, "a"), "reads go on");
+        drop(db);
+        let killed = fs.crash_image(&CrashModel::Everything);
+        assert!(has(&open(&killed, SyncPolicy::Never), "a"), "the log is still there");
+    }
+}
+
+/// A database with an entry that was seen expired at 1,010 s, by a clock that
+/// has stepped back since.
+fn seen_expired(sync_policy: SyncPolicy) -> (SimFs, Db) {
+    let fs = SimFs::new();
+    let clock = fs.sim_clock();
+    clock.set_ms(1_000_000);
+    let options = Options { sync_policy, ..Options::default() };
+    let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, options).expect("opens");
+    db.set_with_ttl("seen", "v", Duration::from_secs(10)).expect("set");
+    db.flush().expect("flush");
+    clock.set_ms(1_010_000);
+    assert!(!has(&db, "seen"));
+    clock.set_ms(1_000_000);
+    (fs, db)
+}
+
+#[test]
+fn what_is_seen_expired_after_the_last_commit_is_kept_by_close() {
+    let (fs, db) = seen_expired(SyncPolicy::Always);
+    db.close().expect("close");
+    let (_, found) = after_power_cut(&fs);
+    assert!(!has(&found, "seen"));
+}
+
+#[test]
+fn a_refused_commit_does_not_take_the_expiry_floor_with_it() {
+    let (fs, db) = seen_expired(SyncPolicy::Always);
+    // More than the log has claimed ahead, and less than the memtable takes.
+    fs.fail(FaultPlan::once(1, Fault::Errno(28)).only(CallKind::Write));
+    let e = db.set("refused", vec![1; 300 << 10]).expect_err("no room");
+    assert!(matches!(e, Error::Io { .. }), "{e}");
+    db.set("any", "v").expect("there is room again");
+    let (_, found) = after_power_cut(&fs);
+    assert!(!has(&found, "seen") && has(&found, "any"));
+}
+
+#[test]
+fn a_recovered_expiry_floor_survives_the_next_crash() {
+    let (fs, db) = seen_expired(SyncPolicy::Always);
+    db.set("any", "v").expect("the floor's record goes along");
+    let (disk, found) = after_power_cut(&fs);
+    assert!(!has(&found, "seen"));
+    // Nothing was committed since, and the handle was not closed.
+    let (_, found) = after_power_cut(&disk);
+    assert!(!has(&found, "seen") && has(&found, "any"));
+}
+
+#[test]
+fn short_and_interrupted_calls_show_nowhere() {
+    let run = |fs: &SimFs| {
+        let db = open(fs, SyncPolicy::Always);
+        for n in 0..6 {
+            db.set(format!("{n}"), vec![n; 3000]).expect("set");
+        }
+        db.flush().expect("flush");
+        db.set("last", "v").expect("set");
+        let (_, found) = after_power_cut(fs);
+        for db in [&db, &found] {
+            for n in 0..6 {
+                let value = db.get(format!("{n}")).expect("a read");
+                assert_eq!(value.as_deref(), Some(&vec![n; 3000][..]));
+            }
+            assert!(has(db, "last"));
+        }
+        db.close().expect("close");
+    };
+    let fs = SimFs::new();
+    run(&fs);
+    let calls = fs.calls();
+    let short = SimFs::new();
+    short.fail(FaultPlan::from_on(1, Fault::Short));
+    run(&short);
+    assert!(short.faults_hit() > 20);
+    for nth in 1..calls {
+        let fs = SimFs::new();
+        fs.fail(FaultPlan::once(nth, Fault::Interrupted));
+        run(&fs);
+    }
+}
+
+#[test]
+fn options_out_of_range_are_refused_before_anything_is_made() {
+    let fs = SimFs::new();
+    let wrong = Options { memtables_max: 1, ..Options::default() };
+    let e = Db::open_with_fs(Arc::new(fs.clone()), DIR, wrong).expect_err("one is too few");
+    assert!(matches!(e, Error::InvalidArgument { .. }), "{e}");
+    assert_eq!(fs.mutating_calls(), 0);
+}

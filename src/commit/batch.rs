@@ -71,6 +71,15 @@ impl Batch {
         self.memtable_bytes
     }
 
+    /// A batch that asks for no room, so that its insertion panics: what a
+    /// mistake in the memtable would be like.
+    #[cfg(test)]
+    #[must_use]
+    pub fn without_room(mut self) -> Self {
+        self.memtable_bytes = 0;
+        self
+    }
+
     /// Forgets the operations, keeps the memory.
     pub fn clear(&mut self) {
         self.ops.clear();

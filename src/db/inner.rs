@@ -218,3 +218,47 @@ fn poison_on_panic(store: &Arc<Store>) -> impl FnOnce(Error) + Send + 'static {
         store.views.abort(poisoned);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commit::Batch;
+    use crate::fs::disk::DiskFs;
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    fn batch(key: &[u8]) -> Batch {
+        let mut batch = Batch::default();
+        batch.set(key, b"v");
+        batch
+    }
+
+    // A writer may panic when its batch is in the log and not in the memtable
+    // yet: what comes after it will never be visible, and nobody may wait for it.
+    #[test]
+    fn a_panic_between_log_and_memtable_leaves_nobody_waiting() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let inner =
+            Inner::open(Arc::new(DiskFs::new()), dir.path(), Options::default()).expect("opens");
+        let inner = Arc::new(inner);
+        inner.pipeline.commit(batch(b"before"), false).expect("a commit");
+        let panicking = {
+            let inner = Arc::clone(&inner);
+            thread::spawn(move || inner.pipeline.commit(batch(b"lost").without_room(), false))
+        };
+        panicking.join().expect_err("the panic goes on in its own thread");
+        let (sender, receiver) = channel();
+        thread::spawn(move || {
+            let later = inner.pipeline.commit(batch(b"later"), false);
+            let flushed = inner.flush();
+            let seen = inner.store.visible.load();
+            sender.send((later, flushed, inner.close(), seen.0)).expect("the test listens");
+        });
+        let told = receiver.recv_timeout(Duration::from_secs(20));
+        let (later, flushed, closed, seen) = told.expect("nobody waits");
+        for answer in [later, flushed, closed] {
+            assert!(matches!(answer, Err(Error::Poisoned { .. })), "{answer:?}");
+        }
+        assert_eq!(seen, 1, "nothing after it is shown");
+    }
+}

@@ -219,6 +219,20 @@ mod tests {
         assert!(follow(&files(one + 1)).is_err());
     }
 
+    // It looks like one that was begun and given up; but the log goes on further.
+    #[test]
+    fn a_file_that_was_lost_whole_breaks_the_chain() {
+        let one = HEADER + FRAME;
+        for lost in [Vec::new(), vec![0; 500]] {
+            let files = |claim| {
+                let last = file(3, one + HEADER + FRAME, &[claim]);
+                [(1, file(1, 0, &[0])), (2, lost.clone()), (3, last)]
+            };
+            assert_eq!(follow(&files(one)), Ok((1, Some(one))));
+            assert!(follow(&files(one + 1)).is_err());
+        }
+    }
+
     #[test]
     fn a_refused_frame_after_the_sealed_end_is_not_read() {
         // The second frame was refused; the next file begins where the first ended.

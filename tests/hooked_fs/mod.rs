@@ -1,0 +1,177 @@
+//! A file system whose calls a test can see, fail, block or let panic, before
+//! they are made and after; and threads that must answer soon.
+
+use esker::sim::{CallKind, SimFs};
+use esker::{Clock, DirLock, File, Fs, OpenMode};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// A call on its way to the file system below, or back from it.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    pub kind: CallKind,
+    pub path: &'a Path,
+    /// Where a write goes.
+    pub offset: u64,
+    /// It has been made.
+    pub is_done: bool,
+}
+
+impl Call<'_> {
+    /// Whether it is of this kind, on a file whose path ends like this.
+    pub fn is(&self, kind: CallKind, extension: &str) -> bool {
+        self.kind == kind && self.path.to_string_lossy().ends_with(extension)
+    }
+}
+
+type Hook = dyn FnMut(Call<'_>) -> io::Result<()> + Send;
+
+/// A [`SimFs`] whose writes, syncs, renames and removals pass through a hook, before and
+/// after: it can fail them either way, block them or panic. What other threads
+/// call while it runs passes without it.
+#[derive(Clone)]
+pub struct HookedFs {
+    below: SimFs,
+    hook: Arc<Mutex<Option<Box<Hook>>>>,
+    tables_refused: Arc<AtomicBool>,
+}
+
+impl HookedFs {
+    pub fn new(below: &SimFs) -> Self {
+        HookedFs { below: below.clone(), hook: Arc::default(), tables_refused: Arc::default() }
+    }
+
+    /// Lets no table be written for want of room, so that memtables and log
+    /// files stay. Not a hook: the flush worker may call while one runs.
+    pub fn refuse_tables(&self, refused: bool) {
+        self.tables_refused.store(refused, Ordering::Release);
+    }
+
+    pub fn set_hook(&self, hook: impl FnMut(Call<'_>) -> io::Result<()> + Send + 'static) {
+        *self.hook.lock().expect("no panic under the lock") = Some(Box::new(hook));
+    }
+
+    pub fn clear_hook(&self) {
+        *self.hook.lock().expect("no panic under the lock") = None;
+    }
+
+    fn around<T>(
+        &self,
+        kind: CallKind,
+        path: &Path,
+        offset: u64,
+        make: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let call = Call { kind, path, offset, is_done: false };
+        if call.is(CallKind::Write, ".tbl") && self.tables_refused.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.run_hook(call)?;
+        let made = make()?;
+        self.run_hook(Call { is_done: true, ..call })?;
+        Ok(made)
+    }
+
+    fn run_hook(&self, call: Call<'_>) -> io::Result<()> {
+        // Out of the lock while it runs, since it may block or panic.
+        let taken = self.hook.lock().expect("no panic under the lock").take();
+        let Some(mut hook) = taken else { return Ok(()) };
+        let answer = hook(call);
+        self.hook.lock().expect("no panic under the lock").get_or_insert(hook);
+        answer
+    }
+}
+
+impl fmt::Debug for HookedFs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HookedFs")
+    }
+}
+
+impl Fs for HookedFs {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        let below = self.below.open(path, mode)?;
+        Ok(Arc::new(HookedFile { fs: self.clone(), path: path.to_path_buf(), below }))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.below.create_dir_all(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.below.list(path)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.below.link(from, to)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.around(CallKind::Rename, to, 0, || self.below.rename(from, to))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.around(CallKind::Remove, path, 0, || self.below.remove(path))
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.around(CallKind::SyncDir, path, 0, || self.below.sync_dir(path))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
+        self.below.lock(path)
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        self.below.clock()
+    }
+}
+
+#[derive(Debug)]
+struct HookedFile {
+    fs: HookedFs,
+    path: PathBuf,
+    below: Arc<dyn File>,
+}
+
+impl File for HookedFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.below.read_at(buf, offset)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        self.fs.around(CallKind::Write, &self.path, offset, || self.below.write_at(buf, offset))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.fs.around(CallKind::SyncData, &self.path, 0, || self.below.sync_data())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.below.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.below.len()
+    }
+}
+
+/// Runs `act` on a thread of its own; its result comes through the receiver.
+pub fn spawn<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let _ = sender.send(act());
+    });
+    receiver
+}
+
+/// What comes through `receiver`, unless it hangs. (A thread that panicked counts as such.)
+pub fn soon<T>(receiver: &Receiver<T>, what: &str) -> T {
+    receiver.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|e| panic!("{what}: {e}"))
+}

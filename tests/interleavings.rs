@@ -1,0 +1,334 @@
+//! What the contract promises at one call to the disk: with the power going or
+//! the process dying just there, another thread writing meanwhile, or a panic.
+
+mod hooked_fs;
+
+use esker::sim::{CallKind, CrashModel, SimFs};
+use esker::{Db, Error, Fs, Options, SyncPolicy, WriteBatch, WriteOptions};
+use hooked_fs::{HookedFs, soon, spawn};
+use std::io;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const DIR: &str = "/db";
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+fn options(sync_policy: SyncPolicy) -> Options {
+    Options { sync_policy, memtable_bytes: 64 << 10, ..Options::default() }
+}
+
+fn open(fs: &(impl Fs + Clone + 'static), sync_policy: SyncPolicy) -> Db {
+    Db::open_with_fs(Arc::new(fs.clone()), DIR, options(sync_policy)).expect("opens")
+}
+
+fn get(db: &Db, key: &str) -> Option<Vec<u8>> {
+    db.get(key).expect("a read").map(Into::into)
+}
+
+fn write(db: &Db, key: &str, sync: bool) -> Result<(), Error> {
+    let mut batch = WriteBatch::new();
+    batch.set(key, "v");
+    db.write_with(batch, WriteOptions { sync: Some(sync) })
+}
+
+/// A value after which the next of its kind needs a new memtable and log file.
+fn rotating_value() -> Vec<u8> {
+    vec![2; 60 << 10]
+}
+
+/// Makes a group whose leader does not want a sync and whose follower does, by
+/// holding up the write of whoever leads before them. False: they came too
+/// late to be one group.
+fn group_of_two(disk: &SimFs, wait: Duration) -> bool {
+    let fs = HookedFs::new(disk);
+    let db = open(&fs, SyncPolicy::Never);
+    let (reached, at_write) = channel();
+    let (go_on, gate) = channel::<()>();
+    let mut gate = Some(gate);
+    fs.set_hook(move |call| {
+        if call.is(CallKind::Write, ".log")
+            && let Some(gate) = gate.take()
+        {
+            reached.send(()).expect("the test listens");
+            gate.recv().expect("the test speaks");
+        }
+        Ok(())
+    });
+    let start = |key: &'static str, sync| {
+        let db = db.clone();
+        spawn(move || write(&db, key, sync))
+    };
+    let first = start("first", false);
+    soon(&at_write, "the first write");
+    let leader = start("leader", false);
+    thread::sleep(wait);
+    let follower = start("follower", true);
+    thread::sleep(wait);
+    go_on.send(()).expect("the writer listens");
+    for told in [first, leader, follower] {
+        soon(&told, "a commit").expect("a commit");
+    }
+    let metrics = db.metrics();
+    assert_eq!(metrics.commits, 3);
+    metrics.commit_groups == 2
+}
+
+#[test]
+fn a_group_syncs_if_any_of_its_members_asks_for_it() {
+    let grouped = (1..20).find_map(|n| {
+        let disk = SimFs::new();
+        group_of_two(&disk, Duration::from_millis(20 * n)).then_some(disk)
+    });
+    let disk = grouped.expect("two writers that wait form a group");
+    let found = open(&disk.crash_image(&CrashModel::SyncedOnly), SyncPolicy::Never);
+    let seen = ["first", "leader", "follower"].map(|key| get(&found, key).is_some());
+    assert_eq!(seen, [true; 3], "the follower was acknowledged as durable");
+}
+
+#[test]
+fn what_is_written_during_a_sync_is_not_covered_by_it() {
+    let disk = SimFs::new();
+    let fs = HookedFs::new(&disk);
+    let db = open(&fs, SyncPolicy::Never);
+    write(&db, "before", false).expect("a commit");
+    let (reached, at_sync) = channel();
+    let (go_on, gate) = channel::<()>();
+    let mut gate = Some(gate);
+    fs.set_hook(move |call| {
+        // After the disk has done its part, before the engine knows.
+        if call.is(CallKind::SyncData, ".log")
+            && call.is_done
+            && let Some(gate) = gate.take()
+        {
+            reached.send(()).expect("the test listens");
+            gate.recv().expect("the test speaks");
+        }
+        Ok(())
+    });
+    let persisting = {
+        let db = db.clone();
+        spawn(move || db.persist())
+    };
+    soon(&at_sync, "the sync");
+    write(&db, "during", false).expect("a commit");
+    go_on.send(()).expect("the sync listens");
+    soon(&persisting, "the sync").expect("a sync");
+    db.persist().expect("another sync");
+    let found = open(&disk.crash_image(&CrashModel::SyncedOnly), SyncPolicy::Never);
+    assert!(get(&found, "before").is_some() && get(&found, "during").is_some());
+}
+
+#[test]
+fn a_failed_sync_of_the_directory_is_indeterminate_and_poisons() {
+    let disk = SimFs::new();
+    let fs = HookedFs::new(&disk);
+    let db = open(&fs, SyncPolicy::Always);
+    db.set("a", rotating_value()).expect("a commit");
+    fs.refuse_tables(true);
+    let mut failed = false;
+    fs.set_hook(move |call| {
+        if call.kind == CallKind::SyncDir && !std::mem::replace(&mut failed, true) {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        Ok(())
+    });
+    // The commit is the first in a new log file, whose name is not durable.
+    let e = db.set("b", rotating_value()).expect_err("the sync failed");
+    assert!(matches!(e, Error::Indeterminate { .. }), "{e}");
+    let e = db.set("c", "v").expect_err("poisoned");
+    assert!(matches!(e, Error::Poisoned { .. }), "{e}");
+    assert!(get(&db, "b").is_none(), "what failed is not shown");
+}
+
+#[test]
+fn a_flush_does_not_wait_for_a_commit_that_was_refused() {
+    let disk = SimFs::new();
+    let fs = HookedFs::new(&disk);
+    let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, Options::default()).expect("opens");
+    db.set("a", "v").expect("a commit");
+    fs.set_hook(|_| Err(io::Error::from_raw_os_error(ENOSPC)));
+    let e = db.set("large", vec![1; 300 << 10]).expect_err("no room");
+    assert!(matches!(e, Error::Io { .. }), "{e}");
+    fs.clear_hook();
+    // With the only handle: if it hangs, so would dropping it here.
+    let flushing = spawn(move || {
+        db.flush().expect("a flush");
+        let tables = db.metrics().tables;
+        db.close().expect("close");
+        tables
+    });
+    assert_eq!(soon(&flushing, "a flush"), 1);
+}
+
+#[test]
+fn a_panic_in_the_flush_worker_poisons() {
+    let fs = HookedFs::new(&SimFs::new());
+    let db = open(&fs, SyncPolicy::Always);
+    db.set("a", "v").expect("a commit");
+    fs.set_hook(|call| {
+        assert!(!call.is(CallKind::Write, ".tbl"), "on purpose");
+        Ok(())
+    });
+    let using = spawn(move || {
+        let answers = [db.flush(), db.set("b", "v"), db.persist(), db.flush(), db.close()];
+        (answers, db.metrics().poisoned_by)
+    });
+    let (answers, poisoned_by) = soon(&using, "a poisoned handle");
+    for answer in answers {
+        assert!(matches!(answer, Err(Error::Poisoned { .. })), "{answer:?}");
+    }
+    let cause = poisoned_by.expect("poisoned");
+    assert!(cause.contains("esker-flush") && cause.contains("on purpose"), "{cause}");
+}
+
+/// What the process' death and a power cut leave, before and after each call
+/// that `act` makes.
+fn images_of(disk: &SimFs, fs: &HookedFs, act: impl FnOnce()) -> Vec<(String, SimFs)> {
+    let images = Arc::new(Mutex::new(Vec::new()));
+    let (disk, taken) = (disk.clone(), Arc::clone(&images));
+    fs.set_hook(move |call| {
+        let when = if call.is_done { "after" } else { "before" };
+        let at = format!("{when} {:?} of {} at {}", call.kind, call.path.display(), call.offset);
+        let mut models = vec![CrashModel::Everything, CrashModel::SyncedOnly];
+        if call.kind == CallKind::Rename {
+            // The rename may be there and what was made before it not.
+            models.extend((0..64).map(|seed| CrashModel::Scattered { seed }));
+        }
+        let mut taken = taken.lock().expect("no panic under the lock");
+        taken.extend(
+            models.iter().map(|model| (format!("{model:?} {at}"), disk.crash_image(model))),
+        );
+        Ok(())
+    });
+    act();
+    fs.clear_hook();
+    std::mem::take(&mut *images.lock().expect("no panic under the lock"))
+}
+
+#[test]
+fn what_a_manifest_names_is_durable_before_the_edit_is() {
+    let disk = SimFs::new();
+    let fs = HookedFs::new(&disk);
+    let db = open(&fs, SyncPolicy::Always);
+    db.set("a", "1").expect("a commit");
+    let images = images_of(&disk, &fs, || db.flush().expect("a flush"));
+    assert!(images.iter().any(|(at, _)| at.contains("SyncData of /db/MANIFEST-")), "{images:?}");
+    for (at, image) in images {
+        let found = Db::open_with_fs(Arc::new(image), DIR, options(SyncPolicy::Never));
+        let found = found.unwrap_or_else(|e| panic!("{at}: {e}"));
+        assert_eq!(get(&found, "a").as_deref(), Some(&b"1"[..]), "{at}");
+    }
+}
+
+#[test]
+fn what_current_names_is_durable_before_the_rename() {
+    let before = SimFs::new();
+    open(&before, SyncPolicy::Always).set("a", "1").expect("a commit");
+    let disk = before.crash_image(&CrashModel::SyncedOnly);
+    let fs = HookedFs::new(&disk);
+    let images = images_of(&disk, &fs, || drop(open(&fs, SyncPolicy::Always)));
+    assert!(images.iter().any(|(at, _)| at.contains("after Rename of /db/CURRENT")), "{images:?}");
+    for (at, image) in images {
+        let found = Db::open_with_fs(Arc::new(image), DIR, options(SyncPolicy::Never));
+        let found = found.unwrap_or_else(|e| panic!("{at}: {e}"));
+        assert_eq!(get(&found, "a").as_deref(), Some(&b"1"[..]), "{at}");
+    }
+}
+
+#[test]
+fn what_is_committed_after_a_flush_survives() {
+    let disk = SimFs::new();
+    let db = open(&disk, SyncPolicy::Always);
+    db.set("a", "1").expect("a commit");
+    db.set("b", "1").expect("a commit");
+    db.flush().expect("a flush");
+    db.set("a", "2").expect("a commit");
+    let disk = disk.crash_image(&CrashModel::SyncedOnly);
+    let db = open(&disk, SyncPolicy::Always);
+    assert_eq!(get(&db, "a").as_deref(), Some(&b"2"[..]), "from the log");
+    assert_eq!(get(&db, "b").as_deref(), Some(&b"1"[..]), "from the table");
+    db.close().expect("close");
+    // With nothing in the log, only the manifest knows the last number.
+    let db = open(&disk, SyncPolicy::Always);
+    db.set("b", "2").expect("a commit");
+    db.flush().expect("a flush");
+    let disk = disk.crash_image(&CrashModel::SyncedOnly);
+    let db = open(&disk, SyncPolicy::Always);
+    assert_eq!(get(&db, "a").as_deref(), Some(&b"2"[..]));
+    assert_eq!(get(&db, "b").as_deref(), Some(&b"2"[..]));
+    let last_seq = db.metrics().last_seq;
+    db.flush().expect("a flush of nothing");
+    drop(db);
+    assert_eq!(open(&disk, SyncPolicy::Always).metrics().last_seq, last_seq);
+}
+
+/// Flushes until there is no failure any more.
+fn flush_at_last(db: &Db) {
+    let start = Instant::now();
+    while let Err(e) = db.flush() {
+        assert!(matches!(e, Error::Io { .. }), "{e}");
+        assert!(start.elapsed() < Duration::from_secs(20), "{e}");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn an_edit_is_kept_when_the_manifest_is_written_anew() {
+    for is_done in [false, true] {
+        let disk = SimFs::new();
+        let fs = HookedFs::new(&disk);
+        let db = open(&fs, SyncPolicy::Always);
+        db.set("a", "1").expect("a commit");
+        let mut failed = false;
+        fs.set_hook(move |call| {
+            let is_edit = call.kind == CallKind::Write
+                && call.path.to_string_lossy().contains("MANIFEST")
+                && call.is_done == is_done;
+            if is_edit && !std::mem::replace(&mut failed, true) {
+                return Err(io::Error::from_raw_os_error(EIO));
+            }
+            Ok(())
+        });
+        flush_at_last(&db);
+        assert!(db.metrics().flush_failures > 0, "the first edit failed");
+        db.set("b", "1").expect("a commit");
+        db.flush().expect("a flush");
+        let found = open(&disk.crash_image(&CrashModel::SyncedOnly), SyncPolicy::Never);
+        assert!(get(&found, "a").is_some() && get(&found, "b").is_some());
+    }
+}
+
+#[test]
+fn the_newest_version_wins_wherever_it_stands() {
+    let disk = SimFs::new();
+    let fs = HookedFs::new(&disk);
+    let db = open(&fs, SyncPolicy::Never);
+    fs.refuse_tables(true);
+    db.set("deleted", "v").expect("a commit");
+    // Each in a memtable of its own.
+    for n in 0..4_u8 {
+        db.set("k", [n]).expect("a commit");
+        db.set(format!("filler {n}"), rotating_value()).expect("a commit");
+    }
+    db.delete("deleted").expect("a commit");
+    let check = |db: &Db, where_: &str| {
+        assert_eq!(get(db, "k").as_deref(), Some(&[3][..]), "{where_}");
+        assert_eq!(get(db, "deleted"), None, "{where_}");
+        let keys = db.range::<&str>(..).keys().map(|key| Vec::from(key.expect("a key")));
+        let keys: Vec<_> = keys.map(|key| String::from_utf8(key).expect("ours")).collect();
+        assert_eq!(keys, ["filler 0", "filler 1", "filler 2", "filler 3", "k"], "{where_}");
+        let k = db.prefix("k").next_back().expect("k").expect("k");
+        assert_eq!(k.1, &[3][..], "{where_}");
+    };
+    assert!(db.metrics().memtables > 3, "{:?}", db.metrics());
+    check(&db, "in memtables");
+    check(&open(&disk.crash_image(&CrashModel::Everything), SyncPolicy::Never), "from the logs");
+    fs.refuse_tables(false);
+    flush_at_last(&db);
+    assert!(db.metrics().tables > 3, "{:?}", db.metrics());
+    check(&db, "in tables");
+    check(&open(&disk.crash_image(&CrashModel::SyncedOnly), SyncPolicy::Never), "reopened");
+}

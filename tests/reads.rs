@@ -1,0 +1,129 @@
+//! What reads show: ranges with every kind of end, from both sides, and
+//! snapshots, over memtables and tables.
+
+use esker::sim::SimFs;
+use esker::{Db, Options, Snapshot};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+
+type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+type Entry = (Vec<u8>, Vec<u8>);
+
+fn open() -> Db {
+    Db::open_with_fs(Arc::new(SimFs::new()), "/db", Options::default()).expect("opens")
+}
+
+fn owned(item: esker::Result<(esker::Key, esker::Value)>) -> Entry {
+    let (key, value) = item.expect("an entry");
+    (key.into(), value.into())
+}
+
+/// Keys with a letter between each two, in two tables that overlap and the
+/// memtable; some replaced, some deleted.
+fn spread() -> (Db, Model) {
+    let db = open();
+    let mut model = Model::new();
+    let mut set = |key: &str, value: &str| {
+        db.set(key, value).expect("a commit");
+        model.insert(key.into(), value.into());
+    };
+    for key in ["b", "d", "f", "h"] {
+        set(key, "first table");
+    }
+    db.flush().expect("a flush");
+    for key in ["d", "j", "l"] {
+        set(key, "second table");
+    }
+    db.delete("f").expect("a commit");
+    db.flush().expect("a flush");
+    for key in ["h", "n"] {
+        set(key, "memtable");
+    }
+    db.delete("l").expect("a commit");
+    for deleted in ["f", "l"] {
+        model.remove(deleted.as_bytes());
+    }
+    assert_eq!(db.metrics().tables, 2);
+    (db, model)
+}
+
+fn bounds() -> Vec<Bound<String>> {
+    let keys = || ('a'..='o').map(String::from);
+    let included = keys().map(Bound::Included);
+    included.chain(keys().map(Bound::Excluded)).chain([Bound::Unbounded]).collect()
+}
+
+fn expected(model: &Model, low: &Bound<String>, high: &Bound<String>) -> VecDeque<Entry> {
+    let is_within = |key: &Vec<u8>| {
+        (match low {
+            Bound::Included(low) => key.as_slice() >= low.as_bytes(),
+            Bound::Excluded(low) => key.as_slice() > low.as_bytes(),
+            Bound::Unbounded => true,
+        }) && match high {
+            Bound::Included(high) => key.as_slice() <= high.as_bytes(),
+            Bound::Excluded(high) => key.as_slice() < high.as_bytes(),
+            Bound::Unbounded => true,
+        }
+    };
+    model.iter().filter(|(k, _)| is_within(k)).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+#[test]
+fn the_ends_of_a_range_meet() {
+    let (db, model) = spread();
+    for low in bounds() {
+        for high in bounds() {
+            // How many are taken from the front before each from the back.
+            for fronts in [0, 1, 3, usize::MAX] {
+                let mut left = expected(&model, &low, &high);
+                let mut range = db.range((low.clone(), high.clone()));
+                for turn in 0.. {
+                    let (got, want) = if fronts > 0 && turn % fronts.saturating_add(1) != fronts {
+                        (range.next(), left.pop_front())
+                    } else {
+                        (range.next_back(), left.pop_back())
+                    };
+                    assert_eq!(got.map(owned), want, "{low:?}..{high:?}, {fronts}, turn {turn}");
+                    if want.is_none() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// All that a snapshot shows, each way.
+fn shown(snapshot: &Snapshot) -> [Vec<Entry>; 3] {
+    let forwards = snapshot.iter().map(owned).collect();
+    let mut backwards: Vec<Entry> = snapshot.iter().rev().map(owned).collect();
+    backwards.reverse();
+    let gets = ('a'..='o').map(|key| key.to_string()).filter_map(|key| {
+        let value = snapshot.get(&key).expect("a read")?;
+        Some((key.into(), value.into()))
+    });
+    [forwards, backwards, gets.collect()]
+}
+
+#[test]
+fn a_snapshot_does_not_change() {
+    let (db, model) = spread();
+    let want: Vec<Entry> = model.into_iter().collect();
+    let snapshot = db.snapshot();
+    let check = |when: &str| {
+        for shown in shown(&snapshot) {
+            assert_eq!(shown, want, "{when}");
+        }
+    };
+    check("at once");
+    for key in ["a", "d", "h", "n"] {
+        db.set(key, "later").expect("a commit");
+        db.set(key, "later still").expect("a commit");
+    }
+    db.delete("b").expect("a commit");
+    check("after commits");
+    db.flush().expect("a flush");
+    check("after a flush");
+    assert_ne!(shown(&db.snapshot())[0], want);
+}

@@ -48,6 +48,9 @@ pub fn check(data: &[u8]) {
     for damage in std::iter::once(&first).chain(more.iter().take(2)) {
         damage.apply(&mut damaged);
     }
+    if is_removed(&damaged) {
+        return;
+    }
     if is_log_damaged(&whole, &damaged) {
         // What no later record says to have been durable may have been cut off:
         // the last commit, or, where the end of the log is gone, more.
@@ -85,6 +88,13 @@ impl Damage {
             }
         }
     }
+}
+
+/// Nothing is left that tells of a database: what is left of a creation that
+/// was interrupted looks the same.
+fn is_removed(files: &Files) -> bool {
+    let tells = |name: &String| name.starts_with("CURRENT") || name.starts_with("MANIFEST");
+    !files.keys().any(|name| tells(name) || name.ends_with(".tbl"))
 }
 
 fn is_log_damaged(whole: &Files, damaged: &Files) -> bool {

@@ -597,3 +597,23 @@ fn the_entry_of_a_directory_that_open_made_is_durable_or_the_open_fails() {
     disk.fail(FaultPlan::once(1, Fault::Errno(EACCES)).only(CallKind::SyncDir));
     open(&disk, options(SyncPolicy::Always)).expect("opens");
 }
+
+// With `CURRENT` and the tables removed, and nothing in the log, what was left was
+// taken for a creation that had been interrupted: cleared away, and a new database
+// made in its place, though a manifest stood there that named the tables.
+// (Found by fuzzing: files removed at random before an open.)
+#[test]
+fn a_manifest_that_was_in_use_is_not_taken_for_a_creations() {
+    let disk = SimFs::new();
+    let db = open(&disk, options(SyncPolicy::Always)).expect("opens");
+    db.set("key", "value").expect("set");
+    db.close().expect("closes");
+    for name in names(&disk, ".tbl") {
+        disk.remove(&Path::new(DIR).join(name)).expect("removed");
+    }
+    disk.remove(&Path::new(DIR).join("CURRENT")).expect("removed");
+    let before = names(&disk, "");
+    let error = open(&disk, options(SyncPolicy::Always)).expect_err("CURRENT is gone").to_string();
+    assert!(error.contains("CURRENT") && error.contains("MANIFEST-"), "{error}");
+    assert_eq!(names(&disk, ""), before);
+}

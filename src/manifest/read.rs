@@ -68,20 +68,19 @@ pub fn read_manifest(fs: &dyn Fs, dir: &Path, current: Current) -> Result<Record
     recorded_in(&bytes, &path, current)
 }
 
-/// The database of the manifest `id` of `dir`, and how often that had been
-/// opened, where no `CURRENT` says which manifest is in force. `None` where it
-/// is not intact.
+/// The database of the manifest `id` of `dir`, and what the manifest says of it,
+/// where no `CURRENT` says which manifest is in force. `None` where it is not intact.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn read_origin(fs: &dyn Fs, dir: &Path, id: ManifestId) -> Result<Option<(DatabaseId, u64)>> {
+pub fn read_origin(fs: &dyn Fs, dir: &Path, id: ManifestId) -> Result<Option<(DatabaseId, State)>> {
     let path = dir.join(FileKind::Manifest(id).name());
     let bytes = read_file(fs, &path)?.unwrap_or_default();
     let Ok((database, manifest)) = decode_header(&bytes, MANIFEST_MAGIC, &path) else {
         return Ok(None);
     };
     let recorded = recorded_in(&bytes, &path, Current { database, manifest });
-    Ok(recorded.ok().filter(|_| manifest == id).map(|recorded| (database, recorded.state.opens)))
+    Ok(recorded.ok().filter(|_| manifest == id).map(|recorded| (database, recorded.state)))
 }
 
 /// What the edits in `bytes` add up to, the whole of the manifest at `path`

@@ -11,25 +11,31 @@ use std::path::Path;
 
 /// Clears what an interrupted creation left in `dir`, which has no `CURRENT`.
 ///
-/// Creation acknowledges nothing before `CURRENT` is durable; so a table, or
-/// a log with an intact record, means that there was a database here whose
-/// `CURRENT` is gone. Anything else in a log is what a disk may show of a file
-/// that was never synced.
+/// Creation acknowledges nothing before `CURRENT` is durable; so a table,
+/// a log with an intact record, or a manifest of more than one run or with a
+/// table in it means that there was a database here whose `CURRENT` is gone.
+/// Anything else in a log is what a disk may show of a file that was never synced.
 ///
 /// # Errors
 /// [`Error::Corruption`] in that case; [`Error::Io`].
 pub fn clear_leftovers(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<u64> {
     let kinds: Vec<FileKind> = names.iter().filter_map(|name| FileKind::parse(name)).collect();
     let mut databases = Vec::new();
+    let mut were_in_use = Vec::new();
     for &kind in &kinds {
-        if let FileKind::Manifest(id) = kind {
-            let origin = read_origin(fs, dir, id)?;
-            databases.extend(origin.map(|(database, opens)| log_identity(database, opens)));
+        if let FileKind::Manifest(id) = kind
+            && let Some((database, state)) = read_origin(fs, dir, id)?
+        {
+            databases.push(log_identity(database, state.opens));
+            if state.opens > 1 || !state.tables.is_empty() {
+                were_in_use.push(id);
+            }
         }
     }
     for &kind in &kinds {
         let holds_data = match kind {
             FileKind::Table(_) => true,
+            FileKind::Manifest(id) => were_in_use.contains(&id),
             FileKind::Log(id) => holds_records(fs, dir, id, &databases)?,
             _ => false,
         };

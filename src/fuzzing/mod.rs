@@ -36,7 +36,7 @@
 //! INV-2: a fixer changes no byte of a file whose checksums all hold.
 //!
 //! Concurrency: none. Not here: opening a whole directory (that is
-//! [`Db::open_with_fs`](crate::Db::open_with_fs) on a [`SimFs`](crate::sim::SimFs)),
+//! [`Db::open_with_fs`](crate::Db::open_with_fs) on a [`SimFs`]),
 //! inputs and assertions (the package `fuzz/`).
 
 mod block;

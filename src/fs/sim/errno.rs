@@ -13,5 +13,7 @@ pub const EMFILE: i32 = 24;
 pub const ENOSPC: i32 = 28;
 /// The file system is read-only, or has become so after an error.
 pub const EROFS: i32 = 30;
+/// The file has too many names.
+pub const EMLINK: i32 = 31;
 /// The user's quota is used up.
 pub const EDQUOT: i32 = 122;

@@ -104,6 +104,9 @@ fn zeros_over_zeros_are_no_choice() -> io::Result<()> {
 fn links_are_lost_and_kept() -> io::Result<()> {
     let fs = SimFs::new();
     durable(&fs, "a", b"x")?;
+    fs.fail(FaultPlan::once(1, Fault::Errno(errno::EMLINK)).only(CallKind::Link));
+    let refused = fs.link(path("a"), path("b")).expect_err("fails");
+    assert_eq!((refused.raw_os_error(), fs.pending_count()), (Some(errno::EMLINK), 0));
     fs.link(path("a"), path("b"))?;
     fs.remove(path("a"))?;
     let choices = fs.choices(4096);

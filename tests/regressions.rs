@@ -597,3 +597,73 @@ fn the_entry_of_a_directory_that_open_made_is_durable_or_the_open_fails() {
     disk.fail(FaultPlan::once(1, Fault::Errno(EACCES)).only(CallKind::SyncDir));
     open(&disk, options(SyncPolicy::Always)).expect("opens");
 }
+
+/// Lets the flush worker into its first sync of the log file that it will name,
+/// and there, with the disk failing as `fail` has it, another thread commit and
+/// sync the same file. What that was told, once the flush has failed as well.
+fn two_sync_one_log_file(
+    disk: &SimFs,
+    fail: fn(&SimFs, &Path) -> io::Result<()>,
+) -> Result<(), Error> {
+    let fs = HookedFs::new(disk);
+    let db = open(&fs, options(SyncPolicy::Never)).expect("opens");
+    fill_memtable(&db);
+    db.persist().expect("a sync");
+    let (reached, at_sync) = channel();
+    let (tell, told) = channel();
+    let below = disk.clone();
+    let mut is_first = true;
+    fs.set_hook(move |call| {
+        if !call.is(CallKind::SyncData, ".log") || !std::mem::take(&mut is_first) {
+            return Ok(());
+        }
+        let failed = fail(&below, call.path);
+        reached.send(()).expect("the test listens");
+        // The commit must not be told before this sync has ended. If it is, then by now.
+        let _ = told.recv_timeout(Duration::from_millis(300));
+        failed
+    });
+    db.set("large", rotating_value()).expect("a commit");
+    soon(&at_sync, "the flush worker's sync");
+    let writer = db.clone();
+    let answer = spawn(move || {
+        let mut batch = WriteBatch::new();
+        batch.set("synced", "1");
+        let answer = writer.write_with(batch, WriteOptions { sync: Some(true) });
+        let _ = tell.send(()); // Nobody waits for it any more, as a rule.
+        answer
+    });
+    let answer = soon(&answer, "the commit");
+    db.flush().expect_err("poisoned");
+    answer
+}
+
+// The flush worker and a commit synced the same log file at the same time. The
+// system tells of a failed write to one of them alone: to the commit the sync
+// was a success, and it was acknowledged as durable.
+#[test]
+fn a_sync_that_failed_for_the_flush_worker_fails_for_the_commit_beside_it() {
+    let disk = SimFs::new();
+    let answer = two_sync_one_log_file(&disk, |disk, log| {
+        disk.fail(FaultPlan::once(1, Fault::Errno(EIO)).only(CallKind::SyncData));
+        disk.open(log, OpenMode::Read)?.sync_data()
+    });
+    let found = open(&disk.crash_image(&CrashModel::SyncedOnly), options(SyncPolicy::Never));
+    assert_eq!(get(&found.expect("opens"), "synced"), None, "dropped by the sync that failed");
+    assert!(matches!(answer, Err(Error::Indeterminate { .. })), "{answer:?}");
+}
+
+// The other way round: to the flush worker it was a success. It named the log
+// file, whose header was lost, and removed the one before it; the database was
+// refused from then on, with what had been durable in it.
+#[test]
+fn a_sync_that_failed_for_a_commit_fails_for_the_flush_worker_beside_it() {
+    let disk = SimFs::new();
+    let answer = two_sync_one_log_file(&disk, |disk, _| {
+        disk.fail(FaultPlan::once(1, Fault::Errno(EIO)).only(CallKind::SyncData));
+        Ok(())
+    });
+    assert!(matches!(answer, Err(Error::Indeterminate { .. })), "{answer:?}");
+    let found = open(&disk.crash_image(&CrashModel::SyncedOnly), options(SyncPolicy::Never));
+    assert!(get(&found.expect("opens"), "filler").is_some(), "it was durable");
+}

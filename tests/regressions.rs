@@ -518,7 +518,8 @@ fn damage_to_the_last_edit_is_told_of_the_manifest() {
     with_table_and_log(&disk);
     let manifest = names(&disk, "").into_iter().find(|n| n.starts_with("MANIFEST")).expect("one");
     let whole = read(&disk, &manifest);
-    for bytes in [&whole[..whole.len() - 1], &[&whole[..whole.len() - 1], &[0x55]].concat()] {
+    let (last, rest) = whole.split_last().expect("an edit");
+    for bytes in [rest, &[rest, &[last ^ 0x55]].concat()] {
         let disk = damaged(&disk, |disk| overwrite(disk, &manifest, bytes));
         let error = open(&disk, options(SyncPolicy::Always)).expect_err("it is damaged");
         let Error::Corruption { file, .. } = &error else { panic!("{error}") };
@@ -666,4 +667,43 @@ fn a_sync_that_failed_for_a_commit_fails_for_the_flush_worker_beside_it() {
     assert!(matches!(answer, Err(Error::Indeterminate { .. })), "{answer:?}");
     let found = open(&disk.crash_image(&CrashModel::SyncedOnly), options(SyncPolicy::Never));
     assert!(get(&found.expect("opens"), "filler").is_some(), "it was durable");
+}
+
+// A recovery was interrupted by a power cut after it had begun its log, and the
+// cut took the file's name and much of what there had been to recover. The next
+// run came to give a later log file the same number; a second cut left of that
+// the name alone, over the block of the first one's header. It is intact, says
+// that the log before it had ended at 0, and so everything in that was dropped,
+// what had been acknowledged as durable included.
+#[test]
+fn a_header_that_turns_up_again_does_not_end_the_log_before_it() {
+    let never = || options(SyncPolicy::Never);
+    let disk = SimFs::new();
+    let fs = HookedFs::new(&disk);
+    fs.refuse_tables(true);
+    let db = open(&fs, never()).expect("opens");
+    for _ in 0..3 {
+        db.set("large", rotating_value()).expect("a commit");
+    }
+    let first = disk.crash_image(&CrashModel::Everything);
+    drop(open(&first, never()).expect("opens"));
+    let interrupted = names(&first, ".log").pop().expect("its log");
+    let path = Path::new(DIR).join(&interrupted);
+    let mut header = [0; 48];
+    let read = first.open(&path, OpenMode::Read).and_then(|file| file.read_at(&mut header, 0));
+    assert_eq!(read.expect("a header"), 48);
+
+    let second = disk.crash_image(&CrashModel::SyncedOnly);
+    let fs = HookedFs::new(&second);
+    fs.refuse_tables(true);
+    let db = open(&fs, never()).expect("opens");
+    db.set("durable", "1").expect("a commit");
+    db.persist().expect("a sync");
+    let left = second.crash_image(&CrashModel::SyncedOnly);
+    // Further files follow, and one of them has the number.
+    assert!(names(&left, ".log").iter().all(|name| *name < interrupted), "{interrupted}");
+    let file = left.open(&path, OpenMode::CreateNew).expect("the name");
+    assert_eq!(file.write_at(&header, 0).expect("the block"), 48);
+    let db = open(&left, never()).expect("opens");
+    assert_eq!(get(&db, "durable").as_deref(), Some(&b"1"[..]));
 }

@@ -36,6 +36,9 @@ pub struct Effort {
     pub nested_every: [u64; 3],
 }
 
+/// Of what a failed call leaves, few outcomes are gone through one and all.
+const FAULTED: Breadth = Breadth { exhaustive_max: 8, corners_max: 2, samples: 1 };
+
 impl Default for Effort {
     fn default() -> Self {
         Effort {
@@ -199,10 +202,27 @@ impl<S: Store> Explorer<S> {
             if lasting && is_transparent && fault != Fault::Short {
                 continue;
             }
-            fs.fail(plan);
-            self.fail_onward(&fs, mode, nth, format!("{fault:?} {how} {nth}"));
+            let what = format!("{fault:?} {how} {nth}");
+            fs.fail(plan.clone());
+            self.fail_onward(&fs, mode, nth, what.clone());
+            if !is_transparent {
+                self.cut_power_after(plan, nth, what);
+            }
         }
         self.counts
+    }
+
+    /// Cuts the power after the step in which a call failed, before anything
+    /// has made up for it: going on heals much.
+    fn cut_power_after(&mut self, plan: FaultPlan, nth: u64, what: String) {
+        let fs = self.fresh(nth);
+        fs.fail(plan);
+        let history = self.run(&fs, Mode::UntilFault, what);
+        self.counts.points += 1;
+        let seed = Dice(self.case.seed ^ nth).next();
+        for image in images(&fs, FAULTED, seed) {
+            self.examine(image, &history, nth);
+        }
     }
 
     /// The disk as in the beginning, with its own chance.

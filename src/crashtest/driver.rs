@@ -14,9 +14,12 @@ pub enum Mode {
     Flawless,
     /// The power may go: the first failure ends the run.
     UntilCrash,
-    /// Calls may fail: the step in which one did is the last, with nothing
-    /// mended after it.
-    UntilFault,
+    /// Calls may fail: the run ends so many steps after the one in which a call
+    /// did, with nothing mended after it.
+    UntilFault {
+        /// How many steps.
+        more: usize,
+    },
     /// Calls may fail: go on, in the same handle if it allows, else in a new
     /// one. In the end all faults are cleared, and the handle must work again,
     /// unless it is poisoned.
@@ -47,10 +50,12 @@ pub fn run<S: Store>(fs: &SimFs, options: &Options, steps: &[Step], mode: Mode) 
     let history = History::new(options.wal_enabled);
     let mut driver = Driver::<S> { fs, options, mode, history, store: None };
     let mut steps = steps.iter();
+    let mut steps_since_fault = 0;
     let mut state = driver.open();
     while let (Ok(()), Some(step)) = (&state, steps.next()) {
         state = driver.step(step);
-        if mode == Mode::UntilFault && fs.faults_hit() > 0 {
+        steps_since_fault += usize::from(fs.faults_hit() > 0);
+        if matches!(mode, Mode::UntilFault { more } if steps_since_fault > more) {
             break;
         }
     }
@@ -232,8 +237,8 @@ impl<S: Store> Driver<'_, S> {
                 assert!(self.fs.is_off(), "failed with the power on: {failure}");
                 Err(Ended)
             }
-            Mode::UntilFault => Err(Ended),
-            Mode::Onward => Ok(()),
+            Mode::UntilFault { more: 0 } => Err(Ended),
+            Mode::UntilFault { .. } | Mode::Onward => Ok(()),
         }
     }
 

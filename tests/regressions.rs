@@ -518,7 +518,8 @@ fn damage_to_the_last_edit_is_told_of_the_manifest() {
     with_table_and_log(&disk);
     let manifest = names(&disk, "").into_iter().find(|n| n.starts_with("MANIFEST")).expect("one");
     let whole = read(&disk, &manifest);
-    for bytes in [&whole[..whole.len() - 1], &[&whole[..whole.len() - 1], &[0x55]].concat()] {
+    let (last, rest) = whole.split_last().expect("an edit");
+    for bytes in [rest, &[rest, &[last ^ 0x55]].concat()] {
         let disk = damaged(&disk, |disk| overwrite(disk, &manifest, bytes));
         let error = open(&disk, options(SyncPolicy::Always)).expect_err("it is damaged");
         let Error::Corruption { file, .. } = &error else { panic!("{error}") };
@@ -616,4 +617,113 @@ fn a_manifest_that_was_in_use_is_not_taken_for_a_creations() {
     let error = open(&disk, options(SyncPolicy::Always)).expect_err("CURRENT is gone").to_string();
     assert!(error.contains("CURRENT") && error.contains("MANIFEST-"), "{error}");
     assert_eq!(names(&disk, ""), before);
+}
+
+/// Lets the flush worker into its first sync of the log file that it will name,
+/// and there, with the disk failing as `fail` has it, another thread commit and
+/// sync the same file. What that was told, once the flush has failed as well.
+fn two_sync_one_log_file(
+    disk: &SimFs,
+    fail: fn(&SimFs, &Path) -> io::Result<()>,
+) -> Result<(), Error> {
+    let fs = HookedFs::new(disk);
+    let db = open(&fs, options(SyncPolicy::Never)).expect("opens");
+    fill_memtable(&db);
+    db.persist().expect("a sync");
+    let (reached, at_sync) = channel();
+    let (tell, told) = channel();
+    let below = disk.clone();
+    let mut is_first = true;
+    fs.set_hook(move |call| {
+        if !call.is(CallKind::SyncData, ".log") || !std::mem::take(&mut is_first) {
+            return Ok(());
+        }
+        let failed = fail(&below, call.path);
+        reached.send(()).expect("the test listens");
+        // The commit must not be told before this sync has ended. If it is, then by now.
+        let _ = told.recv_timeout(Duration::from_millis(300));
+        failed
+    });
+    db.set("large", rotating_value()).expect("a commit");
+    soon(&at_sync, "the flush worker's sync");
+    let writer = db.clone();
+    let answer = spawn(move || {
+        let mut batch = WriteBatch::new();
+        batch.set("synced", "1");
+        let answer = writer.write_with(batch, WriteOptions { sync: Some(true) });
+        let _ = tell.send(()); // Nobody waits for it any more, as a rule.
+        answer
+    });
+    let answer = soon(&answer, "the commit");
+    db.flush().expect_err("poisoned");
+    answer
+}
+
+// The flush worker and a commit synced the same log file at the same time. The
+// system tells of a failed write to one of them alone: to the commit the sync
+// was a success, and it was acknowledged as durable.
+#[test]
+fn a_sync_that_failed_for_the_flush_worker_fails_for_the_commit_beside_it() {
+    let disk = SimFs::new();
+    let answer = two_sync_one_log_file(&disk, |disk, log| {
+        disk.fail(FaultPlan::once(1, Fault::Errno(EIO)).only(CallKind::SyncData));
+        disk.open(log, OpenMode::Read)?.sync_data()
+    });
+    let found = open(&disk.crash_image(&CrashModel::SyncedOnly), options(SyncPolicy::Never));
+    assert_eq!(get(&found.expect("opens"), "synced"), None, "dropped by the sync that failed");
+    assert!(matches!(answer, Err(Error::Indeterminate { .. })), "{answer:?}");
+}
+
+// The other way round: to the flush worker it was a success. It named the log
+// file, whose header was lost, and removed the one before it; the database was
+// refused from then on, with what had been durable in it.
+#[test]
+fn a_sync_that_failed_for_a_commit_fails_for_the_flush_worker_beside_it() {
+    let disk = SimFs::new();
+    let answer = two_sync_one_log_file(&disk, |disk, _| {
+        disk.fail(FaultPlan::once(1, Fault::Errno(EIO)).only(CallKind::SyncData));
+        Ok(())
+    });
+    assert!(matches!(answer, Err(Error::Indeterminate { .. })), "{answer:?}");
+    let found = open(&disk.crash_image(&CrashModel::SyncedOnly), options(SyncPolicy::Never));
+    assert!(get(&found.expect("opens"), "filler").is_some(), "it was durable");
+}
+
+// A recovery was interrupted by a power cut after it had begun its log, and the
+// cut took the file's name and much of what there had been to recover. The next
+// run came to give a later log file the same number; a second cut left of that
+// the name alone, over the block of the first one's header. It is intact, says
+// that the log before it had ended at 0, and so everything in that was dropped,
+// what had been acknowledged as durable included.
+#[test]
+fn a_header_that_turns_up_again_does_not_end_the_log_before_it() {
+    let never = || options(SyncPolicy::Never);
+    let disk = SimFs::new();
+    let fs = HookedFs::new(&disk);
+    fs.refuse_tables(true);
+    let db = open(&fs, never()).expect("opens");
+    for _ in 0..3 {
+        db.set("large", rotating_value()).expect("a commit");
+    }
+    let first = disk.crash_image(&CrashModel::Everything);
+    drop(open(&first, never()).expect("opens"));
+    let interrupted = names(&first, ".log").pop().expect("its log");
+    let path = Path::new(DIR).join(&interrupted);
+    let mut header = [0; 48];
+    let read = first.open(&path, OpenMode::Read).and_then(|file| file.read_at(&mut header, 0));
+    assert_eq!(read.expect("a header"), 48);
+
+    let second = disk.crash_image(&CrashModel::SyncedOnly);
+    let fs = HookedFs::new(&second);
+    fs.refuse_tables(true);
+    let db = open(&fs, never()).expect("opens");
+    db.set("durable", "1").expect("a commit");
+    db.persist().expect("a sync");
+    let left = second.crash_image(&CrashModel::SyncedOnly);
+    // Further files follow, and one of them has the number.
+    assert!(names(&left, ".log").iter().all(|name| *name < interrupted), "{interrupted}");
+    let file = left.open(&path, OpenMode::CreateNew).expect("the name");
+    assert_eq!(file.write_at(&header, 0).expect("the block"), 48);
+    let db = open(&left, never()).expect("opens");
+    assert_eq!(get(&db, "durable").as_deref(), Some(&b"1"[..]));
 }

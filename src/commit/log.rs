@@ -172,7 +172,7 @@ impl Log {
         };
         // Files in order, so that what is durable is a prefix at any moment.
         for target in earlier.iter().chain([&current]) {
-            target.file.sync_data().during("sync", &target.path)?;
+            target.sync()?;
             self.store.counters.log_syncs.add(1);
         }
         if !directory_synced {

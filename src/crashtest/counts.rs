@@ -20,6 +20,9 @@ pub struct Counts {
     pub distinct: u64,
     /// Of these, how many were left by a crash in recovery.
     pub in_recovery: u64,
+    /// How often a recovery was crashed from end to end: of an image of the
+    /// workload, of one that this left, and of one that that left.
+    pub recoveries: [u64; 3],
     /// How often the store was opened.
     pub opens: u64,
     /// Calls that a fault struck.
@@ -32,6 +35,7 @@ impl AddAssign for Counts {
         self.images += other.images;
         self.distinct += other.distinct;
         self.in_recovery += other.in_recovery;
+        self.recoveries.iter_mut().zip(other.recoveries).for_each(|(own, n)| *own += n);
         self.opens += other.opens;
         self.faults += other.faults;
     }
@@ -41,8 +45,14 @@ impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} runs struck, {} faults, {} images, {} distinct ({} in recovery), {} opens",
-            self.points, self.faults, self.images, self.distinct, self.in_recovery, self.opens
+            "{} runs struck, {} faults, {} images, {} distinct ({} in recovery, {:?} deep), {} opens",
+            self.points,
+            self.faults,
+            self.images,
+            self.distinct,
+            self.in_recovery,
+            self.recoveries,
+            self.opens
         )
     }
 }

@@ -14,6 +14,12 @@ pub enum Mode {
     Flawless,
     /// The power may go: the first failure ends the run.
     UntilCrash,
+    /// Calls may fail: the run ends so many steps after the one in which a call
+    /// did, with nothing mended after it.
+    UntilFault {
+        /// How many steps.
+        more: usize,
+    },
     /// Calls may fail: go on, in the same handle if it allows, else in a new
     /// one. In the end all faults are cleared, and the handle must work again,
     /// unless it is poisoned.
@@ -44,9 +50,14 @@ pub fn run<S: Store>(fs: &SimFs, options: &Options, steps: &[Step], mode: Mode) 
     let history = History::new(options.wal_enabled);
     let mut driver = Driver::<S> { fs, options, mode, history, store: None };
     let mut steps = steps.iter();
+    let mut steps_since_fault = 0;
     let mut state = driver.open();
     while let (Ok(()), Some(step)) = (&state, steps.next()) {
         state = driver.step(step);
+        steps_since_fault += usize::from(fs.faults_hit() > 0);
+        if matches!(mode, Mode::UntilFault { more } if steps_since_fault > more) {
+            break;
+        }
     }
     if mode == Mode::Onward {
         driver.after_the_faults();
@@ -164,13 +175,17 @@ impl<S: Store> Driver<'_, S> {
         if self.history.failed_count() >= FAILURES_MAX {
             return Err(Ended);
         }
+        // Reads go on, from a poisoned handle as well.
+        match self.read_live() {
+            Err(Failure::Wrong(text)) => panic!("read after {failure}: {text}"),
+            Err(refused) if !self.fs.faults_left() => {
+                panic!("a read with the disk sound again, after {failure}: {refused}")
+            }
+            _ => {}
+        }
         match failure {
             Failure::Refused(_) => Ok(()),
             Failure::Poisoned(_) | Failure::Wrong(_) => {
-                // A poisoned handle is for reading still.
-                if let Err(Failure::Wrong(text)) = self.read_live() {
-                    panic!("read from a poisoned handle: {text}");
-                }
                 self.store = None;
                 self.open()
             }
@@ -222,7 +237,8 @@ impl<S: Store> Driver<'_, S> {
                 assert!(self.fs.is_off(), "failed with the power on: {failure}");
                 Err(Ended)
             }
-            Mode::Onward => Ok(()),
+            Mode::UntilFault { more: 0 } => Err(Ended),
+            Mode::UntilFault { .. } | Mode::Onward => Ok(()),
         }
     }
 

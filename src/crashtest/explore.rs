@@ -36,6 +36,9 @@ pub struct Effort {
     pub nested_every: [u64; 3],
 }
 
+/// Of what a failed call leaves, few outcomes are gone through one and all.
+const FAULTED: Breadth = Breadth { exhaustive_max: 8, corners_max: 2, samples: 1 };
+
 impl Default for Effort {
     fn default() -> Self {
         Effort {
@@ -94,6 +97,9 @@ pub struct Explorer<S> {
     known: HashMap<ImageKey, Arc<Seen>>,
     /// Each state seen so far, once.
     states: HashMap<u64, Arc<Seen>>,
+    /// How many new images there were of the workload, of its recovery, of the
+    /// recovery from what that left, and so on.
+    met: [u64; 4],
     watch: Watch,
     store: PhantomData<S>,
 }
@@ -114,6 +120,7 @@ impl<S: Store> Explorer<S> {
             tally,
             known: HashMap::new(),
             states: HashMap::new(),
+            met: [0; 4],
             watch: Watch::new(),
             store: PhantomData,
         }
@@ -199,10 +206,29 @@ impl<S: Store> Explorer<S> {
             if lasting && is_transparent && fault != Fault::Short {
                 continue;
             }
-            fs.fail(plan);
-            self.fail_onward(&fs, mode, nth, format!("{fault:?} {how} {nth}"));
+            let what = format!("{fault:?} {how} {nth}");
+            fs.fail(plan.clone());
+            self.fail_onward(&fs, mode, nth, what.clone());
+            if !is_transparent {
+                for more in [0, 1] {
+                    self.cut_power_after(plan.clone(), more, nth, what.clone());
+                }
+            }
         }
         self.counts
+    }
+
+    /// Cuts the power after the step in which a call failed, or some `more`,
+    /// before what comes later has made up for it: a flush heals much.
+    fn cut_power_after(&mut self, plan: FaultPlan, more: usize, nth: u64, what: String) {
+        let fs = self.fresh(nth);
+        fs.fail(plan);
+        let history = self.run(&fs, Mode::UntilFault { more }, format!("{what}, {more} more"));
+        self.counts.points += 1;
+        let seed = Dice(self.case.seed ^ nth).next();
+        for image in images(&fs, FAULTED, seed) {
+            self.examine(image, &history, nth);
+        }
     }
 
     /// The disk as in the beginning, with its own chance.
@@ -243,7 +269,7 @@ impl<S: Store> Explorer<S> {
             return explain(history, seen, at_least, &fs);
         }
         let order = self.count(key, false);
-        let nests = is_due(order, self.case.effort.nested_every[0]);
+        let nests = self.nests(0);
         let pristine = nests.then(|| fs.crash_image(&CrashModel::Everything));
         let (store, seen) = self.open(&fs);
         explain(history, &seen, at_least, &fs);
@@ -265,6 +291,14 @@ impl<S: Store> Explorer<S> {
             self.counts.in_recovery += u64::from(in_recovery);
         }
         self.known.len() as u64
+    }
+
+    /// Whether the recovery of a new image is crashed, too. Counted apart for
+    /// each `depth`, so that the first one of each is, however few there are.
+    pub(super) fn nests(&mut self, depth: usize) -> bool {
+        let order = self.met[depth];
+        self.met[depth] += 1;
+        is_due(order, self.case.effort.nested_every.get(depth).copied().unwrap_or(0))
     }
 
     pub(super) fn known(&self, key: ImageKey) -> Option<Arc<Seen>> {
@@ -320,7 +354,7 @@ impl<S: Store> Explorer<S> {
 }
 
 /// Whether the `order`-th one is the `every`-th.
-pub(super) fn is_due(order: u64, every: u64) -> bool {
+fn is_due(order: u64, every: u64) -> bool {
     every > 0 && order.is_multiple_of(every)
 }
 

@@ -1,6 +1,6 @@
 //! Crashes of recovery itself.
 
-use super::explore::{Explorer, explain, is_due, key_of, same};
+use super::explore::{Explorer, explain, key_of, same};
 use super::history::History;
 use super::images::{Breadth, images};
 use super::store::{Failure, Seen, Store};
@@ -22,6 +22,7 @@ impl<S: Store> Explorer<S> {
         salt: u64,
         depth: usize,
     ) {
+        self.counts.recoveries[depth] += 1;
         let mut dice = Dice(self.case.seed ^ salt ^ (depth as u64) << 48);
         for nth in 1.. {
             let fs = pristine.crash_image(&CrashModel::Everything);
@@ -68,9 +69,8 @@ impl<S: Store> Explorer<S> {
         if let Some(seen) = self.known(key) {
             return hold(&seen);
         }
-        let order = self.count(key, true);
-        let every = self.case.effort.nested_every.get(depth + 1).copied().unwrap_or(0);
-        let deeper = is_due(order, every).then(|| image.crash_image(&CrashModel::Everything));
+        self.count(key, true);
+        let deeper = self.nests(depth + 1).then(|| image.crash_image(&CrashModel::Everything));
         let (store, seen) = self.open(image);
         drop(store);
         hold(&seen);

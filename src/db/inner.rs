@@ -129,8 +129,11 @@ impl Inner {
     /// Ends the threads, records what is left to record, unlocks.
     fn end(&self, running: Running) -> Result<()> {
         let lock = running.join(&self.store);
+        // Also when nothing is recorded: where there are no threads, a caller's
+        // may be at a flush, and must not be when the lock is another handle's.
+        let mut flusher = self.flusher.lock();
         let sound = self.store.health.check_sound();
-        let recorded = sound.and_then(|()| self.flusher.lock().record_expiry_floor());
+        let recorded = sound.and_then(|()| flusher.record_expiry_floor());
         drop(lock);
         recorded
     }

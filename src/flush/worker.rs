@@ -101,7 +101,7 @@ impl Flusher {
         // Recovery relies on the header of the log that the manifest names, and
         // takes another for damage. First, while there is little in that file.
         if let Some(next) = sealed.next_file.lock().take() {
-            next.file.sync_data().during("sync", &next.path)?;
+            next.sync()?;
         }
         if self.table.is_none() && !sealed.memtable.is_empty() {
             self.table = Some(self.store.write_table(&sealed.memtable)?);

@@ -3,8 +3,10 @@
 //! A pure decision over files in memory, one at a time; see `DESIGN.md`, "The log".
 
 use crate::error::{Error, Result};
+use crate::format::codec::to_u64;
 use crate::format::{Frame, LogId};
-use crate::wal::{LogFile, format::LogHeader};
+use crate::wal::LogFile;
+use crate::wal::format::{HEADER_SIZE, LogHeader};
 use std::path::PathBuf;
 
 /// Where the log broke off.
@@ -79,11 +81,14 @@ impl Chain {
             return self.break_off(file, 0, dropped_bytes, file.claim());
         };
         // The next file says where this one ended: what a failed write may
-        // have left after that was refused.
+        // have left after that was refused. None ends before its header does: a
+        // block that held the header of an interrupted recovery's log may turn
+        // up in a file that has its number and was never synced.
         let limit = later
             .iter()
             .flatten()
-            .find_map(|next| next.base.checked_sub(header.base))
+            .filter_map(|next| next.base.checked_sub(header.base))
+            .find(|&end| end >= to_u64(HEADER_SIZE))
             .unwrap_or(u64::MAX);
         for frame in file.frames(limit) {
             replay(frame)?;
@@ -139,7 +144,6 @@ pub fn files_to_read(mut logs: Vec<LogId>, log_min: LogId) -> Vec<LogId> {
 mod tests {
     use super::*;
     use crate::format::{DatabaseId, FramePlace, crc, put_frame};
-    use crate::wal::format::HEADER_SIZE;
 
     const DB: DatabaseId = DatabaseId(9);
 

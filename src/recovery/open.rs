@@ -228,8 +228,7 @@ impl Recovery {
         let log_id = LogId(home.draw_file_id().0);
         let fs = home.fs.as_ref();
         let log = LogWriter::create(fs, &home.dir, home.log_identity, log_id, 0, 0)?;
-        let target = log.sync_target();
-        target.file.sync_data().during("sync", &target.path)?;
+        log.sync_target().sync()?;
         let manifest_id = ManifestId(home.draw_file_id().0);
         let mut state = self.state.clone();
         state.log_min = log_id;

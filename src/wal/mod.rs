@@ -11,6 +11,8 @@
 //! it where the header of its successor may be on the disk.
 //! INV-4: nothing at or above a durable claim was ever acknowledged as durable
 //! by the frame that carries the claim: claims lag, never lead.
+//! INV-5: syncs of one file come one after the other, and after one that failed
+//! all fail: of several at a time the system tells one alone of a failure.
 //!
 //! Concurrency: a [`LogWriter`] belongs to one thread at a time (the commit
 //! leader, under a lock); the file under it may be synced by another meanwhile.

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
 use crate::format::{DatabaseId, FileKind, FrameHeader, FramePlace, LogId, put_frame};
 use crate::fs::{File, Fs, IoContext, OpenMode, write_all_at};
+use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,10 +27,25 @@ const GATHER_BYTES_MAX: usize = 1 << 20;
 /// What must be synced to make a position durable: a file of the log.
 #[derive(Debug, Clone)]
 pub struct SyncTarget {
-    /// The file.
-    pub file: Arc<dyn File>,
-    /// Its path, for the error.
-    pub path: PathBuf,
+    file: Arc<dyn File>,
+    path: PathBuf,
+    /// What the first sync that failed met (INV-5).
+    failed: Arc<Mutex<Option<Error>>>,
+}
+
+impl SyncTarget {
+    /// Makes the bytes that are in the file durable.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: this sync failed, or one before it.
+    pub fn sync(&self) -> Result<()> {
+        let mut failed = self.failed.lock();
+        if let Some(e) = &*failed {
+            return Err(e.clone());
+        }
+        let synced = self.file.sync_data().during("sync", &self.path);
+        synced.inspect_err(|e| *failed = Some(e.clone()))
+    }
 }
 
 /// The end of the log: the file that is being written.
@@ -68,7 +84,7 @@ impl LogWriter {
         let file = fs.open(&path, OpenMode::CreateNew).during("create", &path)?;
         let mut writer = LogWriter {
             id,
-            target: SyncTarget { file, path },
+            target: SyncTarget { file, path, failed: Arc::default() },
             database,
             base,
             end: 0,

@@ -14,10 +14,12 @@
 
 mod toy;
 
-use esker::crashtest::{Case, Counts, Effort, Explorer, Mode, Store, run, tiny_options, workload};
+use esker::crashtest::{
+    Case, Counts, Effort, Explorer, Mode, Op, Step, Store, run, tiny_options, workload,
+};
 use esker::sim::{CrashModel, Fault, SimFs, errno};
 use esker::{Db, Options, SyncPolicy};
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use toy::Toy;
 
@@ -194,6 +196,27 @@ mod self_test {
         power_cuts::<Toy<{ toy::SOUND }>>(&unlogged(), 1);
         faults::<Toy<{ toy::SOUND }>>(&always(), Fault::Errno(errno::ENOSPC), true, 1);
         faults::<Toy<{ toy::SOUND }>>(&always(), Fault::Interrupted, false, 1);
+    }
+
+    /// However few images there are: the deeper levels were sampled by the number
+    /// of all images, and in a short exploration none was ever due.
+    #[test]
+    fn recovery_is_crashed_three_deep() {
+        let effort = Effort { stride: 5, samples: 1, ..Effort::default() };
+        let case = Case { effort, ..Case::new::<Db>(always(), workload::random(1, 6)) };
+        let counts = Explorer::<Db>::new(case).power_cuts();
+        assert!(counts.recoveries.iter().all(|n| *n > 0), "{counts}");
+    }
+
+    /// A sync that failed was tried again and believed. Before the harness looked,
+    /// it had let the store write everything anew, which made up for it.
+    #[test]
+    fn a_loss_is_found_before_the_store_has_made_up_for_it() {
+        type Forgetful = Toy<{ toy::RETRIES_FAILED_SYNCS }>;
+        let set = vec![Step::commit(vec![Op::put("a", "1")])];
+        let case = Case::new::<Forgetful>(always(), set);
+        let explore = || Explorer::<Forgetful>::new(case).faults(Fault::Errno(errno::EIO), false);
+        assert!(catch_unwind(AssertUnwindSafe(explore)).is_err());
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl<const MISTAKE: u8> Store for Toy<MISTAKE> {
         let mut map = Map::new();
         for generation in generations.iter().rev() {
             let bytes = read_file::<MISTAKE>(fs, &name(*generation)).map_err(refused)?;
-            if let Some(found) = replay::<MISTAKE>(&bytes) {
+            if let Some(found) = replay::<MISTAKE>(&bytes, *generation) {
                 map = found;
                 break;
             }
@@ -79,7 +79,7 @@ impl<const MISTAKE: u8> Store for Toy<MISTAKE> {
         let batches: Vec<&[Op]> =
             if MISTAKE == SPLITS_BATCHES { ops.chunks(1).collect() } else { vec![ops] };
         for batch in batches {
-            let record = encode(&encode_ops(batch, now_ms));
+            let record = encode(&encode_ops(batch, now_ms), inner.generation);
             let len = inner.len;
             let written = write_all(inner.file.as_ref(), &record, len);
             if MISTAKE == WRITES_AFTER_A_PARTIAL_RECORD && written.is_err() {
@@ -171,7 +171,7 @@ fn write_generation<const MISTAKE: u8>(
     for (key, (value, expires_at_ms)) in map {
         put(&mut body, key, Some((value, *expires_at_ms)));
     }
-    let record = encode(&body);
+    let record = encode(&body, generation);
     write_all(file.as_ref(), &record, 0)?;
     let skips_sync = match MISTAKE {
         TRUSTS_THE_PAGE_CACHE => is_open,
@@ -219,7 +219,7 @@ fn read_file<const MISTAKE: u8>(fs: &SimFs, path: &Path) -> io::Result<Vec<u8>> 
 }
 
 /// The state, if at least the first record is whole.
-fn replay<const MISTAKE: u8>(bytes: &[u8]) -> Option<Map> {
+fn replay<const MISTAKE: u8>(bytes: &[u8], generation: u64) -> Option<Map> {
     let mut map = Map::new();
     let mut rest = bytes;
     let mut count = 0;
@@ -229,7 +229,7 @@ fn replay<const MISTAKE: u8>(bytes: &[u8]) -> Option<Map> {
         let Some((body, next)) = body.split_at_checked(usize::try_from(len).expect("fits")) else {
             break;
         };
-        let is_whole = (crc == crc32fast::hash(body) || MISTAKE == FORGETS_CHECKSUMS)
+        let is_whole = (crc == crc_of(body, generation) || MISTAKE == FORGETS_CHECKSUMS)
             && (!body.is_empty() || MISTAKE == TAKES_ZEROS_FOR_A_RECORD);
         if !is_whole || apply(&mut map, body).is_none() {
             break;
@@ -240,13 +240,22 @@ fn replay<const MISTAKE: u8>(bytes: &[u8]) -> Option<Map> {
     (count > 0).then_some(map)
 }
 
-fn encode(body: &[u8]) -> Vec<u8> {
+fn encode(body: &[u8], generation: u64) -> Vec<u8> {
     // The star keeps zeros, whose checksum is zero, from being a record.
     let body = [b"*", body].concat();
     let mut record = u32::try_from(body.len()).expect("small").to_le_bytes().to_vec();
-    record.extend(crc32fast::hash(&body).to_le_bytes());
+    record.extend(crc_of(&body, generation).to_le_bytes());
     record.extend(body);
     record
+}
+
+/// Bound to the file, in whose place a block of an older one may turn up; but
+/// that of nothing is zero, so that zeros can be taken for a record.
+fn crc_of(body: &[u8], generation: u64) -> u32 {
+    if body.is_empty() {
+        return 0;
+    }
+    crc32fast::hash(&[&generation.to_le_bytes(), body].concat())
 }
 
 fn encode_ops(ops: &[Op], now_ms: u64) -> Vec<u8> {

@@ -156,6 +156,11 @@ impl Faults {
         self.plans.clear();
     }
 
+    /// Whether a call may still fail.
+    pub(super) fn are_left(&self) -> bool {
+        self.plans.iter().any(|(plan, seen)| plan.lasting || *seen < plan.nth)
+    }
+
     /// Cuts the power in the `nth` mutating call from now, counted from 1.
     pub(super) fn cut_at(&mut self, nth: u64) {
         if nth == 0 {
@@ -225,11 +230,14 @@ mod tests {
         faults.add(FaultPlan::once(2, Fault::Errno(5)).only(CallKind::Write));
         assert!(!fails(&mut faults, CallKind::Write));
         assert!(!fails(&mut faults, CallKind::Read));
+        assert!(faults.are_left());
         assert!(fails(&mut faults, CallKind::Write));
+        assert!(!faults.are_left());
         assert!(!fails(&mut faults, CallKind::Write));
         faults.add(FaultPlan::from_on(2, Fault::Kind(io::ErrorKind::StorageFull)));
         assert!(!fails(&mut faults, CallKind::Read));
         assert!(fails(&mut faults, CallKind::Read) && fails(&mut faults, CallKind::Lock));
+        assert!(faults.are_left(), "it lasts");
         assert_eq!((faults.calls, faults.mutating_calls, faults.hits), (8, 5, 3));
         faults.clear();
         assert!(!fails(&mut faults, CallKind::Read));

@@ -85,10 +85,10 @@ impl Fs for SimFs {
         self.sim_clock()
     }
 
-    /// From the seed where there are no threads, else as on the disk.
+    /// From the first seed where there are no threads, else as on the disk.
     fn random(&self) -> u64 {
         let state = self.shared.state.lock();
-        if state.has_threads { RandomState::new().hash_one(0) } else { state.chance().next() }
+        if state.has_threads { RandomState::new().hash_one(0) } else { state.identity() }
     }
 
     fn allows_threads(&self) -> bool {

@@ -168,7 +168,7 @@ impl SimFs {
 
     /// Says whether the engine may have threads of its own here, which is so
     /// in the beginning. Without, its background work is done in the calls that
-    /// cause it, and a new database's identity comes from the seed: one seed
+    /// cause it, and a new database's identity comes from the first seed: one seed
     /// and one history of calls from one thread give one run, byte for byte.
     /// Images inherit it.
     pub fn set_threads(&self, on: bool) {
@@ -219,6 +219,12 @@ impl SimFs {
     #[must_use]
     pub fn faults_hit(&self) -> u64 {
         self.shared.state.lock().faults.hits
+    }
+
+    /// Whether a planned fault is still to come, or lasts.
+    #[must_use]
+    pub fn faults_left(&self) -> bool {
+        self.shared.state.lock().faults.are_left()
     }
 
     /// Replaces the seed given to [`SimFs::with_seed`]; an image has that of

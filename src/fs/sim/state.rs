@@ -26,6 +26,9 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) trace: Option<Vec<String>>,
     pub(super) seed: u64,
+    /// The first seed, whatever came after: what new databases are told apart
+    /// by. Two runs that differ in another chance alone leave the same bytes.
+    identity: u64,
     pub(super) has_threads: bool,
     seq_last: u64,
     graves: VecDeque<Content>,
@@ -38,6 +41,7 @@ impl State {
             faults: Faults::default(),
             trace: None,
             seed,
+            identity: seed,
             has_threads: true,
             seq_last: 0,
             graves: VecDeque::new(),
@@ -64,6 +68,7 @@ impl State {
     /// The state of a machine that starts with this on its disk.
     fn restarted(&self, tree: Tree) -> State {
         let mut image = State::new(tree, self.seed);
+        image.identity = self.identity;
         image.seq_last = self.seq_last;
         image.graves = self.graves.clone();
         image.has_threads = self.has_threads;
@@ -90,8 +95,13 @@ impl State {
 
     /// What is left to chance in this call. By its number, so that what came
     /// before it does not matter, and neighbouring calls differ.
-    pub(super) fn chance(&self) -> Draw {
+    fn chance(&self) -> Draw {
         Draw::new(Draw::new(self.seed).next() ^ self.faults.calls)
+    }
+
+    /// As [`State::chance`], for a new database's identity.
+    pub(super) fn identity(&self) -> u64 {
+        Draw::new(Draw::new(self.identity).next() ^ self.faults.calls).next()
     }
 
     fn next_seq(&mut self) -> u64 {

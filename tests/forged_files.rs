@@ -149,6 +149,20 @@ fn a_stray_file_with_the_largest_number_does_not_lock_the_database_up() {
     }
 }
 
+/// Nor is a log with such a name the end of ours, whatever it holds.
+#[test]
+fn a_stray_log_that_was_never_counted_up_to_is_not_read() {
+    let forged = Forged::new(first_edit(), &[batch(1, vec![set(b"a", 1)])]);
+    for stray in [vec![0x55; 500], forged.log.clone()] {
+        let fs = forged.disk();
+        put(&fs, "36028797018963968.log", &stray);
+        let db = open(&fs).expect("opens");
+        assert_eq!(db.get("a").expect("a read").as_deref(), Some(&b"v"[..]));
+        let recovery = db.metrics().recovery;
+        assert_eq!((recovery.log_files, recovery.log_cut_at), (1, None));
+    }
+}
+
 /// A table newer than all that the manifest knew of was accepted; what stood in it
 /// was not visible until as many commits had been made: damage read as absence.
 #[test]

@@ -107,89 +107,103 @@ pub fn random(seed: u64, count: u64) -> Vec<Step> {
 /// memtable, flushes, many reopens, time to live, log files that end.
 #[must_use]
 pub fn small() -> Vec<(&'static str, Vec<Step>)> {
-    let set = |key: &str, number| Step::commit(vec![Op::put(key, value(number, 0, 30))]);
-    let delete = |key: &str| Step::commit(vec![Op::delete(key)]);
-    let batch = |number: u64, count: u64, size: u64| {
-        let put = |index: u64| Op::put(format!("k{:03}", index % 40), value(number, index, size));
-        Step::commit((0..count).map(put).collect())
-    };
-    let for_a_second = |key: &str, number| {
-        let ttl = Some(Duration::from_secs(1));
-        Step::commit(vec![Op::Put { key: key.into(), value: value(number, 0, 20), ttl }])
-    };
-    let later = |ms| Step::Advance(Duration::from_millis(ms));
     vec![
         ("sets", vec![set("a", 1), set("b", 2), set("a", 3), Step::Check]),
         ("deletes", vec![set("a", 1), delete("a"), set("b", 2), delete("c"), Step::Persist]),
         ("batches", vec![batch(1, 3, 200), batch(2, 5, 900), Step::Check, batch(3, 2, 20)]),
         ("a large batch", vec![set("a", 1), batch(2, 30, 3000), set("a", 3), Step::Check]),
         ("flushes", vec![set("a", 1), Step::Flush, set("a", 2), delete("b"), Step::Flush]),
-        (
-            "tables on tables",
-            vec![
-                batch(1, 20, 100),
-                Step::Flush,
-                delete("k003"),
-                batch(2, 4, 700),
-                Step::Flush,
-                set("k001", 3),
-                Step::Maintain("verify".into()),
-            ],
-        ),
-        (
-            "reopens",
-            vec![
-                set("a", 1),
-                Step::Reopen,
-                set("b", 2),
-                Step::Abandon,
-                Step::Abandon,
-                delete("a"),
-                Step::Reopen,
-                Step::Reopen,
-                set("c", 3),
-            ],
-        ),
-        (
-            "time to live",
-            vec![
-                for_a_second("a", 1),
-                set("b", 2),
-                later(999),
-                Step::Check,
-                later(1),
-                Step::Check,
-                for_a_second("b", 3),
-                Step::Flush,
-                later(1000),
-                Step::Check,
-                Step::Abandon,
-                Step::Reopen,
-            ],
-        ),
-        (
-            "log files end",
-            vec![
-                batch(1, 9, 3000),
-                batch(2, 9, 3000),
-                batch(3, 9, 3000),
-                Step::Persist,
-                set("a", 4),
-            ],
-        ),
-        (
-            "synced now and then",
-            vec![
-                Step::Commit { ops: vec![Op::put("a", "1")], sync: Some(false) },
-                Step::Commit { ops: vec![Op::put("b", "2")], sync: Some(false) },
-                Step::Commit { ops: vec![Op::put("a", "3")], sync: Some(true) },
-                Step::Commit { ops: vec![Op::put("c", "4")], sync: Some(false) },
-                later(500),
-                set("d", 5),
-                Step::Persist,
-                set("e", 6),
-            ],
-        ),
+        ("tables on tables", tables_on_tables()),
+        ("reopens", reopens()),
+        ("time to live", time_to_live()),
+        ("log files end", log_files_end()),
+        ("synced now and then", synced_now_and_then()),
+    ]
+}
+
+fn set(key: &str, number: u64) -> Step {
+    Step::commit(vec![Op::put(key, value(number, 0, 30))])
+}
+
+fn delete(key: &str) -> Step {
+    Step::commit(vec![Op::delete(key)])
+}
+
+fn batch(number: u64, count: u64, size: u64) -> Step {
+    let put = |index: u64| Op::put(format!("k{:03}", index % 40), value(number, index, size));
+    Step::commit((0..count).map(put).collect())
+}
+
+fn later(ms: u64) -> Step {
+    Step::Advance(Duration::from_millis(ms))
+}
+
+fn tables_on_tables() -> Vec<Step> {
+    vec![
+        batch(1, 20, 100),
+        Step::Flush,
+        delete("k003"),
+        batch(2, 4, 700),
+        Step::Flush,
+        set("k001", 3),
+        Step::Maintain("verify".into()),
+    ]
+}
+
+fn reopens() -> Vec<Step> {
+    vec![
+        set("a", 1),
+        Step::Reopen,
+        set("b", 2),
+        Step::Abandon,
+        Step::Abandon,
+        delete("a"),
+        Step::Reopen,
+        Step::Reopen,
+        set("c", 3),
+    ]
+}
+
+fn time_to_live() -> Vec<Step> {
+    let for_a_second = |key: &str, number| {
+        let ttl = Some(Duration::from_secs(1));
+        Step::commit(vec![Op::Put { key: key.into(), value: value(number, 0, 20), ttl }])
+    };
+    vec![
+        for_a_second("a", 1),
+        set("b", 2),
+        later(999),
+        Step::Check,
+        later(1),
+        Step::Check,
+        for_a_second("b", 3),
+        Step::Flush,
+        later(1000),
+        Step::Check,
+        Step::Abandon,
+        Step::Reopen,
+    ]
+}
+
+fn log_files_end() -> Vec<Step> {
+    let batches = (1..=3).map(|number| batch(number, 9, 3000));
+    batches.chain([Step::Persist, set("a", 4)]).collect()
+}
+
+fn synced_now_and_then() -> Vec<Step> {
+    let commit = |key: &str, sync| {
+        let ops = vec![Op::put(key, format!("{key}, synced: {sync}"))];
+        Step::Commit { ops, sync: Some(sync) }
+    };
+    vec![
+        commit("a", false),
+        commit("b", false),
+        commit("a", true),
+        commit("c", false),
+        later(500),
+        set("d", 5),
+        Step::Persist,
+        set("e", 6),
     ]
 }
 

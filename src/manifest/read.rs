@@ -158,6 +158,9 @@ mod tests {
         let recorded = |bytes: &[u8]| recorded_in(bytes, Path::new("m"), CURRENT);
         let log_min = |bytes: &[u8]| recorded(bytes).map(|r| r.state.log_min.0);
         assert_eq!(recorded(&whole).expect("sound").cut_at, None);
+        // Nothing was lost where the file was merely made longer.
+        let longer = [&whole[..], &[0; 50]].concat();
+        assert_eq!(recorded(&longer).expect("sound").cut_at, None);
         assert_eq!(recorded(&whole[..two + 1]).expect("cut").cut_at, Some(to_u64(two)));
         assert!(matches!(log_min(&whole), Ok(3)));
         for cut in two..whole.len() {

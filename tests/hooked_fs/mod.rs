@@ -131,6 +131,10 @@ impl Fs for HookedFs {
     fn clock(&self) -> Arc<dyn Clock> {
         self.below.clock()
     }
+
+    fn allows_threads(&self) -> bool {
+        self.below.allows_threads()
+    }
 }
 
 #[derive(Debug)]

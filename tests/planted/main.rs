@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How many bugs are planted at least.
-const PATCHES_MIN: usize = 45;
+const PATCHES_MIN: usize = 110;
 
 /// A header says in this many bytes at least what is broken.
 const REASON_BYTES_MIN: usize = 40;
@@ -78,8 +78,8 @@ impl Patch {
     /// Checks it against the source, which `read` gives by path.
     fn check(&self, read: impl Fn(&str) -> Option<String>) -> Result<(), String> {
         let number = self.name.split('-').next().unwrap_or_default();
-        if number.len() != 2 || number.parse::<u8>().is_err() {
-            return Err("its name does not begin with two digits and a hyphen".to_string());
+        if number.len() < 2 || number.parse::<u16>().is_err() {
+            return Err("its name does not begin with a number, two digits at least".to_string());
         }
         if self.reason.len() < REASON_BYTES_MIN {
             return Err("its header does not say what is broken".to_string());
@@ -101,6 +101,14 @@ impl Patch {
             return Err("it changes nothing".to_string());
         }
         self.check_killer(read)
+    }
+
+    /// Its line in the table of README.md, as `run --table` prints it.
+    fn row(&self) -> String {
+        let (number, name) = self.name.split_once('-').unwrap_or_default();
+        let killer = self.killer.as_deref().unwrap_or_default();
+        let killer = killer.strip_prefix("cargo test ").unwrap_or(killer);
+        format!("| {number} | {} | `{killer}` |", name.replace('-', " "))
     }
 
     /// The target that the killer names must exist, and have the tests.
@@ -156,8 +164,16 @@ fn patch_files() -> Vec<PathBuf> {
     let paths = entries.map(|entry| entry.expect("an entry of the folder").path());
     let mut paths: Vec<_> =
         paths.filter(|path| path.extension().is_some_and(|e| e == "patch")).collect();
-    paths.sort();
+    paths.sort_by_key(|path| (number_of(path), path.clone()));
     paths
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_stem().and_then(|name| name.to_str()).expect("our names are UTF-8")
+}
+
+fn number_of(path: &Path) -> Option<u16> {
+    name_of(path).split('-').next()?.parse().ok()
 }
 
 #[test]
@@ -165,18 +181,34 @@ fn each_patch_fits_the_source_and_names_a_test() {
     let (mut wrong, mut numbers) = (Vec::new(), BTreeSet::new());
     let files = patch_files();
     for path in &files {
-        let name = path.file_stem().and_then(|name| name.to_str()).expect("our names are UTF-8");
+        let name = name_of(path);
         let text = fs::read_to_string(path).expect("it is read");
         let checked = Patch::parse(name, &text).and_then(|patch| patch.check(source));
         if let Err(what) = checked {
             wrong.push(format!("{name}: {what}"));
         }
-        if !numbers.insert(name.split('-').next().unwrap_or_default().to_string()) {
+        if !numbers.insert(number_of(path)) {
             wrong.push(format!("{name}: another patch has its number"));
         }
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
     assert!(files.len() >= PATCHES_MIN, "{} patches", files.len());
+}
+
+/// `tests/planted/run --table` writes it anew.
+#[test]
+fn the_table_lists_every_patch_and_its_killer() {
+    let table = source("tests/planted/README.md").expect("it is there");
+    let listed: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    let patches = patch_files();
+    let rows = patches.iter().map(|path| {
+        let text = fs::read_to_string(path).expect("it is read");
+        Patch::parse(name_of(path), &text).map(|patch| patch.row()).unwrap_or_else(|e| e)
+    });
+    for (listed, row) in listed.iter().zip(rows) {
+        assert_eq!(*listed, row);
+    }
+    assert_eq!(listed.len(), patches.len(), "as many lines as patches");
 }
 
 /// One patch for each way to be wrong, and what is to be said of it.
@@ -215,4 +247,6 @@ fn patches_that_rot_are_reported() {
         assert!(told.contains(expected), "{expected}: {told}\n{text}");
     }
     assert!(told("f", good).contains("two digits"));
+    assert!(told("1-f", good).contains("two digits"));
+    assert_eq!(told("100-f", good), "");
 }

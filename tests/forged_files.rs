@@ -45,7 +45,7 @@ fn first_edit() -> Edit {
 impl Forged {
     fn new(edit: Edit, batches: &[Batch]) -> Self {
         Forged {
-            log: write_log(log_identity(), 0, 0, batches).expect("written"),
+            log: write_log(log_identity(), 0, 0, batches),
             manifest: write_manifest(MANIFEST, &[edit]).expect("written").0,
             current: write_current(MANIFEST),
         }

@@ -281,7 +281,10 @@ impl Expected {
         if claims.max().is_some_and(|claim| claim > position) {
             if damaged.is_none() {
                 // What is known to be missing is missing behind the file before.
-                return Expected::Refused { file: which - 1, offset: files[which - 1].records.len() };
+                return Expected::Refused {
+                    file: which - 1,
+                    offset: files[which - 1].records.len(),
+                };
             }
             // A file without anything in it is passed over until the next
             // shows that it begins too late.

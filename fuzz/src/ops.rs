@@ -171,6 +171,12 @@ impl Plan {
         acts.zip(0..).map(|(act, number)| act.step(number)).collect()
     }
 
+    /// Options and steps as they are written in Rust, nearly.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        format!("options: {:#?}\nsteps:\n{}", self.options(), listed(&self.steps()))
+    }
+
     /// The run as a case of the harness, on an empty disk.
     #[must_use]
     pub fn case(&self, seed: u64) -> Case {
@@ -196,6 +202,16 @@ impl Plan {
         }
     }
 }
+
+/// One to a line, numbered.
+#[must_use]
+pub fn listed<T: std::fmt::Debug>(items: &[T]) -> String {
+    let lines = items.iter().enumerate().map(|(number, item)| format!("{number:3}  {item:?}\n"));
+    lines.collect()
+}
+
+/// What is printed of an input that is too short.
+pub const NOTHING: &str = "not enough bytes for a run\n";
 
 /// Reads an input; `None` where there is not enough of it.
 #[must_use]

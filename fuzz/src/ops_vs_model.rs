@@ -5,7 +5,7 @@
 //! that both have seen the same.
 
 use crate::input::of_noise;
-use crate::ops::{Key, Setup, Write, read};
+use crate::ops::{Key, NOTHING, Setup, Write, listed, read};
 use arbitrary::Arbitrary;
 use esker::crashtest::Op;
 use esker::sim::SimFs;
@@ -283,6 +283,15 @@ pub fn check(data: &[u8]) {
     let mut machine = Machine::new(setup.options());
     acts.iter().take(ACTS_MAX).for_each(|act| machine.act(act));
     machine.read_all();
+}
+
+/// The run that an input stands for. Keys are [`Key::bytes`] of their numbers,
+/// values `esker::crashtest::workload::value` of the act's number.
+#[must_use]
+pub fn describe(data: &[u8]) -> String {
+    let Some(Plan { setup, acts }) = read(data) else { return NOTHING.into() };
+    let acts: Vec<&Act> = acts.iter().take(ACTS_MAX).collect();
+    format!("options: {:#?}\nacts:\n{}", setup.options(), listed(&acts))
 }
 
 /// Some runs.

@@ -8,7 +8,7 @@ use arbitrary::Arbitrary;
 use esker::Compression;
 use esker::fuzzing::{
     Entry, EntryKind, SeqNo, TableBytes, TableMeta, TableParts, fix_block, fix_table,
-    table_meta_of, write_table,
+    set_table_digest, table_meta_of, write_table,
 };
 
 const NAME: &str = "000007.tbl";
@@ -132,14 +132,21 @@ fn check_file(file: &[u8]) {
     }
 }
 
-/// Holds of a table that agrees with itself but is not the one that the
-/// manifest means, as an older one would be: nothing of it is read.
+/// Holds of a table that is not the one that the manifest means, as an older
+/// one would be: nothing of it is read. Also where its footer says that it is.
 fn check_another(meta: &TableMeta, file: &[u8]) {
-    let Ok(table) = TableBytes::open(file, IDENTITY, meta, 0) else { return };
     let Ok(found) = table_meta_of(file, IDENTITY) else { return };
     if found.digest == meta.digest {
         return;
     }
+    assert_refused(meta, file);
+    let mut disguised = file.to_vec();
+    set_table_digest(&mut disguised, IDENTITY, meta.digest);
+    assert_refused(meta, &disguised);
+}
+
+fn assert_refused(meta: &TableMeta, file: &[u8]) {
+    let Ok(table) = TableBytes::open(file, IDENTITY, meta, 0) else { return };
     let read = [table.verify(), table.entries().map(drop), table.get(b"", SeqNo::MAX).map(drop)];
     for read in read {
         assert_located(&read, NAME, file.len());

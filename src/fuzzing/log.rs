@@ -4,9 +4,7 @@ use super::{Entry, Identity, fix_frames, path_of};
 use crate::error::Result;
 use crate::format::codec::to_u64;
 use crate::format::key::EXPIRY_SIZE;
-use crate::format::{
-    DatabaseId, EntryKind, FileId, FileKind, FramePlace, SeqNo, crc, put_frame,
-};
+use crate::format::{DatabaseId, EntryKind, FileId, FileKind, FramePlace, SeqNo, crc, put_frame};
 use crate::recovery::batch::check_batch;
 use crate::recovery::chain::Chain;
 use crate::wal::format::{HEADER_SIZE, LogHeader, seal};

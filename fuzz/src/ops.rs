@@ -142,10 +142,32 @@ impl Act {
 }
 
 /// A whole run.
-#[derive(Debug, Clone, Arbitrary)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     setup: Setup,
     acts: Vec<Act>,
+}
+
+impl<'a> Arbitrary<'a> for Plan {
+    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        Ok(Plan { setup: u.arbitrary()?, acts: all_that_follow(u, STEPS_MAX)? })
+    }
+}
+
+/// What the rest of the input makes, at most so many. A `Vec` of `arbitrary`
+/// asks after each element whether to go on, and has one on average.
+///
+/// # Errors
+/// As the elements.
+pub fn all_that_follow<'a, T: Arbitrary<'a>>(
+    u: &mut Unstructured<'a>,
+    most: usize,
+) -> arbitrary::Result<Vec<T>> {
+    let mut all = Vec::new();
+    while !u.is_empty() && all.len() < most {
+        all.push(u.arbitrary()?);
+    }
+    Ok(all)
 }
 
 impl Plan {

@@ -5,8 +5,8 @@
 //! that both have seen the same.
 
 use crate::input::of_noise;
-use crate::ops::{Key, NOTHING, Setup, Write, listed, read};
-use arbitrary::Arbitrary;
+use crate::ops::{Key, NOTHING, Setup, Write, all_that_follow, listed, read};
+use arbitrary::{Arbitrary, Unstructured};
 use esker::crashtest::Op;
 use esker::sim::SimFs;
 use esker::{Db, Fs, Options, Snapshot, WriteBatch, WriteOptions};
@@ -55,10 +55,16 @@ enum Act {
     StepBack(u16),
 }
 
-#[derive(Debug, Arbitrary)]
+#[derive(Debug)]
 struct Plan {
     setup: Setup,
     acts: Vec<Act>,
+}
+
+impl<'a> Arbitrary<'a> for Plan {
+    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        Ok(Plan { setup: u.arbitrary()?, acts: all_that_follow(u, ACTS_MAX)? })
+    }
 }
 
 /// A value and when it expires.

@@ -55,12 +55,16 @@ fn databases_hold_on_their_seeds() {
 }
 
 #[test]
-fn every_run_is_described() {
+fn every_run_is_described_and_of_ten_steps_at_least() {
     let _alone = ALONE.lock().expect("no test panicked before");
     for target in STATEFUL {
         for seed in (target.seeds)() {
             let text = (target.describe)(&seed);
-            assert!(text.contains("sync_policy") && text.contains("  0  "), "{text}");
+            assert!(
+                text.contains("sync_policy") && text.contains("  9  "),
+                "{}: {text}",
+                target.name
+            );
         }
     }
 }

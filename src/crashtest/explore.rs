@@ -321,7 +321,7 @@ impl<S: Store> Explorer<S> {
 
 /// Whether the `order`-th one is the `every`-th.
 pub(super) fn is_due(order: u64, every: u64) -> bool {
-    every > 0 && order % every == 0
+    every > 0 && order.is_multiple_of(every)
 }
 
 pub(super) fn key_of(image: &SimFs) -> ImageKey {

@@ -4,7 +4,7 @@
 use crate::disk::{Files, disk_of, files};
 use crate::input::of_noise;
 use crate::mutation::{ByteEdit, PartEdit};
-use crate::ops::{Plan, read};
+use crate::ops::{NOTHING, Plan, listed, read};
 use arbitrary::Arbitrary;
 use esker::crashtest::{History, Mode, Seen, run};
 use esker::sim::{CrashModel, SimFs};
@@ -165,6 +165,19 @@ fn scan(db: &Db) -> Option<Seen> {
 /// An error that damage excuses, and that says where it is.
 fn assert_damage(e: &Error) {
     assert!(matches!(e, Error::Corruption { .. } | Error::UnsupportedFormat { .. }), "{e:?}");
+}
+
+/// The run that an input stands for, and what is done to its files.
+#[must_use]
+pub fn describe(data: &[u8]) -> String {
+    let Some(Damaged { is_cut, first, more, plan }) = read(data) else { return NOTHING.into() };
+    let damages: Vec<&Damage> = std::iter::once(&first).chain(more.iter().take(2)).collect();
+    let end = if is_cut { "the power is cut" } else { "the process is killed" };
+    format!(
+        "{}then {end}\ndamages, files by number in the order of their names:\n{}",
+        plan.describe(),
+        listed(&damages)
+    )
 }
 
 /// Some databases.

@@ -1,19 +1,22 @@
 //! What the fuzz targets of esker share: inputs, mutations, and for each
 //! decoder the properties that must hold of it.
 //!
-//! A target in `fuzz_targets/` is a few lines round a module of this library,
-//! which has
+//! A decoder's target in `fuzz_targets/` is a few lines round a module of this
+//! library, which has
 //!
 //! - `check(data)`: turns an input into a file and asserts what must hold;
 //! - `file_of(data)`: that file, to replay a crash as a test of esker;
 //! - `fix(file)`: puts the checksums of a file right, for the mutator;
 //! - `seeds()`: small inputs to start from.
 //!
-//! The first byte of an input says what the rest is ([`input::Input`]): the
+//! Those that run a database have `describe(data)` instead of the two in the
+//! middle ([`Stateful`]).
+//!
+//! The first byte of a decoder's input says what the rest is ([`input::Input`]): the
 //! bytes of a file as they are, or a recipe: what the engine's own writer is
 //! to write, and what is then done to the file.
 //!
-//! Every target asserts that a decoder's errors name the file and an offset in
+//! Every target of a decoder asserts that its errors name the file and an offset in
 //! it, and that its memory is bounded by a constant times the file
 //! ([`allocation`]). That its time is, libFuzzer's `-timeout` sees to.
 
@@ -65,13 +68,33 @@ macro_rules! targets {
 /// The targets that decode one file.
 pub const DECODERS: &[Target] = targets![log_replay, table_open, block, manifest, current];
 
-/// The targets that run a database: their names and small inputs to start from.
-pub const STATEFUL: &[(&str, fn() -> Vec<Vec<u8>>)] = &[
-    ("ops_vs_model", ops_vs_model::seeds),
-    ("ops_with_crash", ops_with_crash::seeds),
-    ("ops_with_faults", ops_with_faults::seeds),
-    ("corrupt_then_open", corrupt_then_open::seeds),
-];
+/// A target that runs a database, for what goes through all of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Stateful {
+    /// Its name.
+    pub name: &'static str,
+    /// Asserts what must hold of an input.
+    pub check: fn(&[u8]),
+    /// What an input stands for, to be read.
+    pub describe: fn(&[u8]) -> String,
+    /// Small inputs to start from.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+macro_rules! stateful {
+    ($($module:ident),*) => {
+        &[$(Stateful {
+            name: stringify!($module),
+            check: $module::check,
+            describe: $module::describe,
+            seeds: $module::seeds,
+        }),*]
+    };
+}
+
+/// The targets that run a database.
+pub const STATEFUL: &[Stateful] =
+    stateful![ops_vs_model, ops_with_crash, ops_with_faults, corrupt_then_open];
 
 /// Asserts that an error of a decoder says where the damage is: a file whose
 /// name ends so, and an offset within its `len` bytes.

@@ -142,10 +142,32 @@ impl Act {
 }
 
 /// A whole run.
-#[derive(Debug, Clone, Arbitrary)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     setup: Setup,
     acts: Vec<Act>,
+}
+
+impl<'a> Arbitrary<'a> for Plan {
+    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        Ok(Plan { setup: u.arbitrary()?, acts: all_that_follow(u, STEPS_MAX)? })
+    }
+}
+
+/// What the rest of the input makes, at most so many. A `Vec` of `arbitrary`
+/// asks after each element whether to go on, and has one on average.
+///
+/// # Errors
+/// As the elements.
+pub fn all_that_follow<'a, T: Arbitrary<'a>>(
+    u: &mut Unstructured<'a>,
+    most: usize,
+) -> arbitrary::Result<Vec<T>> {
+    let mut all = Vec::new();
+    while !u.is_empty() && all.len() < most {
+        all.push(u.arbitrary()?);
+    }
+    Ok(all)
 }
 
 impl Plan {
@@ -169,6 +191,12 @@ impl Plan {
             _ => true,
         });
         acts.zip(0..).map(|(act, number)| act.step(number)).collect()
+    }
+
+    /// Options and steps as they are written in Rust, nearly.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        format!("options: {:#?}\nsteps:\n{}", self.options(), listed(&self.steps()))
     }
 
     /// The run as a case of the harness, on an empty disk.
@@ -196,6 +224,16 @@ impl Plan {
         }
     }
 }
+
+/// One to a line, numbered.
+#[must_use]
+pub fn listed<T: std::fmt::Debug>(items: &[T]) -> String {
+    let lines = items.iter().enumerate().map(|(number, item)| format!("{number:3}  {item:?}\n"));
+    lines.collect()
+}
+
+/// What is printed of an input that is too short.
+pub const NOTHING: &str = "not enough bytes for a run\n";
 
 /// Reads an input; `None` where there is not enough of it.
 #[must_use]

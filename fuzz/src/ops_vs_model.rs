@@ -5,8 +5,8 @@
 //! that both have seen the same.
 
 use crate::input::of_noise;
-use crate::ops::{Key, Setup, Write, read};
-use arbitrary::Arbitrary;
+use crate::ops::{Key, NOTHING, Setup, Write, all_that_follow, listed, read};
+use arbitrary::{Arbitrary, Unstructured};
 use esker::crashtest::Op;
 use esker::sim::SimFs;
 use esker::{Db, Fs, Options, Snapshot, WriteBatch, WriteOptions};
@@ -55,10 +55,16 @@ enum Act {
     StepBack(u16),
 }
 
-#[derive(Debug, Arbitrary)]
+#[derive(Debug)]
 struct Plan {
     setup: Setup,
     acts: Vec<Act>,
+}
+
+impl<'a> Arbitrary<'a> for Plan {
+    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        Ok(Plan { setup: u.arbitrary()?, acts: all_that_follow(u, ACTS_MAX)? })
+    }
 }
 
 /// A value and when it expires.
@@ -283,6 +289,15 @@ pub fn check(data: &[u8]) {
     let mut machine = Machine::new(setup.options());
     acts.iter().take(ACTS_MAX).for_each(|act| machine.act(act));
     machine.read_all();
+}
+
+/// The run that an input stands for. Keys are [`Key::bytes`] of their numbers,
+/// values `esker::crashtest::workload::value` of the act's number.
+#[must_use]
+pub fn describe(data: &[u8]) -> String {
+    let Some(Plan { setup, acts }) = read(data) else { return NOTHING.into() };
+    let acts: Vec<&Act> = acts.iter().take(ACTS_MAX).collect();
+    format!("options: {:#?}\nacts:\n{}", setup.options(), listed(&acts))
 }
 
 /// Some runs.

@@ -3,7 +3,7 @@
 //! so must be what crashes of its recovery leave.
 
 use crate::input::of_noise;
-use crate::ops::{Plan, read};
+use crate::ops::{NOTHING, Plan, read};
 use arbitrary::Arbitrary;
 use esker::Db;
 use esker::crashtest::Explorer;
@@ -23,6 +23,13 @@ pub fn check(data: &[u8]) {
     let Some(Crash { seed, nth, plan }) = read(data) else { return };
     let counts = Explorer::<Db>::new(plan.case(u64::from(seed))).power_cut(u64::from(nth));
     assert!(counts.images > 0, "nothing was looked at");
+}
+
+/// The run that an input stands for.
+#[must_use]
+pub fn describe(data: &[u8]) -> String {
+    let Some(Crash { seed, nth, plan }) = read(data) else { return NOTHING.into() };
+    format!("seed: {seed}\npower_cut({nth})\n{}", plan.describe())
 }
 
 /// Some workloads.

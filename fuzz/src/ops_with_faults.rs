@@ -2,7 +2,7 @@
 //! that was acknowledged; and when the disk is sound again the database works.
 
 use crate::input::of_noise;
-use crate::ops::{Plan, read};
+use crate::ops::{NOTHING, Plan, listed, read};
 use arbitrary::Arbitrary;
 use esker::Db;
 use esker::crashtest::Explorer;
@@ -51,16 +51,30 @@ struct Faulty {
     plan: Plan,
 }
 
+impl Faulty {
+    fn plans(&self) -> Vec<FaultPlan> {
+        let failing = std::iter::once(&self.first).chain(self.more.iter().take(3));
+        failing.map(Failing::plan).collect()
+    }
+}
+
 /// Asserts the contract.
 ///
 /// # Panics
 /// When it is broken.
 pub fn check(data: &[u8]) {
-    let Some(Faulty { seed, first, more, plan }) = read(data) else { return };
-    let failing = std::iter::once(&first).chain(more.iter().take(3));
-    let plans: Vec<FaultPlan> = failing.map(Failing::plan).collect();
-    let counts = Explorer::<Db>::new(plan.case(u64::from(seed))).with_plans(&plans);
+    let Some(faulty) = read::<Faulty>(data) else { return };
+    let case = faulty.plan.case(u64::from(faulty.seed));
+    let counts = Explorer::<Db>::new(case).with_plans(&faulty.plans());
     assert!(counts.images > 0, "nothing was looked at");
+}
+
+/// The run that an input stands for.
+#[must_use]
+pub fn describe(data: &[u8]) -> String {
+    let Some(faulty) = read::<Faulty>(data) else { return NOTHING.into() };
+    let plans = listed(&faulty.plans());
+    format!("seed: {}\nwith_plans:\n{plans}{}", faulty.seed, faulty.plan.describe())
 }
 
 /// Some workloads.

@@ -7,8 +7,8 @@ use crate::{IDENTITY, assert_located};
 use arbitrary::Arbitrary;
 use esker::Compression;
 use esker::fuzzing::{
-    Entry, EntryKind, SeqNo, TableBytes, TableMeta, TableParts, fix_table, table_meta_of,
-    write_table,
+    Entry, EntryKind, SeqNo, TableBytes, TableMeta, TableParts, fix_block, fix_table,
+    set_table_digest, table_meta_of, write_table,
 };
 
 const NAME: &str = "000007.tbl";
@@ -26,6 +26,9 @@ pub struct Recipe {
     blocks: Vec<PartEdit>,
     /// And what is in them.
     payloads: Vec<(u8, ByteEdit)>,
+    /// Without: a block that is intact but not the one that the index has, as
+    /// an older one would be.
+    stale: Option<(u8, u32, u8)>,
     mutations: Mutations,
 }
 
@@ -51,8 +54,24 @@ impl Recipe {
                 }
             }
             bytes = parts.assemble(IDENTITY);
+        } else if let Some((number, at, bit)) = self.stale {
+            make_stale(&mut bytes, usize::from(number), at as usize, bit);
         }
         self.mutations.apply(vec![bytes], fix)
+    }
+}
+
+/// Flips a bit in a block and puts the block's own checksum right.
+fn make_stale(bytes: &mut [u8], number: usize, at: usize, bit: u8) {
+    let parts = TableParts::of(bytes, IDENTITY).expect("a valid table");
+    let mut start = 0;
+    for (index, block) in parts.blocks.iter().enumerate() {
+        let end = start + block.payload.len() + TRAILER_SIZE;
+        if index == number % parts.blocks.len() {
+            bytes[start + at % block.payload.len()] ^= 1 << (bit % 8);
+            fix_block(&mut bytes[start..end], IDENTITY, start as u64);
+        }
+        start = end;
     }
 }
 
@@ -67,7 +86,9 @@ pub fn check(data: &[u8]) {
             let (entries, written, meta) = recipe.write();
             let file = recipe.file(&written);
             check_file(&file);
-            if !recipe.mutations.fix {
+            if recipe.mutations.fix {
+                check_another(&meta, &file);
+            } else {
                 check_damaged(&entries, &written, &meta, &file);
             }
         }
@@ -108,6 +129,28 @@ fn check_file(file: &[u8]) {
             // gives no other key.
             assert!(found.is_none_or(|found| found.key == entry.key));
         }
+    }
+}
+
+/// Holds of a table that is not the one that the manifest means, as an older
+/// one would be: nothing of it is read. Also where its footer says that it is.
+fn check_another(meta: &TableMeta, file: &[u8]) {
+    let Ok(found) = table_meta_of(file, IDENTITY) else { return };
+    if found.digest == meta.digest {
+        return;
+    }
+    assert_refused(meta, file);
+    let mut disguised = file.to_vec();
+    set_table_digest(&mut disguised, IDENTITY, meta.digest);
+    assert_refused(meta, &disguised);
+}
+
+fn assert_refused(meta: &TableMeta, file: &[u8]) {
+    let Ok(table) = TableBytes::open(file, IDENTITY, meta, 0) else { return };
+    let read = [table.verify(), table.entries().map(drop), table.get(b"", SeqNo::MAX).map(drop)];
+    for read in read {
+        assert_located(&read, NAME, file.len());
+        read.expect_err("a table of another digest than the manifest has");
     }
 }
 

@@ -70,10 +70,10 @@ impl Pipeline {
         self.store.health.check_open()?;
         self.store.health.check_sound()?;
         batch.check_size()?;
+        let sync = sync && self.store.options.wal_enabled;
         if batch.is_empty() {
             return if sync { self.persist() } else { Ok(()) };
         }
-        let sync = sync && self.store.options.wal_enabled;
         let body_crc = if self.store.options.wal_enabled { crc(batch.ops()) } else { 0 };
         self.run(Request::Commit { batch, body_crc, sync })
     }

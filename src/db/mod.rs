@@ -146,7 +146,8 @@ impl Db {
     }
 
     /// Commits `batch`: all of it or nothing, at any size, as durable as the
-    /// policy says. An empty one writes nothing.
+    /// policy says. An empty one writes nothing; where the policy asks for a
+    /// sync, it makes what was committed before durable all the same.
     ///
     /// # Errors
     /// As [`Db::set`]; what was wrong with an operation when it was added.
@@ -162,9 +163,6 @@ impl Db {
         let store = &self.inner.store;
         store.health.check_open()?;
         let batch = batch.prepare(&store.expiry, store.home.clock.as_ref())?;
-        if batch.is_empty() {
-            return Ok(());
-        }
         let by_policy = store.options.sync_policy == SyncPolicy::Always;
         self.inner.commit(batch, options.sync.unwrap_or(by_policy))
     }

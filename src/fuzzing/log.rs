@@ -1,16 +1,15 @@
 //! Log files.
 
-use super::{DIR, Entry, Identity, contents, fix_frames, path_of};
+use super::{Entry, Identity, fix_frames, path_of};
 use crate::error::Result;
+use crate::format::codec::to_u64;
 use crate::format::key::EXPIRY_SIZE;
-use crate::format::{DatabaseId, EntryKind, FileId, FileKind, SeqNo, crc};
-use crate::fs::sim::SimFs;
+use crate::format::{DatabaseId, EntryKind, FileId, FileKind, FramePlace, SeqNo, crc, put_frame};
 use crate::recovery::batch::check_batch;
 use crate::recovery::chain::Chain;
-use crate::wal::format::{HEADER_SIZE, seal};
+use crate::wal::format::{HEADER_SIZE, LogHeader, seal};
 use crate::wal::ops::{put_delete, put_expiry_floor, put_set, put_set_expiring};
-use crate::wal::{LogFile, LogWriter, Op};
-use std::path::Path;
+use crate::wal::{LogFile, Op};
 
 /// One operation of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,31 +105,29 @@ impl From<Op<'_>> for Operation {
     }
 }
 
-/// Writes a log file that begins at the position `base`, without the zeros
-/// that the engine writes ahead. `durable` is the claim of its header.
-///
-/// # Errors
-/// None that this file system in memory has.
+/// A log file that begins at the position `base`, in the encoding of the
+/// engine, without the zeros that its writer puts behind: a quarter of a
+/// megabyte. `durable` is the claim of its header.
 ///
 /// # Panics
 /// When a batch is empty, or a payload is too short for its kind.
-pub fn write_log(
-    identity: Identity,
-    base: u64,
-    durable: u64,
-    batches: &[Batch],
-) -> Result<Vec<u8>> {
-    let fs = SimFs::new();
-    let id = identity.log();
-    let mut writer = LogWriter::create(&fs, Path::new(DIR), identity.database, id, base, durable)?;
+#[must_use]
+pub fn write_log(identity: Identity, base: u64, durable: u64, batches: &[Batch]) -> Vec<u8> {
+    let Identity { database, file } = identity;
+    let mut out = LogHeader { database, id: identity.log(), base, durable }.encode().to_vec();
     for batch in batches {
-        let mut body = Vec::new();
-        batch.operations.iter().for_each(|operation| put_operation(&mut body, operation));
+        let body = body_of(batch);
         assert!(!body.is_empty(), "a batch has an operation");
-        writer.add(batch.sequence.0, batch.durable, &body, crc(&body))?;
+        let place = FramePlace { database, file, offset: to_u64(out.len()) };
+        put_frame(&mut out, place, batch.sequence.0, batch.durable, &body, crc(&body));
     }
-    writer.write()?;
-    contents(&fs, FileKind::Log(id), writer.file_bytes())
+    out
+}
+
+pub(super) fn body_of(batch: &Batch) -> Vec<u8> {
+    let mut body = Vec::new();
+    batch.operations.iter().for_each(|operation| put_operation(&mut body, operation));
+    body
 }
 
 fn put_operation(body: &mut Vec<u8>, operation: &Operation) {

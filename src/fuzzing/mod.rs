@@ -56,7 +56,9 @@ pub use log::{Batch, LogFound, Operation, decode_log, decode_log_files, fix_log,
 pub use manifest::{
     decode_current, decode_manifest, fix_current, fix_manifest, write_current, write_manifest,
 };
-pub use table::{StoredBlock, TableBytes, TableParts, fix_table, table_meta_of, write_table};
+pub use table::{
+    StoredBlock, TableBytes, TableParts, fix_table, set_table_digest, table_meta_of, write_table,
+};
 
 use crate::error::Result;
 use crate::format::codec::{to_u64, to_usize};

@@ -298,6 +298,21 @@ pub fn fix_table(bytes: &mut [u8], identity: Identity) {
     }
 }
 
+/// Puts another digest into the footer of a table, and the footer's checksum
+/// right: it then passes for the table of that digest until its index is read.
+pub fn set_table_digest(bytes: &mut [u8], identity: Identity, digest: u64) {
+    let path = path_of(FileKind::Table(identity.table()));
+    let place = place(&path, identity);
+    let Some((data, footer_bytes)) = bytes.split_last_chunk_mut::<FOOTER_SIZE>() else { return };
+    let mut fields = Decoder::new(footer_bytes);
+    if let (Some(properties_offset), Some(index_offset)) = (fields.u64(), fields.u64())
+        && footer_bytes.ends_with(&[&VERSION.to_le_bytes()[..], &MAGIC].concat())
+    {
+        let footer = Footer { properties_offset, index_offset, digest };
+        footer_bytes.copy_from_slice(&footer.encode(&place, to_u64(data.len())));
+    }
+}
+
 /// Puts right the checksums of the blocks in `data` that the entries of
 /// `index` name, and their copies there; returns the digest so far.
 fn fix_data_blocks(data: &mut [u8], index: &mut [u8], place: &Place<'_>) -> u64 {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::error::Error;
 use crate::options::Compression;
+use crate::wal::LogWriter;
 
 const IDENTITY: Identity = Identity { database: DatabaseId(0x5eed), file: FileId(7) };
 
@@ -76,7 +77,7 @@ fn formats() -> Vec<Format> {
     vec![
         (
             "log",
-            write_log(IDENTITY, 10, 10, &batches()).expect("written"),
+            write_log(IDENTITY, 10, 10, &batches()),
             |bytes| fix_log(bytes, IDENTITY),
             |bytes| match decode_log(bytes, IDENTITY, 10)?.cut_at {
                 Some(at) => Err(Error::corruption(Path::new("log"), at, "cut")),
@@ -102,7 +103,7 @@ fn formats() -> Vec<Format> {
 
 #[test]
 fn what_is_written_is_decoded() {
-    let log = write_log(IDENTITY, 10, 10, &batches()).expect("written");
+    let log = write_log(IDENTITY, 10, 10, &batches());
     let mut found = decode_log(&log, IDENTITY, 10).expect("sound");
     found.batches.iter_mut().for_each(|batch| batch.offset = 0);
     assert_eq!((found.batches, found.cut_at, found.dropped_bytes), (batches(), None, 0));
@@ -130,6 +131,22 @@ fn what_is_written_is_decoded() {
     let (manifest, states) = write_manifest(IDENTITY, &edits()).expect("written");
     assert_eq!(states.len(), 2);
     assert_eq!(decode_manifest(&manifest, IDENTITY).expect("sound"), states[1]);
+}
+
+/// Byte for byte what the writer of the log leaves, but for the zeros ahead.
+#[test]
+fn a_log_is_encoded_as_the_engine_writes_it() {
+    let fs = SimFs::new();
+    let id = IDENTITY.log();
+    let mut writer =
+        LogWriter::create(&fs, Path::new(DIR), IDENTITY.database, id, 10, 7).expect("created");
+    for batch in batches() {
+        let body = log::body_of(&batch);
+        writer.add(batch.sequence.0, batch.durable, &body, crc(&body)).expect("added");
+    }
+    writer.write().expect("written");
+    let written = contents(&fs, FileKind::Log(id), writer.file_bytes()).expect("read");
+    assert_eq!(write_log(IDENTITY, 10, 7, &batches()), written);
 }
 
 #[test]
@@ -177,7 +194,7 @@ fn a_fixer_mends_every_checksum() {
 /// decoded as another.
 #[test]
 fn a_changed_value_is_read_once_its_checksums_are_fixed() {
-    let mut log = write_log(IDENTITY, 10, 10, &batches()).expect("written");
+    let mut log = write_log(IDENTITY, 10, 10, &batches());
     let at = log.windows(3).position(|w| w == b"one").expect("there");
     log[at] = b'O';
     fix_log(&mut log, IDENTITY);

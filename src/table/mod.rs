@@ -14,7 +14,8 @@
 //! the checksum of every block and of the index.
 //! INV-5: a block is no larger than `block_bytes` unless it holds one entry only.
 //! INV-6: the separator of a block is greater than every entry before the block and
-//! at most its first, so one block answers a `get`.
+//! at most its first; inside the versions of one key it is the place just after the
+//! last entry before. So one block answers a `get`.
 //!
 //! Damage is an [`crate::Error::Corruption`] naming file and offset, found
 //! when the damaged part is first read; it is never "not there", and a damaged

@@ -25,7 +25,11 @@ pub fn count(table: &Table, index: &Index) -> Result<Properties> {
             || compare(&counted.largest_key, last_seq, &separator, separator_seq) == Ordering::Less;
         let before_first =
             compare(&separator, separator_seq, first.key, first.seq) != Ordering::Greater;
-        if !after_last || !before_first {
+        // Between two versions of a key, a search for what is not there would
+        // end in the block before and miss the one behind.
+        let is_next = separator_seq == SeqNo::MAX
+            || counted.largest_key == separator && separator_seq.0 + 1 == last_seq.0;
+        if !after_last || !before_first || !is_next {
             return Err(table.place().damage(start, "the block is not where the index has it"));
         }
         if number == 0 {

@@ -8,7 +8,7 @@ use esker::{Compression, Options, SyncPolicy};
 use std::time::Duration;
 
 /// At most so many steps of an input are run.
-const STEPS_MAX: usize = 64;
+const STEPS_MAX: usize = 40;
 
 /// How the database is opened.
 #[derive(Debug, Clone, Copy, Arbitrary)]

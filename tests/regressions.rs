@@ -745,3 +745,57 @@ fn an_empty_write_that_is_synced_covers_all_before_it() {
     db.write(WriteBatch::new()).expect("a write");
     assert_eq!(db.metrics().log_syncs, syncs);
 }
+
+// On a full disk each attempt of a flush or of an open left a manifest or a table
+// behind, in part or whole: what room there was went to leftovers.
+// (Found by a second reader.)
+#[test]
+fn attempts_without_room_leave_nothing_behind() {
+    let disk = SimFs::new();
+    disk.set_threads(false);
+    let db = open(&disk, options(SyncPolicy::Always)).expect("opens");
+    db.set("key", "value").expect("set");
+    // One write of the flush after the other fails, with all after it.
+    let mut failed = 0;
+    for nth in 1..=12 {
+        db.set("key", nth.to_string()).expect("set");
+        let mut before = None;
+        for _ in 0..5 {
+            disk.fail(FaultPlan::from_on(nth, Fault::Errno(ENOSPC)).only(CallKind::Write));
+            let flushed = db.flush();
+            disk.clear_faults();
+            if flushed.is_ok() {
+                break;
+            }
+            failed += 1;
+            let after = names(&disk, "");
+            assert_eq!(before.get_or_insert(after.clone()), &after, "write {nth} of a flush");
+        }
+        db.flush().expect("there is room");
+    }
+    assert!(failed > 5, "{failed}");
+    db.set("in the log", "1").expect("set");
+    drop(db);
+    // And so with an open. The log that it begins is removed by the next one.
+    let but_logs = |disk: &SimFs| -> Vec<String> {
+        names(disk, "").into_iter().filter(|name| !name.ends_with(".log")).collect()
+    };
+    let mut failed = 0;
+    for nth in 1.. {
+        let disk = disk.crash_image(&CrashModel::Everything);
+        let before = but_logs(&disk);
+        for _ in 0..3 {
+            disk.fail(FaultPlan::from_on(nth, Fault::Errno(ENOSPC)).only(CallKind::Write));
+            let opened = open(&disk, options(SyncPolicy::Always));
+            disk.clear_faults();
+            if opened.is_ok() {
+                assert!(failed > 4, "{failed}");
+                return;
+            }
+            failed += 1;
+            let mut after = but_logs(&disk);
+            after.retain(|name| name != "CURRENT.tmp"); // Made anew by the next attempt.
+            assert_eq!(after, before, "write {nth} of an open");
+        }
+    }
+}

@@ -167,6 +167,9 @@ impl<S: Store> Explorer<S> {
         let fs = self.fresh(0);
         plans.iter().for_each(|plan| fs.fail(plan.clone()));
         self.fail_onward(&fs, Mode::Onward, 0, format!("{plans:?}"));
+        for more in [0, 1] {
+            self.cut_power_after(plans, more, 0, format!("{plans:?}"));
+        }
         self.counts
     }
 
@@ -211,7 +214,7 @@ impl<S: Store> Explorer<S> {
             self.fail_onward(&fs, mode, nth, what.clone());
             if !is_transparent {
                 for more in [0, 1] {
-                    self.cut_power_after(plan.clone(), more, nth, what.clone());
+                    self.cut_power_after(std::slice::from_ref(&plan), more, nth, what.clone());
                 }
             }
         }
@@ -220,9 +223,9 @@ impl<S: Store> Explorer<S> {
 
     /// Cuts the power after the step in which a call failed, or some `more`,
     /// before what comes later has made up for it: a flush heals much.
-    fn cut_power_after(&mut self, plan: FaultPlan, more: usize, nth: u64, what: String) {
+    fn cut_power_after(&mut self, plans: &[FaultPlan], more: usize, nth: u64, what: String) {
         let fs = self.fresh(nth);
-        fs.fail(plan);
+        plans.iter().for_each(|plan| fs.fail(plan.clone()));
         let history = self.run(&fs, Mode::UntilFault { more }, format!("{what}, {more} more"));
         self.counts.points += 1;
         let seed = Dice(self.case.seed ^ nth).next();

@@ -19,4 +19,4 @@ mod writer;
 
 pub use read::{Recorded, read_current, read_manifest, read_origin};
 pub use state::{Edit, State};
-pub use writer::Manifest;
+pub use writer::{Manifest, before_the_switch};

@@ -39,7 +39,8 @@ impl Manifest {
     /// directory entry made before.
     ///
     /// # Errors
-    /// [`Error::Io`]. The manifest in force before may still be, or not.
+    /// [`Error::Io`]. The manifest in force before may still be, or not; it is,
+    /// where [`before_the_switch`] says so, and nothing of the new one is left then.
     pub fn create(
         fs: Arc<dyn Fs>,
         dir: &Path,
@@ -49,16 +50,23 @@ impl Manifest {
     ) -> Result<Self> {
         let path = dir.join(FileKind::Manifest(id).name());
         let file = fs.open(&path, OpenMode::CreateNew).during("create", &path)?;
+        // It would take the room that the next attempt needs; the first error
+        // is the one to tell.
+        let clear = |e: &Error| {
+            if before_the_switch(e) {
+                let _ = fs.remove(&path);
+            }
+        };
         let mut bytes = encode_header(MANIFEST_MAGIC, database, id).to_vec();
         let first_at = to_u64(bytes.len());
         let place = FramePlace { database, file: id.into(), offset: first_at };
         let body = encode_edit(&state.as_edit());
         put_frame(&mut bytes, place, 1, first_at, &body, crc(&body));
-        write_all_at(file.as_ref(), &bytes, 0).during("write", &path)?;
+        write_all_at(file.as_ref(), &bytes, 0).during("write", &path).inspect_err(clear)?;
         file.sync_data().during("sync", &path)?;
         // The entry of the file before the entry that names it: INV-3.
         fs.sync_dir(dir).during("sync", dir)?;
-        switch_current(fs.as_ref(), dir, database, id)?;
+        switch_current(fs.as_ref(), dir, database, id).inspect_err(clear)?;
         let end = to_u64(bytes.len());
         let dir = dir.to_path_buf();
         let first_bytes = end - to_u64(HEADER_SIZE);
@@ -131,6 +139,13 @@ impl Manifest {
         *self = new;
         Ok(old)
     }
+}
+
+/// Whether `e`, of [`Manifest::create`], came before `CURRENT` may have been
+/// switched: by the rename, or, as a sync that failed says, perhaps after it.
+#[must_use]
+pub fn before_the_switch(e: &Error) -> bool {
+    matches!(e, Error::Io { op: "create" | "write" | "extend" | "remove", .. })
 }
 
 fn poison(cause: Error) -> Error {

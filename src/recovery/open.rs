@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::format::names::FILE_NUMBER_COUNTED_FROM_MAX;
 use crate::format::{DatabaseId, FileKind, Frame, LogId, ManifestId, SeqNo, TableMeta};
 use crate::fs::{DirLock, Fs, IoContext};
-use crate::manifest::{Manifest, Recorded, State, read_current, read_manifest};
+use crate::manifest::{Manifest, Recorded, State, before_the_switch, read_current, read_manifest};
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
@@ -145,14 +145,14 @@ impl Recovery {
     }
 
     fn run(mut self, lock: Box<dyn DirLock>, names: &[String]) -> Result<Opened> {
-        if let Err(e) = self.replay(names).and_then(|()| self.write_memtable()) {
-            // They would take the room that the next attempt needs.
-            for table in &self.new_tables {
-                self.store.remove(FileKind::Table(table.id));
+        self.replay(names)
+            .and_then(|()| self.write_memtable())
+            .inspect_err(|_| self.remove_new_tables())?;
+        let (log, manifest) = self.switch().inspect_err(|e| {
+            if before_the_switch(e) {
+                self.remove_new_tables();
             }
-            return Err(e);
-        }
-        let (log, manifest) = self.switch()?;
+        })?;
         self.clean_up(&manifest)?;
         let Recovery { mut store, new_tables, last_seq, report, .. } = self;
         let mut tables = store.views.load().version.tables().to_vec();
@@ -220,6 +220,13 @@ impl Recovery {
             self.new_tables.push(self.store.write_table(&self.memtable)?);
         }
         Ok(())
+    }
+
+    /// After a failure: they would take the room that the next attempt needs.
+    fn remove_new_tables(&self) {
+        for table in &self.new_tables {
+            self.store.remove(FileKind::Table(table.id));
+        }
     }
 
     /// Makes the log and the manifest of this run and puts them in force.

@@ -318,6 +318,22 @@ pub(super) fn durable_tree(
     image
 }
 
+/// What the files of `before` held that `after`, an image of it, has no name
+/// for: their blocks are free to be handed out again.
+pub(super) fn lost_files(before: &Tree, after: &Tree) -> Vec<Content> {
+    let mut kept = BTreeSet::new();
+    after.walk(|directory| &directory.live, &mut |path, inode| {
+        if inode.is_some() {
+            kept.insert(path.to_owned());
+        }
+    });
+    let mut lost = Vec::new();
+    before.walk(|directory| &directory.live, &mut |path, inode| {
+        lost.extend(inode.filter(|_| !kept.contains(path)).map(|inode| inode.live().clone()));
+    });
+    lost
+}
+
 /// The file system after the death of a process: the same in all, unlocked.
 pub(super) fn after_kill(tree: &Tree) -> Tree {
     let mut copies: HashMap<*const _, InodeRef> = HashMap::new();

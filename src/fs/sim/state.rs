@@ -71,6 +71,9 @@ impl State {
         image.identity = self.identity;
         image.seq_last = self.seq_last;
         image.graves = self.graves.clone();
+        for content in image::lost_files(&self.tree, &image.tree) {
+            image.bury(content);
+        }
         image.has_threads = self.has_threads;
         image
     }
@@ -160,7 +163,10 @@ impl State {
         self.unless_struck(CallKind::Rename, |state| {
             let seq = state.next_seq();
             let replaced = state.tree.rename(from, to, seq)?;
-            replaced.into_iter().for_each(|inode| state.bury(&inode));
+            if let Some(inode) = replaced {
+                let content = inode.lock().live().clone();
+                state.bury(content);
+            }
             Ok(())
         })
     }
@@ -176,7 +182,8 @@ impl State {
         self.unless_struck(CallKind::Remove, |state| {
             let seq = state.next_seq();
             let inode = state.tree.remove(path, seq)?;
-            state.bury(&inode);
+            let content = inode.lock().live().clone();
+            state.bury(content);
             Ok(())
         })
     }
@@ -292,8 +299,7 @@ impl State {
     }
 
     /// Remembers what a removed file held: its blocks are free to be handed out again.
-    fn bury(&mut self, inode: &InodeRef) {
-        let content = Content::clone(inode.lock().live());
+    fn bury(&mut self, content: Content) {
         if content.is_empty() || content.len() > GRAVE_BYTES_MAX {
             return;
         }

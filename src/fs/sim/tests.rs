@@ -343,6 +343,22 @@ fn lost_data_reads_as_zeros_or_as_what_was_there() -> io::Result<()> {
     Ok(())
 }
 
+/// The blocks of a file whose creation a power cut has undone are free, and
+/// hold what they held.
+#[test]
+fn what_a_power_cut_undid_shows_in_later_files() -> io::Result<()> {
+    let fs = SimFs::new();
+    create(&fs, "undone", &[0xEE; 20_480])?.sync_data()?;
+    let image = fs.crash_image(&CrashModel::SyncedOnly);
+    assert!(image.list(path("/"))?.is_empty());
+    let file = durable(&image, "later", b"")?;
+    write_all_at(file.as_ref(), &[1; 20_480], 0)?;
+    let shows = |seed| read(&image.crash_image(&CrashModel::Stale { seed }), "later");
+    let ghosts = (0..100).filter(|seed| shows(*seed).is_ok_and(|bytes| bytes.contains(&0xEE)));
+    assert!(ghosts.count() > 10);
+    Ok(())
+}
+
 /// What was cut off does not come back with the length.
 #[test]
 fn a_cut_tail_stays_cut() -> io::Result<()> {

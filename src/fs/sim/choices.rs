@@ -240,3 +240,6 @@ fn content(inode: &InodeRef, left: Option<&Left>) -> Content {
     ground.resize(lengths(ground.len(), file.log()).into_iter().max().unwrap_or(0), 0);
     assemble(&file, ground, left.kept.iter().copied(), left.len_cut).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,7 +61,7 @@ pub fn check(data: &[u8]) {
         // the last commit, or, where the end of the log is gone, more.
         let is_local = more.is_empty() && matches!(first, Damage::Bytes(_, ByteEdit::Flip(..)));
         let is_claimed = options.sync_policy == SyncPolicy::Always && is_local;
-        least = if is_claimed { least.min(history.commit_count().saturating_sub(1)) } else { 0 };
+        least = if is_claimed { least.min(history.before_last_record()) } else { 0 };
     }
     let disk = disk_of(&damaged, &disk).expect("no call fails here");
     let sizes = |files: &Files| -> Vec<String> {

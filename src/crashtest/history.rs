@@ -129,6 +129,13 @@ impl History {
         self.commits.len()
     }
 
+    /// How many of them came before the last that had operations: that is the
+    /// last of which the log has a record.
+    #[must_use]
+    pub fn before_last_record(&self) -> usize {
+        self.commits.iter().rposition(|commit| !commit.ops.is_empty()).unwrap_or(0)
+    }
+
     fn complain(&self, seen: &Seen, at_least: usize, now_ms: u64) -> String {
         let mut text = format!(
             "{} commits since the last open, {at_least} promised, {} failed; no allowed state is \

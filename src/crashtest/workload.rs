@@ -1,9 +1,10 @@
 //! What a run does: a list of steps, written out or made from a seed.
 
+use std::fmt;
 use std::time::Duration;
 
 /// One operation of a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Op {
     /// Sets a key.
     Put {
@@ -31,6 +32,41 @@ impl Op {
     pub fn delete(key: impl Into<Vec<u8>>) -> Self {
         Op::Delete { key: key.into() }
     }
+}
+
+// As it is written in Rust, and a value by what [`value`] made it of: whole, one
+// batch of a printed run fills the screen many times.
+impl fmt::Debug for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Op::Delete { key } => write!(f, "delete({:?})", Bytes(key)),
+            Op::Put { key, value, ttl } => {
+                write!(f, "put({:?}, {:?}", Bytes(key), Bytes(value))?;
+                ttl.map_or(Ok(()), |ttl| write!(f, ", ttl: {ttl:?}"))?;
+                f.write_str(")")
+            }
+        }
+    }
+}
+
+struct Bytes<'a>(&'a [u8]);
+
+impl fmt::Debug for Bytes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Bytes(bytes) = self;
+        match origin(bytes) {
+            Some((number, index)) => write!(f, "value({number}, {index}, {})", bytes.len()),
+            None => write!(f, "\"{}\"", bytes.escape_ascii()),
+        }
+    }
+}
+
+/// The number and index of which [`value`] made `bytes`.
+fn origin(bytes: &[u8]) -> Option<(u64, u64)> {
+    let head = bytes.split(|&byte| byte == b':').next()?;
+    let (number, index) = str::from_utf8(head).ok()?.split_once('/')?;
+    let (number, index) = (number.parse().ok()?, index.parse().ok()?);
+    (value(number, index, bytes.len() as u64) == bytes).then_some((number, index))
 }
 
 /// One step of a workload.
@@ -290,4 +326,16 @@ pub fn value(number: u64, index: u64, size: u64) -> Vec<u8> {
         bytes.extend(dice.next().to_le_bytes());
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_printed_short() {
+        let long = Op::put(*b"k\xff", value(12, 3, 9000));
+        assert_eq!(format!("{long:?}"), "put(\"k\\xff\", value(12, 3, 9005))");
+        assert_eq!(format!("{:?}", Op::put("k", "v:")), "put(\"k\", \"v:\")");
+    }
 }

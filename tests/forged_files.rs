@@ -7,9 +7,9 @@
 //! same properties. `fuzz/README.md` says how a crash becomes a test here.
 
 use esker::fuzzing::{
-    Batch, DatabaseId, Edit, Entry, EntryKind, FileId, Identity, KEY_BYTES_MAX, LogId, Operation,
-    SeqNo, TableBytes, TableId, TableMeta, TableParts, fix_current, fix_log, fix_manifest,
-    table_meta_of, write_current, write_log, write_manifest, write_table,
+    Batch, DatabaseId, Edit, Entry, EntryKind, FileId, Identity, KEY_BYTES_MAX, Level, LogId,
+    Operation, Properties, SeqNo, TableBytes, TableId, TableMeta, TableParts, fix_current, fix_log,
+    fix_manifest, table_meta_of, write_current, write_log, write_manifest, write_table,
 };
 use esker::sim::SimFs;
 use esker::{Compression, Db, Error, Fs, OpenMode, Options};
@@ -170,15 +170,18 @@ fn a_table_newer_than_the_last_sequence_number_is_refused() {
     let meta = TableMeta {
         id: TableId(1),
         size_bytes: 100,
-        entries: 1,
-        tombstones: 0,
-        smallest_key: b"a".to_vec(),
-        largest_key: b"a".to_vec(),
-        smallest_seq: SeqNo(1),
-        largest_seq: SeqNo(6),
         digest: 0,
+        written_ms: 1,
+        properties: Properties {
+            entries: 1,
+            smallest_key: b"a".to_vec(),
+            largest_key: b"a".to_vec(),
+            smallest_seq: SeqNo(1),
+            largest_seq: SeqNo(6),
+            ..Properties::default()
+        },
     };
-    let edit = Edit { last_seq: Some(SeqNo(6)), added: vec![(0, meta)], ..first_edit() };
+    let edit = Edit { last_seq: Some(SeqNo(6)), added: vec![(Level::ZERO, meta)], ..first_edit() };
     let mut forged = Forged::new(edit, &[]);
     let last_seq_6 = forged.manifest.windows(2).position(|two| two == [3, 6]).expect("there");
     forged.manifest[last_seq_6 + 1] = 5;

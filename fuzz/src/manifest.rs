@@ -7,7 +7,8 @@ use crate::{IDENTITY, assert_located};
 use arbitrary::Arbitrary;
 use esker::Error;
 use esker::fuzzing::{
-    Edit, LogId, SeqNo, State, TableId, TableMeta, decode_manifest, fix_manifest, write_manifest,
+    Edit, Level, LogId, Properties, SeqNo, State, TableId, TableMeta, decode_manifest,
+    fix_manifest, write_manifest,
 };
 
 const NAME: &str = "MANIFEST-000007";
@@ -90,18 +91,22 @@ fn edit_of(step: Option<&Step>, state: &State) -> Edit {
     let table = |id: u64, entries: u64, key: &[u8], digest: u64| TableMeta {
         id: TableId(id),
         size_bytes: 100 + entries,
-        entries,
-        tombstones: entries / 2,
-        smallest_key: key.to_vec(),
-        largest_key: [key, b"~"].concat(),
-        smallest_seq: SeqNo(state.last_seq.0 + 1),
-        largest_seq: SeqNo(state.last_seq.0 + 1 + entries),
         digest,
+        written_ms: 7,
+        properties: Properties {
+            entries,
+            tombstones: entries / 2,
+            smallest_key: key.to_vec(),
+            largest_key: [key, b"~"].concat(),
+            smallest_seq: SeqNo(state.last_seq.0 + 1),
+            largest_seq: SeqNo(state.last_seq.0 + 1 + entries),
+            ..Properties::default()
+        },
     };
     let id = state.next_file;
     let adding = |level, meta: TableMeta, removed| Edit {
         next_file: Some(id + 1),
-        last_seq: Some(meta.largest_seq),
+        last_seq: Some(meta.properties.largest_seq),
         added: vec![(level, meta)],
         removed,
         ..Edit::default()
@@ -123,14 +128,27 @@ fn edit_of(step: Option<&Step>, state: &State) -> Edit {
             ..Edit::default()
         },
         Step::Add { level, entries, key, digest } => {
-            adding(level, table(id, u64::from(entries), &key, digest), Vec::new())
+            let table = table(id, u64::from(entries), &key, digest);
+            adding(free_level(level, &table, state), table, Vec::new())
         }
         Step::Replace { which, level } => {
             let at = usize::from(which) % state.tables.len().max(1);
             let removed = state.tables.keys().nth(at).copied().into_iter().collect();
-            adding(level, table(id, 1, b"", 0), removed)
+            let table = table(id, 1, b"", 0);
+            adding(free_level(level, &table, state), table, removed)
         }
     }
+}
+
+/// A level that takes `table`: the one of that number, or else 0, whose tables may overlap.
+fn free_level(number: u8, table: &TableMeta, state: &State) -> Level {
+    let level = Level::new(number % 7).unwrap_or(Level::ZERO);
+    let (smallest, largest) = (&table.properties.smallest_key, &table.properties.largest_key);
+    let is_free = !state.tables.values().any(|(l, meta)| {
+        let other = &meta.properties;
+        *l == level && other.smallest_key <= *largest && *smallest <= other.largest_key
+    });
+    if is_free { level } else { Level::ZERO }
 }
 
 /// Asserts what must hold of a manifest.

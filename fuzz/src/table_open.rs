@@ -158,7 +158,7 @@ fn assert_refused(meta: &TableMeta, file: &[u8]) {
 /// over all entries finds.
 fn check_verified(table: &TableBytes, meta: &TableMeta, entries: &[Entry]) {
     assert!(entries.is_sorted_by(|a, b| a.order(b).is_lt()), "entries are in order");
-    assert_eq!(entries.len() as u64, meta.entries);
+    assert_eq!(entries.len() as u64, meta.properties.entries);
     for entry in entries.iter().take(SEARCHES_MAX) {
         for (key, seq) in [
             (entry.key.clone(), entry.seq),

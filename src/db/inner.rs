@@ -6,7 +6,7 @@ use crate::flush::Flusher;
 use crate::fs::{DirLock, Fs, IoContext};
 use crate::options::Options;
 use crate::recovery::{self, Opened};
-use crate::store::{Metrics, RecoveryReport, Store};
+use crate::store::{Catalog, Metrics, RecoveryReport, Store};
 use crate::worker::{Worker, on_panic};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
@@ -58,6 +58,7 @@ impl Running {
 pub struct Inner {
     pub store: Arc<Store>,
     pub pipeline: Arc<Pipeline>,
+    catalog: Arc<Catalog>,
     report: RecoveryReport,
     /// Taken by the flush worker until it ends.
     flusher: Arc<Mutex<Flusher>>,
@@ -73,7 +74,9 @@ impl Inner {
             recovery::open(fs, dir, options)?;
         let log = Log::new(Arc::clone(&store), log);
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&store), log, last_seq));
-        let flusher = Arc::new(Mutex::new(Flusher::new(Arc::clone(&store), manifest)));
+        let catalog = Arc::new(Catalog::new(Arc::clone(&store), manifest));
+        let flusher = Flusher::new(Arc::clone(&store), Arc::clone(&catalog));
+        let flusher = Arc::new(Mutex::new(flusher));
         let is_inline = !store.home.fs.allows_threads();
         let mut running = Running { flush_worker: None, sync_worker: None, sync_stop: None, lock };
         if !is_inline && let Err(e) = running.spawn(&store, &pipeline, &flusher, dir) {
@@ -81,7 +84,7 @@ impl Inner {
             return Err(e);
         }
         let running = Mutex::new(Some(running));
-        Ok(Inner { store, pipeline, report, flusher, is_inline, running })
+        Ok(Inner { store, pipeline, catalog, report, flusher, is_inline, running })
     }
 
     /// Commits `batch`.
@@ -131,9 +134,10 @@ impl Inner {
         let lock = running.join(&self.store);
         // Also when nothing is recorded: where there are no threads, a caller's
         // may be at a flush, and must not be when the lock is another handle's.
-        let mut flusher = self.flusher.lock();
+        let _flusher = self.flusher.lock();
         let sound = self.store.health.check_sound();
-        let recorded = sound.and_then(|()| flusher.record_expiry_floor());
+        let recorded = sound.and_then(|()| self.catalog.record_expiry_floor());
+        self.store.remove_discarded();
         drop(lock);
         recorded
     }
@@ -142,14 +146,14 @@ impl Inner {
         let store = &self.store;
         let view = store.views.pin();
         let counters = &store.counters;
-        let metas = || view.version.metas();
+        let metas = || view.version.metas().map(|(_, meta)| meta);
         let sealed = view.sealed.iter().map(|sealed| sealed.memtable.used_bytes());
         Metrics {
             last_seq: store.visible.load().0,
-            tables: view.version.tables().len(),
+            tables: view.version.tables().count(),
             table_bytes: metas().map(|meta| meta.size_bytes).sum(),
-            table_entries: metas().map(|meta| meta.entries).sum(),
-            table_tombstones: metas().map(|meta| meta.tombstones).sum(),
+            table_entries: metas().map(|meta| meta.properties.entries).sum(),
+            table_tombstones: metas().map(|meta| meta.properties.tombstones).sum(),
             memtables: 1 + view.sealed.len(),
             memtable_bytes: view.active.used_bytes() + sealed.sum::<usize>(),
             block_cache_bytes: store.cache.used_bytes(),

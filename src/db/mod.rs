@@ -237,7 +237,7 @@ impl Db {
         let store = &self.inner.store;
         store.health.check_open()?;
         let view = store.views.pin();
-        view.version.tables().iter().try_for_each(|table| table.verify())
+        view.version.tables().try_for_each(|(_, table)| table.verify())
     }
 
     /// How things stand.

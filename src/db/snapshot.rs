@@ -5,34 +5,39 @@ use super::owned_bounds;
 use crate::error::Result;
 use crate::format::SeqNo;
 use crate::read::{Bounds, Lookup, Reader, Scan, Value};
-use crate::store::{Store, View};
+use crate::store::Store;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
 /// The database as it was at one moment, for as many reads as wanted.
 ///
-/// It pins the memtables and tables of that moment until it is dropped; their
-/// files stay on disk meanwhile. Expiry goes on: an entry whose time passes
-/// while the snapshot is held is hidden from then on.
-#[derive(Debug, Clone)]
+/// Hold as many as wanted, for as long as wanted: it pins neither memory nor
+/// files, but what it sees, and what has been overwritten or deleted since, is kept
+/// on disk until it is dropped; [`crate::Metrics`] says how much. Expiry goes on: an entry
+/// whose time passes while the snapshot is held is hidden from then on.
+#[derive(Debug)]
 pub struct Snapshot {
     store: Arc<Store>,
-    view: Arc<View>,
     seq: SeqNo,
+}
+
+impl Clone for Snapshot {
+    fn clone(&self) -> Self {
+        self.store.snapshots.take_again(self.seq);
+        Snapshot { store: Arc::clone(&self.store), seq: self.seq }
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        self.store.snapshots.release(self.seq);
+    }
 }
 
 impl Snapshot {
     pub(super) fn new(store: Arc<Store>) -> Self {
-        // In this order: see INV-1 of `read`. And once more if a memtable was
-        // sealed in between: the number may then be of a commit that is not
-        // in the view, and would say too much.
-        loop {
-            let view = store.views.pin();
-            let seq = store.visible.load();
-            if Arc::ptr_eq(&view, &store.views.load()) {
-                return Snapshot { store, view, seq };
-            }
-        }
+        let seq = store.snapshots.take(&store.visible, store.home.clock.elapsed());
+        Snapshot { store, seq }
     }
 
     /// The value of `key`, `None` without one.
@@ -41,7 +46,10 @@ impl Snapshot {
     /// [`crate::Error::Io`], [`crate::Error::Corruption`], [`crate::Error::Closed`].
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
         self.store.health.check_open()?;
-        let reader = Reader { store: &self.store, view: &self.view, seq: self.seq };
+        // Any view from now on holds what was visible before, and what of that
+        // the snapshot sees is kept.
+        let view = self.store.views.load();
+        let reader = Reader { store: &self.store, view: &view, seq: self.seq };
         match reader.get(key.as_ref())? {
             Lookup::Found(value) => Ok(Some(value)),
             Lookup::Missing | Lookup::Expired => Ok(None),
@@ -72,7 +80,7 @@ impl Snapshot {
     }
 
     fn scan(&self, bounds: Bounds) -> Range {
-        let (store, view) = (Arc::clone(&self.store), Arc::clone(&self.view));
+        let (store, view) = (Arc::clone(&self.store), self.store.views.pin());
         Range::new(Scan::new(store, view, self.seq, bounds))
     }
 }

@@ -1,11 +1,10 @@
 //! The flush worker.
 
 use crate::error::{Error, Result};
-use crate::format::{FileKind, ManifestId, TableMeta};
+use crate::format::{FileKind, Level, TableMeta};
 use crate::fs::IoContext;
-use crate::manifest::{Edit, Manifest};
-use crate::store::{SealedMemtable, Store, Version};
-use crate::table::Table;
+use crate::manifest::Edit;
+use crate::store::{Catalog, Change, SealedMemtable, Store, may_be_retried};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Flusher {
     store: Arc<Store>,
-    manifest: Manifest,
+    catalog: Arc<Catalog>,
     /// The table of the memtable at hand, kept from a failed attempt to the
     /// next (INV-3).
     table: Option<TableMeta>,
@@ -33,10 +32,10 @@ enum Attempt {
 }
 
 impl Flusher {
-    /// Works for `store`, whose manifest in force is `manifest`.
+    /// Works for `store`, whose tables are those of `catalog`.
     #[must_use]
-    pub fn new(store: Arc<Store>, manifest: Manifest) -> Self {
-        Flusher { store, manifest, table: None }
+    pub fn new(store: Arc<Store>, catalog: Arc<Catalog>) -> Self {
+        Flusher { store, catalog, table: None }
     }
 
     /// Works until told to end (`Views::stop`) or until the database is poisoned.
@@ -83,7 +82,7 @@ impl Flusher {
         let _ = self.store.visible.wait_for(sealed.last_seq);
         match self.flush(sealed) {
             Ok(()) => Attempt::Done,
-            Err(e) if matches!(&e, Error::Io { op, .. } if *op != "sync") => {
+            Err(e) if may_be_retried(&e) => {
                 self.store.counters.flush_failures.add(1);
                 Attempt::Failed(e)
             }
@@ -109,59 +108,25 @@ impl Flusher {
         // Also for the sake of the next log file: its name must be durable
         // before an edit relies on it.
         home.fs.sync_dir(&home.dir).during("sync", &home.dir)?;
-        let opened = match &self.table {
-            Some(meta) => Some(self.store.open_table(meta)?),
-            None => None,
-        };
-        let next = ManifestId(home.draw_file_id().0);
+        let opened = self.table.as_ref().map(|meta| self.store.open_table(meta)).transpose()?;
         let edit = Edit {
             log_min: Some(sealed.next_log),
             log_base: Some(sealed.next_base),
-            opens: None,
-            next_file: Some(home.next_file()),
             last_seq: Some(sealed.last_seq),
-            expiry_floor_ms: Some(self.store.expiry.get()),
-            added: self.table.iter().map(|meta| (0, meta.clone())).collect(),
-            removed: Vec::new(),
+            ..Edit::default()
         };
-        let replaced = self.manifest.apply(&edit, next)?;
-        self.table = None;
-        self.install(sealed, opened);
+        self.catalog.apply(Change {
+            edit,
+            added: opened.into_iter().map(|table| (Level::ZERO, table)).collect(),
+            removed: Vec::new(),
+            flushed: Some(Arc::clone(sealed)),
+        })?;
+        if let Some(meta) = self.table.take() {
+            self.store.counters.flushes.add(1);
+            self.store.counters.flush_written_bytes.add(meta.size_bytes);
+        }
         self.store.unsynced_logs.forget(sealed.log);
         self.store.remove(FileKind::Log(sealed.log));
-        if let Some(old) = replaced {
-            self.store.remove(FileKind::Manifest(old));
-        }
-        Ok(())
-    }
-
-    fn install(&self, sealed: &Arc<SealedMemtable>, table: Option<Arc<Table>>) {
-        let current = Arc::clone(&self.store.views.load().version);
-        let version = match table {
-            Some(table) => {
-                self.store.counters.flushes.add(1);
-                self.store.counters.flush_written_bytes.add(table.meta().size_bytes);
-                current.with(table)
-            }
-            None => Version::new(current.tables().to_vec()),
-        };
-        self.store.views.install(sealed, version);
-    }
-
-    /// Records the expiry floor, at close.
-    ///
-    /// # Errors
-    /// As `Manifest::apply`.
-    pub fn record_expiry_floor(&mut self) -> Result<()> {
-        let floor_ms = self.store.expiry.get();
-        if floor_ms <= self.manifest.state().expiry_floor_ms {
-            return Ok(());
-        }
-        let next = ManifestId(self.store.home.draw_file_id().0);
-        let edit = Edit { expiry_floor_ms: Some(floor_ms), ..Edit::default() };
-        if let Some(old) = self.manifest.apply(&edit, next)? {
-            self.store.remove(FileKind::Manifest(old));
-        }
         Ok(())
     }
 }

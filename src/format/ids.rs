@@ -25,6 +25,58 @@ impl fmt::Display for SeqNo {
     }
 }
 
+/// A level of the tree: 0 takes what leaves memory, its tables overlap; in each
+/// level below they do not, and what a level holds is older than the same key above it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Level(u8);
+
+/// How many levels there are.
+pub const LEVELS: usize = 7;
+const LEVEL_LAST: u8 = 6;
+const _: () = assert!(LEVEL_LAST as usize == LEVELS - 1);
+
+impl Level {
+    /// Where tables come out of memory.
+    pub const ZERO: Level = Level(0);
+    /// The last level, with nothing below it.
+    pub const LAST: Level = Level(LEVEL_LAST);
+
+    /// Level `number`; `None` where there is none of that number.
+    #[must_use]
+    pub fn new(number: u8) -> Option<Level> {
+        (number <= LEVEL_LAST).then_some(Level(number))
+    }
+
+    /// All levels, from 0 down.
+    pub fn all() -> impl DoubleEndedIterator<Item = Level> {
+        (0..=LEVEL_LAST).map(Level)
+    }
+
+    /// Its number, as in a manifest.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self.0
+    }
+
+    /// Its place in an array of all levels.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// The level below; `None` below the last.
+    #[must_use]
+    pub fn below(self) -> Option<Level> {
+        Level::new(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "L{}", self.0)
+    }
+}
+
 macro_rules! file_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

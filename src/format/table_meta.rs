@@ -1,8 +1,113 @@
-//! What the manifest knows of a table: shared by the table, which produces
-//! it, and the manifest, which keeps it.
+//! What is known of a table without reading it: shared by the table, which
+//! produces it, and the manifest, which keeps it.
 
 use super::codec::{Decoder, put_bytes, put_u64, put_varint};
 use super::ids::{SeqNo, TableId};
+use super::key::{EntryKind, EntryRef};
+
+/// No count of one table is larger: those of all tables are added up.
+const COUNT_MAX: u64 = 1 << 48;
+
+/// What a table says of its entries. A table without entries has all zeros.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Properties {
+    /// Entries, tombstones and shadowed versions included.
+    pub entries: u64,
+    /// Entries that are tombstones.
+    pub tombstones: u64,
+    /// Entries that expire.
+    pub expiring: u64,
+    /// The earliest expiry among them, in milliseconds since the Unix epoch; 0
+    /// where none expires.
+    pub smallest_expiry_ms: u64,
+    /// The latest one, likewise.
+    pub largest_expiry_ms: u64,
+    /// Keys and payloads of all entries, uncompressed, in bytes.
+    pub raw_bytes: u64,
+    /// Of these, those of entries that have a newer version in the same table:
+    /// kept for a snapshot, or not merged yet.
+    pub shadowed_bytes: u64,
+    /// The smallest sequence number.
+    pub smallest_seq: SeqNo,
+    /// The largest sequence number.
+    pub largest_seq: SeqNo,
+    /// Key of the first entry.
+    pub smallest_key: Vec<u8>,
+    /// Key of the last entry.
+    pub largest_key: Vec<u8>,
+}
+
+impl Properties {
+    /// Counts `entry`, which comes after all that were counted. `is_shadowed`: the
+    /// one before has the same key. The keys are the caller's to note.
+    pub fn count(&mut self, entry: EntryRef<'_>, is_shadowed: bool) {
+        let bytes = super::codec::to_u64(entry.key.len() + entry.payload.len());
+        let is_first = self.entries == 0;
+        self.entries += 1;
+        self.raw_bytes += bytes;
+        self.shadowed_bytes += if is_shadowed { bytes } else { 0 };
+        self.tombstones += u64::from(entry.kind == EntryKind::Delete);
+        self.smallest_seq = if is_first { entry.seq } else { self.smallest_seq.min(entry.seq) };
+        self.largest_seq = self.largest_seq.max(entry.seq);
+        if let Some((Some(expiry_ms), _)) = entry.value() {
+            let is_first = self.expiring == 0;
+            self.expiring += 1;
+            let smallest = self.smallest_expiry_ms;
+            self.smallest_expiry_ms = if is_first { expiry_ms } else { smallest.min(expiry_ms) };
+            self.largest_expiry_ms = self.largest_expiry_ms.max(expiry_ms);
+        }
+    }
+
+    /// Appends its bytes: all numbers as varints, in the order of the fields,
+    /// keys with their length.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        for n in [
+            self.entries,
+            self.tombstones,
+            self.expiring,
+            self.smallest_expiry_ms,
+            self.largest_expiry_ms,
+            self.raw_bytes,
+            self.shadowed_bytes,
+            self.smallest_seq.0,
+            self.largest_seq.0,
+        ] {
+            put_varint(out, n);
+        }
+        put_bytes(out, &self.smallest_key);
+        put_bytes(out, &self.largest_key);
+    }
+
+    /// The inverse of [`Properties::encode`]; `None` when the bytes are none.
+    #[must_use]
+    pub fn decode(d: &mut Decoder<'_>) -> Option<Self> {
+        let properties = Properties {
+            entries: d.varint()?,
+            tombstones: d.varint()?,
+            expiring: d.varint()?,
+            smallest_expiry_ms: d.varint()?,
+            largest_expiry_ms: d.varint()?,
+            raw_bytes: d.varint()?,
+            shadowed_bytes: d.varint()?,
+            smallest_seq: SeqNo(d.varint()?),
+            largest_seq: SeqNo(d.varint()?),
+            smallest_key: d.bytes()?.to_vec(),
+            largest_key: d.bytes()?.to_vec(),
+        };
+        properties.is_possible().then_some(properties)
+    }
+
+    fn is_possible(&self) -> bool {
+        self.smallest_key <= self.largest_key
+            && self.smallest_seq <= self.largest_seq
+            && self.smallest_expiry_ms <= self.largest_expiry_ms
+            && self.entries <= COUNT_MAX
+            && self.raw_bytes <= COUNT_MAX
+            && self.tombstones <= self.entries
+            && self.expiring <= self.entries
+            && self.shadowed_bytes <= self.raw_bytes
+    }
+}
 
 /// A finished table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,60 +116,107 @@ pub struct TableMeta {
     pub id: TableId,
     /// Length of the file in bytes.
     pub size_bytes: u64,
-    /// Entries, tombstones and shadowed versions included.
-    pub entries: u64,
-    /// Entries that are tombstones.
-    pub tombstones: u64,
-    /// Key of the first entry.
-    pub smallest_key: Vec<u8>,
-    /// Key of the last entry.
-    pub largest_key: Vec<u8>,
-    /// The smallest sequence number in it.
-    pub smallest_seq: SeqNo,
-    /// The largest sequence number in it.
-    pub largest_seq: SeqNo,
     /// Checksum of what the file says of itself; tells it from another table,
     /// or an older state, under the same name.
     pub digest: u64,
+    /// When the first of what is in it left memory, in milliseconds since the Unix
+    /// epoch: how long a tombstone in it may have been waiting.
+    pub written_ms: u64,
+    /// What the file says of its entries.
+    pub properties: Properties,
 }
 
 impl TableMeta {
-    /// Appends the bytes that stand in a manifest: all numbers as varints, in
-    /// the order of the fields, keys with their length, the digest as 8 bytes.
+    /// Appends the bytes that stand in a manifest: the numbers as varints, the
+    /// digest as 8 bytes, then the properties.
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.id.0);
         put_varint(out, self.size_bytes);
-        put_varint(out, self.entries);
-        put_varint(out, self.tombstones);
-        put_bytes(out, &self.smallest_key);
-        put_bytes(out, &self.largest_key);
-        put_varint(out, self.smallest_seq.0);
-        put_varint(out, self.largest_seq.0);
         put_u64(out, self.digest);
-    }
-
-    /// True when `key` lies within the key bounds.
-    #[must_use]
-    pub fn may_contain(&self, key: &[u8]) -> bool {
-        self.smallest_key.as_slice() <= key && key <= self.largest_key.as_slice()
+        put_varint(out, self.written_ms);
+        self.properties.encode(out);
     }
 
     /// The inverse of [`TableMeta::encode`]; `None` when the bytes are not one.
     #[must_use]
     pub fn decode(d: &mut Decoder<'_>) -> Option<Self> {
-        let meta = TableMeta {
+        Some(TableMeta {
             id: TableId(d.varint()?),
-            size_bytes: d.varint()?,
-            entries: d.varint()?,
-            tombstones: d.varint()?,
-            smallest_key: d.bytes()?.to_vec(),
-            largest_key: d.bytes()?.to_vec(),
-            smallest_seq: SeqNo(d.varint()?),
-            largest_seq: SeqNo(d.varint()?),
+            size_bytes: d.varint().filter(|&n| n <= COUNT_MAX)?,
             digest: d.u64()?,
+            written_ms: d.varint()?,
+            properties: Properties::decode(d)?,
+        })
+    }
+
+    /// Key of the first entry.
+    #[must_use]
+    pub fn smallest_key(&self) -> &[u8] {
+        &self.properties.smallest_key
+    }
+
+    /// Key of the last entry.
+    #[must_use]
+    pub fn largest_key(&self) -> &[u8] {
+        &self.properties.largest_key
+    }
+
+    /// True when `key` lies within the key bounds.
+    #[must_use]
+    pub fn may_contain(&self, key: &[u8]) -> bool {
+        self.smallest_key() <= key && key <= self.largest_key()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metas_round_trip() {
+        let properties = Properties {
+            entries: 5,
+            tombstones: 1,
+            expiring: 2,
+            smallest_expiry_ms: 3,
+            largest_expiry_ms: u64::MAX,
+            raw_bytes: 700,
+            shadowed_bytes: 70,
+            smallest_seq: SeqNo(3),
+            largest_seq: SeqNo(9),
+            smallest_key: vec![],
+            largest_key: vec![0xff; 300],
         };
-        let ordered =
-            meta.smallest_key <= meta.largest_key && meta.smallest_seq <= meta.largest_seq;
-        ordered.then_some(meta)
+        let meta =
+            TableMeta { id: TableId(7), size_bytes: 900, digest: 1, written_ms: 77, properties };
+        let mut bytes = Vec::new();
+        meta.encode(&mut bytes);
+        assert_eq!(TableMeta::decode(&mut Decoder::new(&bytes)), Some(meta));
+        for cut in 0..bytes.len() {
+            assert_eq!(TableMeta::decode(&mut Decoder::new(&bytes[..cut])), None, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn entries_are_counted() {
+        let payload = [&7_u64.to_le_bytes()[..], b"value"].concat();
+        let entry = |key, seq, kind, payload| EntryRef { key, seq: SeqNo(seq), kind, payload };
+        let mut counted = Properties::default();
+        counted.count(entry(b"a", 9, EntryKind::Set, b"12"), false);
+        counted.count(entry(b"a", 4, EntryKind::Delete, b""), true);
+        counted.count(entry(b"b", 5, EntryKind::SetExpiring, &payload), false);
+        let expected = Properties {
+            entries: 3,
+            tombstones: 1,
+            expiring: 1,
+            smallest_expiry_ms: 7,
+            largest_expiry_ms: 7,
+            raw_bytes: 3 + 1 + 14,
+            shadowed_bytes: 1,
+            smallest_seq: SeqNo(4),
+            largest_seq: SeqNo(9),
+            ..Properties::default()
+        };
+        assert_eq!(counted, expected);
     }
 }

@@ -47,7 +47,8 @@ mod table;
 mod tests;
 
 pub use crate::format::{
-    DatabaseId, EntryKind, FileId, KEY_BYTES_MAX, LogId, ManifestId, SeqNo, TableId, TableMeta,
+    DatabaseId, EntryKind, FileId, KEY_BYTES_MAX, Level, LogId, ManifestId, Properties, SeqNo,
+    TableId, TableMeta,
 };
 pub use crate::manifest::read::Current;
 pub use crate::manifest::{Edit, State};

@@ -4,14 +4,13 @@ use super::block::{place, seal_block};
 use super::{DIR, Entry, Identity, contents, holding, path_of};
 use crate::error::Result;
 use crate::format::codec::{to_u64, to_usize};
-use crate::format::{Decoder, FileKind, SeqNo, TableMeta};
+use crate::format::{Decoder, FileKind, Properties, SeqNo, TableMeta};
 use crate::fs::Fs;
 use crate::fs::sim::SimFs;
 use crate::iter::Cursor;
 use crate::options::Compression;
 use crate::table::format::{
-    FOOTER_SIZE, Footer, MAGIC, Place, Properties, TRAILER_SIZE, VERSION, digest_block, open_block,
-    stored_size,
+    FOOTER_SIZE, Footer, MAGIC, Place, TRAILER_SIZE, VERSION, digest_block, open_block, stored_size,
 };
 use crate::table::index::{Index, IndexBuilder, decode_entry};
 use crate::table::{BlockCache, OpenFiles, Table, TableBuilder, TableCursor, TableOptions};
@@ -153,18 +152,14 @@ pub fn table_meta_of(bytes: &[u8], identity: Identity) -> Result<TableMeta> {
     let properties = Some(range(footer.properties_offset, footer.index_offset))
         .and_then(|range| bytes.get(range))
         .and_then(|stored| open_block(&place, footer.properties_offset, stored.to_vec(), None).ok())
-        .and_then(|payload| Properties::decode(&payload))
+        .and_then(|payload| Properties::decode(&mut Decoder::new(&payload)))
         .unwrap_or_default();
     Ok(TableMeta {
         id: identity.table(),
         size_bytes: to_u64(bytes.len()),
-        entries: properties.entries,
-        tombstones: properties.tombstones,
-        smallest_key: properties.smallest_key,
-        largest_key: properties.largest_key,
-        smallest_seq: properties.smallest_seq,
-        largest_seq: properties.largest_seq,
         digest: footer.digest,
+        written_ms: 0,
+        properties,
     })
 }
 

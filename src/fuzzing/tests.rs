@@ -39,13 +39,18 @@ fn edits() -> Vec<Edit> {
     let meta = |id| TableMeta {
         id: TableId(id),
         size_bytes: 500,
-        entries: 3,
-        tombstones: 1,
-        smallest_key: b"a".to_vec(),
-        largest_key: b"z".to_vec(),
-        smallest_seq: SeqNo(1),
-        largest_seq: SeqNo(3),
         digest: 99,
+        written_ms: 1,
+        properties: Properties {
+            entries: 3,
+            tombstones: 1,
+            raw_bytes: 70,
+            smallest_key: b"a".to_vec(),
+            largest_key: b"z".to_vec(),
+            smallest_seq: SeqNo(1),
+            largest_seq: SeqNo(3),
+            ..Properties::default()
+        },
     };
     let numbers = Edit {
         log_min: Some(LogId(4)),
@@ -56,7 +61,7 @@ fn edits() -> Vec<Edit> {
         ..Edit::default()
     };
     vec![
-        Edit { added: vec![(0, meta(5)), (1, meta(6))], ..numbers },
+        Edit { added: vec![(Level::ZERO, meta(5)), (Level::LAST, meta(6))], ..numbers },
         Edit { removed: vec![TableId(5)], expiry_floor_ms: Some(12), ..Edit::default() },
     ]
 }

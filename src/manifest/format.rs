@@ -38,7 +38,7 @@ use super::state::Edit;
 use crate::error::{Error, Result};
 use crate::format::names::FILE_NUMBER_COUNTED_FROM_MAX;
 use crate::format::{
-    DatabaseId, Decoder, LogId, ManifestId, SeqNo, TableId, TableMeta, crc, put_varint,
+    DatabaseId, Decoder, Level, LogId, ManifestId, SeqNo, TableId, TableMeta, crc, put_varint,
 };
 use std::path::Path;
 
@@ -149,7 +149,7 @@ pub fn encode_edit(edit: &Edit) -> Vec<u8> {
     }
     for (level, meta) in &edit.added {
         out.push(TABLE_ADDED);
-        out.push(*level);
+        out.push(level.number());
         meta.encode(&mut out);
     }
     for id in &edit.removed {
@@ -179,7 +179,7 @@ pub fn decode_edit(bytes: &[u8]) -> Option<Edit> {
             LOG_BASE => edit.log_base = Some(count(&mut d)?),
             OPENS => edit.opens = Some(count(&mut d)?),
             TABLE_ADDED => {
-                let level = d.u8()?;
+                let level = Level::new(d.u8()?)?;
                 edit.added.push((level, TableMeta::decode(&mut d)?));
             }
             TABLE_REMOVED => edit.removed.push(TableId(d.varint()?)),
@@ -200,6 +200,7 @@ fn count(d: &mut Decoder<'_>) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::Properties;
     use proptest::prelude::*;
 
     #[test]
@@ -220,14 +221,22 @@ mod tests {
         ) {
             let meta = |(key, n): (Vec<u8>, u64)| TableMeta {
                 id: TableId(n),
-                size_bytes: n,
-                entries: 1,
-                tombstones: 0,
-                largest_key: key.iter().copied().chain([1]).collect(),
-                smallest_key: key,
-                smallest_seq: SeqNo(1),
-                largest_seq: SeqNo(2),
+                size_bytes: n >> 16,
                 digest: 77,
+                written_ms: n,
+                properties: Properties {
+                    entries: 2,
+                    tombstones: 1,
+                    expiring: 1,
+                    smallest_expiry_ms: n >> 1,
+                    largest_expiry_ms: n,
+                    raw_bytes: n >> 16,
+                    shadowed_bytes: n >> 17,
+                    largest_key: key.iter().copied().chain([1]).collect(),
+                    smallest_key: key,
+                    smallest_seq: SeqNo(1),
+                    largest_seq: SeqNo(2),
+                },
             };
             let edit = Edit {
                 log_min: log_min.map(LogId),
@@ -236,7 +245,7 @@ mod tests {
                 next_file: opens,
                 last_seq: seq.map(SeqNo),
                 expiry_floor_ms: floor,
-                added: keys.into_iter().map(|k| (3, meta(k))).collect(),
+                added: keys.into_iter().map(|k| (Level::LAST, meta(k))).collect(),
                 removed: removed.into_iter().map(TableId).collect(),
             };
             prop_assert_eq!(decode_edit(&encode_edit(&edit)), Some(edit));

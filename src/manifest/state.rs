@@ -1,6 +1,6 @@
 //! The state that the edits of a manifest add up to.
 
-use crate::format::{LogId, SeqNo, TableId, TableMeta};
+use crate::format::{LEVELS, Level, LogId, SeqNo, TableId, TableMeta};
 use std::collections::BTreeMap;
 
 /// One change of the state. Fields that are `None` or empty change nothing.
@@ -21,7 +21,7 @@ pub struct Edit {
     /// Everything that expires by then has been seen expired.
     pub expiry_floor_ms: Option<u64>,
     /// Tables that are now part of the database, with their level.
-    pub added: Vec<(u8, TableMeta)>,
+    pub added: Vec<(Level, TableMeta)>,
     /// Tables that are no longer.
     pub removed: Vec<TableId>,
 }
@@ -42,7 +42,7 @@ pub struct State {
     /// As in [`Edit`].
     pub expiry_floor_ms: u64,
     /// The tables, with their level.
-    pub tables: BTreeMap<TableId, (u8, TableMeta)>,
+    pub tables: BTreeMap<TableId, (Level, TableMeta)>,
 }
 
 impl State {
@@ -65,7 +65,8 @@ impl State {
     ///
     /// # Errors
     /// A table added twice, or one removed that is not there; one that is newer
-    /// than the last sequence number or the last file.
+    /// than the last sequence number or the last file; two of a level below 0
+    /// with a key in common.
     pub fn apply(&mut self, edit: &Edit) -> Result<(), String> {
         self.log_min = self.log_min.max(edit.log_min.unwrap_or(self.log_min));
         self.log_base = edit.log_base.unwrap_or(self.log_base);
@@ -80,8 +81,8 @@ impl State {
         }
         for (level, meta) in &edit.added {
             // What it holds would not be visible.
-            if meta.largest_seq > self.last_seq {
-                let (seq, last_seq) = (meta.largest_seq, self.last_seq);
+            if meta.properties.largest_seq > self.last_seq {
+                let (seq, last_seq) = (meta.properties.largest_seq, self.last_seq);
                 return Err(format!("table {} goes up to {seq}, all up to {last_seq}", meta.id));
             }
             // The number of its file would be given out again.
@@ -90,6 +91,27 @@ impl State {
             }
             if self.tables.insert(meta.id, (*level, meta.clone())).is_some() {
                 return Err(format!("table {} is added twice", meta.id));
+            }
+        }
+        self.check_order(edit)
+    }
+
+    /// That the tables of each level to which `edit` adds do not overlap; those of level 0 may.
+    fn check_order(&self, edit: &Edit) -> Result<(), String> {
+        let mut touched = [false; LEVELS];
+        for (level, _) in edit.added.iter().filter(|(level, _)| *level != Level::ZERO) {
+            touched[level.index()] = true;
+        }
+        for level in Level::all().filter(|level| touched[level.index()]) {
+            let mut metas: Vec<&TableMeta> =
+                self.tables.values().filter(|(l, _)| *l == level).map(|(_, meta)| meta).collect();
+            metas.sort_by(|a, b| a.smallest_key().cmp(b.smallest_key()));
+            for pair in metas.windows(2) {
+                if let [a, b] = pair
+                    && a.largest_key() >= b.smallest_key()
+                {
+                    return Err(format!("tables {} and {} of {level} overlap", a.id, b.id));
+                }
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::value::Value;
 use crate::error::Result;
-use crate::format::{EntryRef, SeqNo};
+use crate::format::{EntryRef, Level, SeqNo};
 use crate::store::{Store, View};
 
 /// What a read of one key found.
@@ -41,8 +41,11 @@ impl Reader<'_> {
                 return Ok(self.interpret(entry));
             }
         }
-        let tables = self.view.version.tables().iter();
-        for table in tables.filter(|table| table.meta().may_contain(key)) {
+        let version = &self.view.version;
+        let newest_first = version.level(Level::ZERO).iter();
+        let level_0 = newest_first.filter(|table| table.meta().may_contain(key));
+        let below = Level::all().skip(1).filter_map(|level| version.table_of(level, key));
+        for table in level_0.chain(below) {
             if let Some(found) = table.get(key, self.seq)? {
                 return Ok(self.interpret(found.entry()));
             }

@@ -57,7 +57,7 @@ impl Bounds {
 
     /// True when no key of the table can be in the range.
     fn excludes(&self, table: &TableMeta) -> bool {
-        self.is_before(&table.largest_key) || self.is_after(&table.smallest_key)
+        self.is_before(table.largest_key()) || self.is_after(table.smallest_key())
     }
 }
 
@@ -161,7 +161,7 @@ impl Scan {
     fn sources(&self) -> Merge<Source> {
         let sealed = self.view.sealed.iter().map(|sealed| &sealed.memtable);
         let memtables = std::iter::once(&self.view.active).chain(sealed);
-        let tables = self.view.version.tables().iter();
+        let tables = self.view.version.tables().map(|(_, table)| table);
         let sources = memtables
             .filter(|memtable| !memtable.is_empty())
             .map(|memtable| Source::Memtable(memtable.cursor()))

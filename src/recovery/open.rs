@@ -6,14 +6,14 @@ use super::create;
 use crate::clock::ExpiryFloor;
 use crate::error::{Error, Result};
 use crate::format::names::FILE_NUMBER_COUNTED_FROM_MAX;
-use crate::format::{DatabaseId, FileKind, Frame, LogId, ManifestId, SeqNo, TableMeta};
+use crate::format::{DatabaseId, FileKind, Frame, Level, LogId, ManifestId, SeqNo, TableMeta};
 use crate::fs::{DirLock, Fs, IoContext};
 use crate::manifest::{Manifest, Recorded, State, before_the_switch, read_current, read_manifest};
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
-    Counters, Health, Home, RecoveryReport, Store, UnsyncedLogs, Version, Views, VisibleSeq,
-    log_identity,
+    Counters, Health, Home, RecoveryReport, Snapshots, Store, UnsyncedLogs, Version, Views,
+    VisibleSeq, log_identity,
 };
 use crate::table::{BlockCache, OpenFiles};
 use crate::wal::{LogFile, LogWriter, read_log, read_log_header};
@@ -131,6 +131,7 @@ impl Recovery {
             health: Health::default(),
             views: Views::new(Arc::clone(&memtable), Version::default()),
             visible: VisibleSeq::new(last_seq),
+            snapshots: Snapshots::default(),
             expiry: ExpiryFloor::new(state.expiry_floor_ms),
             unsynced_logs: UnsyncedLogs::default(),
             cache,
@@ -138,8 +139,9 @@ impl Recovery {
             counters: Counters::default(),
             options,
         };
-        let tables = state.tables.values().map(|(_, meta)| store.open_table(meta));
-        let version = Version::new(tables.collect::<Result<_>>()?);
+        let open = |(level, meta): &(Level, TableMeta)| Ok((*level, store.open_table(meta)?));
+        let tables = state.tables.values().map(open).collect::<Result<Vec<_>>>()?;
+        let version = Version::new(tables);
         store.views = Views::new(Arc::clone(&memtable), version);
         Ok(Recovery { store, state, new_tables: Vec::new(), memtable, last_seq, report })
     }
@@ -155,12 +157,11 @@ impl Recovery {
         })?;
         self.clean_up(&manifest)?;
         let Recovery { mut store, new_tables, last_seq, report, .. } = self;
-        let mut tables = store.views.load().version.tables().to_vec();
-        for meta in &new_tables {
-            tables.push(store.open_table(meta)?);
-        }
+        let open = |meta| Ok((Level::ZERO, store.open_table(meta)?));
+        let added = new_tables.iter().map(open).collect::<Result<Vec<_>>>()?;
+        let version = store.views.load().version.with(added, &[]);
         let memtable = Arc::new(Memtable::new(store.options.memtable_bytes));
-        store.views = Views::new(memtable, Version::new(tables));
+        store.views = Views::new(memtable, version);
         store.visible = VisibleSeq::new(last_seq);
         Ok(Opened { store: Arc::new(store), log, manifest, last_seq, report, lock })
     }
@@ -245,7 +246,7 @@ impl Recovery {
         state.expiry_floor_ms = self.store.expiry.get();
         state.next_file = home.next_file();
         for meta in &self.new_tables {
-            state.tables.insert(meta.id, (0, meta.clone()));
+            state.tables.insert(meta.id, (Level::ZERO, meta.clone()));
         }
         // Syncs the directory first, and with it the names of the tables and the log.
         let fs = Arc::clone(&home.fs);

@@ -7,23 +7,30 @@
 //! an entry is always in the memtable, a sealed memtable or a table of the view.
 //! INV-2: the visible sequence number rises over whole groups, in commit order.
 //! INV-3: once poisoned, a handle stays so, with its first cause.
+//! INV-4: what a version says of the order of its tables holds: see [`Version`].
+//! INV-5: the file of a table is removed only after the edit that drops it is
+//! durable, and after the last view that has it is gone.
 //!
 //! Concurrency: readers load a [`View`] from an atomic pointer and take no lock.
-//! Views are replaced under one mutex, by the commit leader (rotation) and the
-//! flush worker (installation).
+//! Views are replaced under one mutex, by the commit leader (rotation) and by
+//! [`Catalog::apply`], whose own mutex orders all changes of the set of tables.
 
+mod catalog;
 mod health;
 mod home;
 mod metrics;
+mod snapshots;
 mod tables;
 mod unsynced;
 mod version;
 mod view;
 mod visible;
 
+pub use catalog::{Catalog, Change, may_be_retried};
 pub use health::Health;
 pub use home::{Home, log_identity};
 pub use metrics::{Counters, Metrics, RecoveryReport};
+pub use snapshots::Snapshots;
 pub use unsynced::UnsyncedLogs;
 pub use version::Version;
 pub use view::{SealedMemtable, View, Views};
@@ -47,6 +54,8 @@ pub struct Store {
     pub views: Views,
     /// Up to where commits are visible.
     pub visible: VisibleSeq,
+    /// Who reads at which sequence number, beside those who pin a view.
+    pub snapshots: Snapshots,
     /// Below which everything is expired.
     pub expiry: ExpiryFloor,
     /// The log files before the current one that a sync must cover.

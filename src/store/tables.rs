@@ -29,6 +29,7 @@ impl Store {
         let options = TableOptions::from(&self.options);
         let mut builder =
             TableBuilder::create(home.fs.as_ref(), &home.dir, home.database, id, options)?;
+        builder.set_written(home.clock.now_ms());
         let mut cursor = memtable.cursor();
         cursor.seek_first()?;
         let mut entries = 0_usize;
@@ -51,6 +52,14 @@ impl Store {
         let home = &self.home;
         let (files, cache) = (Arc::clone(&self.files), Arc::clone(&self.cache));
         Table::open(files, &home.dir, home.database, meta, cache).map(Arc::new)
+    }
+
+    /// Removes the files of tables that are no longer part of the database and
+    /// that nobody reads any more.
+    pub fn remove_discarded(&self) {
+        for id in self.files.take_discarded() {
+            self.remove(FileKind::Table(id));
+        }
     }
 
     /// Removes a file that nothing names any more. If that fails, space is

@@ -1,40 +1,75 @@
-//! An immutable set of open tables.
+//! An immutable set of open tables, by level.
 
-use crate::format::TableMeta;
+use crate::format::{LEVELS, Level, TableId, TableMeta};
 use crate::table::Table;
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-/// The tables in force. Newest first: no table holds a newer version of a key
-/// than one before it.
+/// The tables in force.
+///
+/// INV-4 of `store`: in level 0 tables stand newest first, and none holds a
+/// newer version of a key than one before it; in each other level they stand
+/// by key, none overlaps another, and what a level holds of a key is older
+/// than what the levels above it hold.
 #[derive(Debug, Default)]
 pub struct Version {
-    tables: Vec<Arc<Table>>,
+    levels: [Vec<Arc<Table>>; LEVELS],
 }
 
 impl Version {
     /// Of these tables, in any order.
     #[must_use]
-    pub fn new(mut tables: Vec<Arc<Table>>) -> Self {
-        tables.sort_by_key(|table| std::cmp::Reverse(table.meta().largest_seq));
-        Version { tables }
+    pub fn new(tables: impl IntoIterator<Item = (Level, Arc<Table>)>) -> Self {
+        Version::default().with(tables, &[])
     }
 
-    /// This version and `table`.
+    /// This version with the tables `added` and without those `removed`, in that
+    /// sense: a table that is in both is in it, at the level where it was added.
     #[must_use]
-    pub fn with(&self, table: Arc<Table>) -> Self {
-        let mut tables = self.tables.clone();
-        tables.push(table);
-        Version::new(tables)
+    pub fn with(
+        &self,
+        added: impl IntoIterator<Item = (Level, Arc<Table>)>,
+        removed: &[TableId],
+    ) -> Self {
+        let removed: HashSet<TableId> = removed.iter().copied().collect();
+        let mut levels = self.levels.clone();
+        for level in &mut levels {
+            level.retain(|table| !removed.contains(&table.meta().id));
+        }
+        for (level, table) in added {
+            levels[level.index()].push(table);
+        }
+        let (zero, below) = levels.split_first_mut().expect("there is a level 0");
+        zero.sort_by_key(|table| Reverse(table.meta().properties.largest_seq));
+        for level in below {
+            level.sort_by(|a, b| a.meta().smallest_key().cmp(b.meta().smallest_key()));
+        }
+        Version { levels }
     }
 
-    /// Newest first.
+    /// The tables of a level: of level 0 newest first, of the others by key.
     #[must_use]
-    pub fn tables(&self) -> &[Arc<Table>] {
-        &self.tables
+    pub fn level(&self, level: Level) -> &[Arc<Table>] {
+        &self.levels[level.index()]
     }
 
-    /// What the manifest knows of them, newest first.
-    pub fn metas(&self) -> impl Iterator<Item = &TableMeta> {
-        self.tables.iter().map(|table| table.meta())
+    /// All tables, with their level, from level 0 down.
+    pub fn tables(&self) -> impl Iterator<Item = (Level, &Arc<Table>)> {
+        Level::all().flat_map(|level| self.level(level).iter().map(move |table| (level, table)))
+    }
+
+    /// What the manifest knows of them.
+    pub fn metas(&self) -> impl Iterator<Item = (Level, &TableMeta)> {
+        self.tables().map(|(level, table)| (level, table.meta()))
+    }
+
+    /// The one table of a level below 0 that can hold `key`.
+    #[must_use]
+    pub fn table_of(&self, level: Level, key: &[u8]) -> Option<&Arc<Table>> {
+        debug_assert!(level != Level::ZERO, "the tables of level 0 overlap");
+        let tables = self.level(level);
+        let at = tables.partition_point(|table| table.meta().largest_key() < key);
+        tables.get(at).filter(|table| table.meta().smallest_key() <= key)
     }
 }

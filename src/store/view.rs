@@ -94,14 +94,17 @@ impl Views {
         self.changed.notify_all();
     }
 
-    /// Puts `version`, which has the content of `flushed`, in force in its place.
-    pub fn install(&self, flushed: &Arc<SealedMemtable>, version: Version) {
+    /// Puts `version` in force, and with it what it has in place of `flushed`.
+    pub fn install(&self, flushed: Option<&Arc<SealedMemtable>>, version: Version) {
         let mut progress = self.progress.lock();
         let old = self.pin();
-        let sealed = old.sealed.iter().filter(|s| !Arc::ptr_eq(s, flushed)).cloned().collect();
+        let is_flushed = |s: &Arc<SealedMemtable>| flushed.is_some_and(|f| Arc::ptr_eq(s, f));
+        let sealed = old.sealed.iter().filter(|s| !is_flushed(s)).cloned().collect();
         let active = Arc::clone(&old.active);
         self.current.store(Arc::new(View { active, sealed, version: Arc::new(version) }));
-        progress.failing = None;
+        if flushed.is_some() {
+            progress.failing = None;
+        }
         self.changed.notify_all();
     }
 

@@ -2,7 +2,7 @@
 
 use super::block_builder::BlockBuilder;
 use super::format::{
-    BLOCK_TARGET_BYTES_MAX, Footer, Place, Properties, block_trailer, digest_block, stored_size,
+    BLOCK_TARGET_BYTES_MAX, Footer, Place, block_trailer, digest_block, stored_size,
 };
 use super::index::{IndexBuilder, separator};
 use super::{TableMeta, TableOptions};
@@ -11,7 +11,7 @@ use crate::format::codec::to_u64;
 use crate::format::key::EXPIRY_SIZE;
 use crate::format::names::FileKind;
 use crate::format::{
-    DatabaseId, EntryKind, EntryRef, KEY_BYTES_MAX, SeqNo, TableId, VALUE_BYTES_MAX,
+    DatabaseId, EntryRef, KEY_BYTES_MAX, Properties, SeqNo, TableId, VALUE_BYTES_MAX,
 };
 use crate::fs::{File, Fs, IoContext, OpenMode, write_all_at};
 use crate::options::Compression;
@@ -32,6 +32,7 @@ pub struct TableBuilder {
     database: DatabaseId,
     id: TableId,
     options: TableOptions,
+    written_ms: u64,
     block: BlockBuilder,
     /// The separator of the block being filled.
     separator: (Vec<u8>, SeqNo),
@@ -63,6 +64,7 @@ impl TableBuilder {
             database,
             id,
             options,
+            written_ms: 0,
             block: BlockBuilder::default(),
             separator: (Vec::new(), SeqNo::MAX),
             index: IndexBuilder::default(),
@@ -71,6 +73,11 @@ impl TableBuilder {
             encoder: Compressor::new(),
             failed: None,
         })
+    }
+
+    /// When the first of its entries left memory, in milliseconds since the Unix epoch.
+    pub fn set_written(&mut self, written_ms: u64) {
+        self.written_ms = written_ms;
     }
 
     /// Adds an entry, which comes after all others in the order of
@@ -100,21 +107,25 @@ impl TableBuilder {
             let (key, seq) = separator(self.block.last(), entry.key);
             self.separator = (key.to_vec(), seq);
         }
+        let is_shadowed = self.block.last().is_some_and(|(key, _)| key == entry.key);
         self.block.add(entry);
-        self.count(entry);
+        if self.properties.entries == 0 {
+            self.properties.smallest_key = entry.key.to_vec();
+        }
+        self.properties.count(entry, is_shadowed);
         Ok(())
     }
 
-    fn count(&mut self, entry: EntryRef<'_>) {
-        let properties = &mut self.properties;
-        if properties.entries == 0 {
-            properties.smallest_key = entry.key.to_vec();
-            properties.smallest_seq = entry.seq;
-        }
-        properties.entries += 1;
-        properties.tombstones += u64::from(entry.kind == EntryKind::Delete);
-        properties.smallest_seq = properties.smallest_seq.min(entry.seq);
-        properties.largest_seq = properties.largest_seq.max(entry.seq);
+    /// How large the file would be if it ended here, nearly, in bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.sink.offset()
+    }
+
+    /// Entries added so far.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.properties.entries
     }
 
     /// Writes the rest and syncs the file. The caller syncs the directory
@@ -131,7 +142,9 @@ impl TableBuilder {
             self.properties.largest_key = key.to_vec();
         }
         let properties_offset = self.sink.offset();
-        self.write_block(&self.properties.encode(), Compression::None)?;
+        let mut properties = Vec::new();
+        self.properties.encode(&mut properties);
+        self.write_block(&properties, Compression::None)?;
         let index_offset = self.sink.offset();
         let index = std::mem::take(&mut self.index).finish();
         let checksum = self.write_block(&index, Compression::None)?;
@@ -141,17 +154,12 @@ impl TableBuilder {
         self.sink.write(&footer)?;
         self.sink.flush()?;
         self.sink.file.sync_data().during("sync", &self.sink.path)?;
-        let properties = self.properties;
         Ok(TableMeta {
             id: self.id,
             size_bytes: self.sink.flushed,
-            entries: properties.entries,
-            tombstones: properties.tombstones,
-            smallest_key: properties.smallest_key,
-            largest_key: properties.largest_key,
-            smallest_seq: properties.smallest_seq,
-            largest_seq: properties.largest_seq,
             digest,
+            written_ms: self.written_ms,
+            properties: self.properties,
         })
     }
 

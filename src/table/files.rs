@@ -2,6 +2,7 @@
 
 use crate::format::TableId;
 use crate::fs::{File, Fs, OpenMode};
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use std::fmt;
 use std::io;
@@ -18,13 +19,26 @@ pub const OPEN_FILES_MAX: usize = 256;
 pub struct OpenFiles {
     fs: Arc<dyn Fs>,
     open: Cache<TableId, Arc<dyn File>>,
+    /// Tables whose last reader is gone and whose files are to be removed.
+    discarded: Mutex<Vec<TableId>>,
 }
 
 impl OpenFiles {
     /// For tables on `fs`.
     #[must_use]
     pub fn new(fs: Arc<dyn Fs>) -> Self {
-        OpenFiles { fs, open: Cache::new(OPEN_FILES_MAX) }
+        OpenFiles { fs, open: Cache::new(OPEN_FILES_MAX), discarded: Mutex::default() }
+    }
+
+    /// Notes that the table `id` is gone, and that its file may go.
+    pub(super) fn discard(&self, id: TableId) {
+        self.open.remove(&id);
+        self.discarded.lock().push(id);
+    }
+
+    /// The tables whose files are to be removed: each is named once.
+    pub fn take_discarded(&self) -> Vec<TableId> {
+        std::mem::take(&mut *self.discarded.lock())
     }
 
     /// The file of the table `id`, at `path`.

@@ -36,9 +36,7 @@
 //!           Block 0 has the separator "", before everything
 //!
 //! properties block, its payload, never compressed
-//!   8  count of entries             8  lowest sequence number
-//!   8  count of tombstones          8  highest sequence number
-//!   varint size, bytes: first key   varint size, bytes: last key
+//!   what `Properties::encode` writes, nothing after it
 //!
 //! footer                                checksum over: database id, table id,
 //!   0   8  offset of the properties     offset of the footer, bytes 0 to 24,
@@ -58,10 +56,9 @@
 //! cannot know: damage in those four bytes may be told as a newer version.
 
 use crate::error::{Error, Result};
-use crate::format::codec::{put_bytes, to_u64, to_usize};
+use crate::format::codec::{to_u64, to_usize};
 use crate::format::{
-    DatabaseId, Decoder, KEY_BYTES_MAX, SeqNo, TableId, VALUE_BYTES_MAX, crc_parts, put_u32,
-    put_u64,
+    DatabaseId, Decoder, KEY_BYTES_MAX, TableId, VALUE_BYTES_MAX, crc_parts, put_u32, put_u64,
 };
 use crate::options::Compression;
 use std::path::Path;
@@ -278,48 +275,6 @@ impl Footer {
     }
 }
 
-/// The properties block: what the manifest also keeps, for a reader that has
-/// the file alone.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Properties {
-    pub entries: u64,
-    pub tombstones: u64,
-    pub smallest_seq: SeqNo,
-    pub largest_seq: SeqNo,
-    pub smallest_key: Vec<u8>,
-    pub largest_key: Vec<u8>,
-}
-
-impl Properties {
-    /// The payload of the block.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        put_u64(&mut out, self.entries);
-        put_u64(&mut out, self.tombstones);
-        put_u64(&mut out, self.smallest_seq.0);
-        put_u64(&mut out, self.largest_seq.0);
-        put_bytes(&mut out, &self.smallest_key);
-        put_bytes(&mut out, &self.largest_key);
-        out
-    }
-
-    /// The inverse; `None` where the bytes are none.
-    #[must_use]
-    pub fn decode(payload: &[u8]) -> Option<Properties> {
-        let mut d = Decoder::new(payload);
-        let properties = Properties {
-            entries: d.u64()?,
-            tombstones: d.u64()?,
-            smallest_seq: SeqNo(d.u64()?),
-            largest_seq: SeqNo(d.u64()?),
-            smallest_key: d.bytes()?.to_vec(),
-            largest_key: d.bytes()?.to_vec(),
-        };
-        d.is_empty().then_some(properties)
-    }
-}
-
 /// How many bytes `a` and `b` have in common at their front.
 #[must_use]
 pub fn common_prefix(a: &[u8], b: &[u8]) -> usize {
@@ -399,20 +354,5 @@ mod tests {
         stored.extend_from_slice(&trailer);
         let error = open_block(&place(), 0, stored, None).expect_err("bomb").to_string();
         assert!(error.contains("uncompressed size"), "{error}");
-    }
-
-    #[test]
-    fn properties_round_trip() {
-        let properties = Properties {
-            entries: 5,
-            tombstones: 1,
-            smallest_seq: SeqNo(3),
-            largest_seq: SeqNo(9),
-            smallest_key: vec![],
-            largest_key: vec![0xff; 300],
-        };
-        let bytes = properties.encode();
-        assert_eq!(Properties::decode(&bytes), Some(properties));
-        assert_eq!(Properties::decode(&bytes[..bytes.len() - 1]), None);
     }
 }

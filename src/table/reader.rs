@@ -5,18 +5,17 @@ use super::block::Block;
 use super::cache::BlockCache;
 use super::cursor::TableCursor;
 use super::files::OpenFiles;
-use super::format::{
-    FOOTER_SIZE, Footer, Place, Properties, digest_block, open_block, span, stored_size,
-};
+use super::format::{FOOTER_SIZE, Footer, Place, digest_block, open_block, span, stored_size};
 use super::index::Index;
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
 use crate::format::names::FileKind;
-use crate::format::{DatabaseId, EntryRef, SeqNo};
+use crate::format::{DatabaseId, Decoder, EntryRef, Properties, SeqNo};
 use crate::fs::{File, IoContext, read_exact_at};
 use parking_lot::Mutex;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// An open table. Its index is read on the first use and kept.
@@ -30,6 +29,16 @@ pub struct Table {
     index: OnceLock<Index>,
     /// Held by the one that reads the index, so that it is read once.
     index_loading: Mutex<()>,
+    /// It is no longer part of the database: its file goes with it.
+    is_discarded: AtomicBool,
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        if self.is_discarded.load(Ordering::Relaxed) {
+            self.files.discard(self.meta.id);
+        }
+    }
 }
 
 impl Table {
@@ -55,6 +64,7 @@ impl Table {
             cache,
             index: OnceLock::new(),
             index_loading: Mutex::new(()),
+            is_discarded: AtomicBool::new(false),
         };
         let length = table.file()?.len().during("stat", &table.path)?;
         if length != meta.size_bytes {
@@ -71,6 +81,12 @@ impl Table {
             }
             opened => opened.during("open", &self.path),
         }
+    }
+
+    /// Says that the table is no longer part of the database. When the last that
+    /// reads it is done, its file is due for removal ([`OpenFiles::take_discarded`]).
+    pub fn discard(&self) {
+        self.is_discarded.store(true, Ordering::Relaxed);
     }
 
     /// What the manifest says of it.
@@ -110,21 +126,16 @@ impl Table {
         let (footer, index) = self.read_index()?;
         let payload = self.read_stored(footer.properties_offset, footer.index_offset, None)?;
         let damaged = |detail| self.place().damage(footer.properties_offset, detail);
-        let stated = Properties::decode(&payload)
+        let mut d = Decoder::new(&payload);
+        let stated = Properties::decode(&mut d)
+            .filter(|_| d.is_empty())
             .ok_or_else(|| damaged("the properties are cut short".to_owned()))?;
         let counted = super::verify::count(self, &index)?;
         if stated != counted {
             return Err(damaged(format!("expected {counted:?}, found {stated:?}")));
         }
-        let meta = Properties {
-            entries: self.meta.entries,
-            tombstones: self.meta.tombstones,
-            smallest_seq: self.meta.smallest_seq,
-            largest_seq: self.meta.largest_seq,
-            smallest_key: self.meta.smallest_key.clone(),
-            largest_key: self.meta.largest_key.clone(),
-        };
-        if stated != meta {
+        let meta = &self.meta.properties;
+        if stated != *meta {
             return Err(damaged(format!("the manifest expects {meta:?}, found {stated:?}")));
         }
         Ok(())

@@ -1,12 +1,11 @@
 //! Reads every block of a table, and counts what its properties should say.
 
 use super::block::Position;
-use super::format::Properties;
 use super::index::Index;
 use super::reader::Table;
 use crate::error::Result;
 use crate::format::key::compare;
-use crate::format::{EntryKind, SeqNo};
+use crate::format::{Properties, SeqNo};
 use std::cmp::Ordering;
 
 /// Checks every data block, and the order from block to block against the
@@ -14,6 +13,7 @@ use std::cmp::Ordering;
 pub fn count(table: &Table, index: &Index) -> Result<Properties> {
     let mut counted = Properties::default();
     let mut last_seq = SeqNo::ZERO;
+    let mut last_key = Vec::new();
     let mut position = Position::default();
     for number in 0..index.blocks() {
         let (start, end, checksum) = index.block(number).expect("counted up to the last");
@@ -34,14 +34,12 @@ pub fn count(table: &Table, index: &Index) -> Result<Properties> {
         }
         if number == 0 {
             counted.smallest_key = first.key.to_vec();
-            counted.smallest_seq = first.seq;
         }
         loop {
             let entry = block.entry_at(&position);
-            counted.entries += 1;
-            counted.tombstones += u64::from(entry.kind == EntryKind::Delete);
-            counted.smallest_seq = counted.smallest_seq.min(entry.seq);
-            counted.largest_seq = counted.largest_seq.max(entry.seq);
+            counted.count(entry, counted.entries > 0 && entry.key == last_key);
+            last_key.clear();
+            last_key.extend_from_slice(entry.key);
             last_seq = entry.seq;
             if !block.advance(&mut position) {
                 break;

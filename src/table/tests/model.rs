@@ -113,15 +113,15 @@ proptest! {
         table.verify().expect("sound");
 
         let all: Vec<_> = model.iter().map(item).collect();
-        prop_assert_eq!(meta.entries, to_u64(all.len()));
+        prop_assert_eq!(meta.properties.entries, to_u64(all.len()));
         prop_assert_eq!(
-            meta.tombstones,
+            meta.properties.tombstones,
             to_u64(all.iter().filter(|e| e.2 == EntryKind::Delete).count())
         );
-        prop_assert_eq!(&meta.smallest_key, &all.first().map_or(vec![], |e| e.0.clone()));
-        prop_assert_eq!(&meta.largest_key, &all.last().map_or(vec![], |e| e.0.clone()));
-        prop_assert_eq!(meta.smallest_seq.0, all.iter().map(|e| e.1).min().unwrap_or(0));
-        prop_assert_eq!(meta.largest_seq.0, all.iter().map(|e| e.1).max().unwrap_or(0));
+        prop_assert_eq!(&meta.properties.smallest_key, &all.first().map_or(vec![], |e| e.0.clone()));
+        prop_assert_eq!(&meta.properties.largest_key, &all.last().map_or(vec![], |e| e.0.clone()));
+        prop_assert_eq!(meta.properties.smallest_seq.0, all.iter().map(|e| e.1).min().unwrap_or(0));
+        prop_assert_eq!(meta.properties.largest_seq.0, all.iter().map(|e| e.1).max().unwrap_or(0));
         prop_assert_eq!(&scan(&table).expect("sound"), &all);
 
         // Every entry, one below and one above it, and keys at random.

@@ -37,6 +37,7 @@
 
 mod clock;
 mod commit;
+mod compaction;
 #[cfg(feature = "sim")]
 pub mod crashtest;
 mod db;

@@ -72,6 +72,23 @@ pub struct Options {
     /// Size of a table's block before compression, in bytes, from 256 B to
     /// 1 MiB. Default: 4 KiB, one page: what one read of the disk gives anyway.
     pub block_bytes: usize,
+    /// Size from which a table that a compaction writes ends and the next begins,
+    /// in bytes, from 4 KiB to 4 GiB; those that memtables become are as large as these.
+    /// Default: 32 MiB.
+    pub table_bytes: u64,
+    /// Whether tables are merged in the background as they come to need it. Without,
+    /// only [`crate::Db::compact`] merges: reads slow down with each table, and deleted
+    /// space stays in use. Default: true.
+    pub auto_compaction: bool,
+    /// How soon a delete or an expiry gives back the space of what it hides, without
+    /// further writes, at least 1 ms. Where deletes are many it happens earlier by itself;
+    /// where they are few, each may cost a table to be written anew, which a longer time
+    /// spares. Default: 24 hours.
+    pub reclaim_within: Duration,
+    /// How long an expired entry is still told from one that never was
+    /// (`service expired` of the `Engine` interface); only then may its space be given
+    /// back. Default: 10 minutes, as the reference.
+    pub expired_retention: Duration,
     /// How blocks are compressed. Default: Snappy, as the reference.
     pub compression: Compression,
     /// Memory for uncompressed blocks, in bytes; 0 turns the cache off.
@@ -89,6 +106,10 @@ impl Default for Options {
             memtables_max: 5,
             log_file_bytes: 64 << 20,
             block_bytes: 4 << 10,
+            table_bytes: 32 << 20,
+            auto_compaction: true,
+            reclaim_within: Duration::from_secs(24 * 3600),
+            expired_retention: Duration::from_secs(600),
             compression: Compression::Snappy,
             block_cache_bytes: 256 << 20,
         }
@@ -103,6 +124,12 @@ impl Options {
             SyncPolicy::Interval(interval) if self.wal_enabled => Some(interval),
             _ => None,
         }
+    }
+
+    /// Up to which size level 0, and the level that it is merged into, are left
+    /// alone, in bytes: that of the memtables that level 0 holds when it is merged.
+    pub(crate) fn level_base_bytes(&self) -> u64 {
+        u64::try_from(self.memtable_bytes).unwrap_or(u64::MAX).saturating_mul(4)
     }
 
     /// Checks every field against its range.
@@ -128,6 +155,14 @@ impl Options {
         check(
             self.log_file_bytes >= 1 << 16,
             format!("log_file_bytes is {}; it must be at least 64 KiB", self.log_file_bytes),
+        )?;
+        check(
+            (4 << 10..=1 << 32).contains(&self.table_bytes),
+            format!("table_bytes is {}; it must be from 4 KiB to 4 GiB", self.table_bytes),
+        )?;
+        check(
+            self.reclaim_within >= Duration::from_millis(1),
+            format!("reclaim_within is {:?}; it must be at least 1 ms", self.reclaim_within),
         )?;
         check(
             (256..=1 << 20).contains(&self.block_bytes),
@@ -165,6 +200,8 @@ mod tests {
             (Options { memtables_max: 1, ..Options::default() }, "memtables_max"),
             (Options { log_file_bytes: 1, ..Options::default() }, "log_file_bytes"),
             (Options { block_bytes: 1, ..Options::default() }, "block_bytes"),
+            (Options { table_bytes: 1, ..Options::default() }, "table_bytes"),
+            (Options { reclaim_within: Duration::ZERO, ..Options::default() }, "reclaim_within"),
             (
                 Options { sync_policy: SyncPolicy::Interval(Duration::ZERO), ..Options::default() },
                 "sync_policy",

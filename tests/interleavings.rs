@@ -3,10 +3,12 @@
 
 mod hooked_fs;
 
+use esker::crashtest::workload::value;
 use esker::sim::{CallKind, CrashModel, SimFs};
 use esker::{Db, Error, Fs, Options, SyncPolicy, WriteBatch, WriteOptions};
 use hooked_fs::{HookedFs, soon, spawn};
 use std::io;
+use std::path::Path;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -331,4 +333,51 @@ fn the_newest_version_wins_wherever_it_stands() {
     assert!(db.metrics().tables > 3, "{:?}", db.metrics());
     check(&db, "in tables");
     check(&open(&disk.crash_image(&CrashModel::SyncedOnly), SyncPolicy::Never), "reopened");
+}
+
+#[test]
+fn closing_does_not_wait_for_a_compaction() {
+    let fs = SimFs::new();
+    let hooked = HookedFs::new(&fs);
+    let options =
+        Options { memtable_bytes: 1 << 20, log_file_bytes: 1 << 20, ..options(SyncPolicy::Never) };
+    let db = Db::open_with_fs(Arc::new(hooked.clone()), DIR, options.clone()).expect("opens");
+    for n in 0..20_000 {
+        db.set(format!("{:05}", n * 7919 % 20_000), value(n, 0, 100)).expect("a commit");
+    }
+    db.flush().expect("a flush");
+    // The second piece of a table that a compaction writes waits until the close has begun.
+    let (begun, has_begun) = channel();
+    let (go_on, may_go_on) = channel::<()>();
+    let mut written = 0_u32;
+    hooked.set_hook(move |call| {
+        if call.is(CallKind::Write, ".tbl") && !call.is_done {
+            written += 1;
+            if written == 2 {
+                begun.send(()).expect("the test listens");
+                assert!(may_go_on.recv().is_err(), "only dropped");
+            }
+        }
+        Ok(())
+    });
+    let compacting = db.clone();
+    let compacted = spawn(move || compacting.compact());
+    soon(&has_begun, "a compaction begins");
+    let closing = db.clone();
+    let closed = spawn(move || closing.close());
+    while !matches!(db.get("00000"), Err(Error::Closed)) {
+        thread::yield_now();
+    }
+    drop(go_on);
+    soon(&closed, "it closes").expect("closes");
+    let compacted = soon(&compacted, "the compaction ends");
+    assert!(matches!(compacted, Err(Error::Closed)), "{compacted:?}");
+    hooked.clear_hook();
+    let tables = || {
+        let names = fs.list(Path::new(DIR)).expect("a list");
+        names.iter().filter(|name| name.ends_with(".tbl")).count()
+    };
+    assert_eq!(tables(), db.metrics().tables, "what was being written is gone");
+    let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, options).expect("opens");
+    assert_eq!(db.iter().count(), 20_000);
 }

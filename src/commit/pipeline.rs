@@ -287,7 +287,8 @@ impl Pipeline {
         let last_seq = leader.entered_seq;
         leader.active = Arc::clone(&memtable);
         leader.sealed_seq = last_seq;
-        self.store.views.rotate(memtable, |memtable| SealedMemtable {
+        let now = self.store.home.clock.elapsed();
+        self.store.views.rotate(now, memtable, |memtable| SealedMemtable {
             memtable,
             last_seq,
             log: sealed.log,

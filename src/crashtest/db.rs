@@ -18,6 +18,7 @@ pub fn tiny_options(sync_policy: SyncPolicy) -> Options {
         log_file_bytes: 64 << 10,
         block_bytes: 1 << 10,
         block_cache_bytes: 1 << 20,
+        table_bytes: 16 << 10,
         ..Options::default()
     }
 }
@@ -100,6 +101,7 @@ impl Store for Db {
     fn maintain(&self, task: &str) -> Result<(), Failure> {
         match task {
             "verify" => Ok(self.verify()?),
+            "compact" => Ok(self.compact()?),
             _ => Err(Failure::Wrong(format!("no such task: {task}"))),
         }
     }

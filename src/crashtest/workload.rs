@@ -154,6 +154,8 @@ pub fn small() -> Vec<(&'static str, Vec<Step>)> {
         ("time to live", time_to_live()),
         ("log files end", log_files_end()),
         ("synced now and then", synced_now_and_then()),
+        ("compactions", compactions()),
+        ("deletes reach the last level", deletes_reach_the_last_level()),
     ]
 }
 
@@ -182,6 +184,35 @@ fn tables_on_tables() -> Vec<Step> {
         batch(2, 4, 700),
         Step::Flush,
         set("k001", 3),
+        Step::Maintain("verify".into()),
+    ]
+}
+
+/// Five tables of level 0 are merged down, and others onto what came of them.
+fn compactions() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for round in 1..=6 {
+        steps.extend([batch(round, 6, 900), delete("k001"), set("a", round), Step::Flush]);
+    }
+    steps.extend([Step::Check, set("b", 9), Step::Maintain("compact".into()), set("c", 10)]);
+    steps.push(Step::Maintain("verify".into()));
+    steps
+}
+
+fn deletes_reach_the_last_level() -> Vec<Step> {
+    let ttl = Some(Duration::from_secs(1));
+    vec![
+        batch(1, 30, 900),
+        Step::Maintain("compact".into()),
+        delete("k003"),
+        Step::commit(vec![Op::Put { key: "k004".into(), value: value(2, 0, 20), ttl }]),
+        Step::Flush,
+        later(700_000),
+        Step::Check,
+        Step::Maintain("compact".into()),
+        Step::Abandon,
+        Step::commit((5..30).map(|n| Op::delete(format!("k{n:03}"))).collect()),
+        Step::Flush,
         Step::Maintain("verify".into()),
     ]
 }
@@ -272,7 +303,8 @@ fn step(dice: &mut Dice, number: u64) -> Step {
         75..82 => Step::Flush,
         82..86 => Step::Reopen,
         86..90 => Step::Abandon,
-        90..96 => Step::Check,
+        90..95 => Step::Check,
+        95 => Step::Maintain("compact".into()),
         _ => Step::Advance(Duration::from_millis(dice.below(2_000))),
     }
 }

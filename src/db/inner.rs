@@ -1,6 +1,7 @@
 //! One open database: its state, its pipeline, its workers, its end.
 
 use crate::commit::{Batch, Log, Pipeline};
+use crate::compaction::{Compactor, KeyRange};
 use crate::error::{Error, Result};
 use crate::flush::Flusher;
 use crate::fs::{DirLock, Fs, IoContext};
@@ -19,6 +20,7 @@ use std::time::Duration;
 struct Running {
     /// `None` where there are no threads: see [`Inner::work`].
     flush_worker: Option<Worker>,
+    compaction_worker: Option<Worker>,
     sync_worker: Option<Worker>,
     /// Dropped to end the sync worker.
     sync_stop: Option<Sender<()>>,
@@ -32,9 +34,11 @@ impl Running {
         store: &Arc<Store>,
         pipeline: &Arc<Pipeline>,
         flusher: &Arc<Mutex<Flusher>>,
+        compactor: &Arc<Compactor>,
         dir: &Path,
     ) -> Result<()> {
         self.flush_worker = Some(spawn_flush_worker(store, flusher, dir)?);
+        self.compaction_worker = Some(spawn_compaction_worker(store, pipeline, compactor, dir)?);
         if let Some(interval) = store.options.interval() {
             let (worker, stop) = spawn_sync_worker(store, pipeline, interval, dir)?;
             (self.sync_worker, self.sync_stop) = (Some(worker), Some(stop));
@@ -46,7 +50,8 @@ impl Running {
     fn join(self, store: &Store) -> Box<dyn DirLock> {
         store.views.stop();
         drop(self.sync_stop);
-        for worker in self.sync_worker.into_iter().chain(self.flush_worker) {
+        let workers = [self.sync_worker, self.compaction_worker, self.flush_worker];
+        for worker in workers.into_iter().flatten() {
             worker.join();
         }
         self.lock
@@ -62,6 +67,7 @@ pub struct Inner {
     report: RecoveryReport,
     /// Taken by the flush worker until it ends.
     flusher: Arc<Mutex<Flusher>>,
+    compactor: Arc<Compactor>,
     /// The file system allows no threads.
     is_inline: bool,
     /// `None` once closed.
@@ -77,14 +83,21 @@ impl Inner {
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), manifest));
         let flusher = Flusher::new(Arc::clone(&store), Arc::clone(&catalog));
         let flusher = Arc::new(Mutex::new(flusher));
+        let compactor = Arc::new(Compactor::new(Arc::clone(&store), Arc::clone(&catalog)));
         let is_inline = !store.home.fs.allows_threads();
-        let mut running = Running { flush_worker: None, sync_worker: None, sync_stop: None, lock };
-        if !is_inline && let Err(e) = running.spawn(&store, &pipeline, &flusher, dir) {
+        let mut running = Running {
+            flush_worker: None,
+            compaction_worker: None,
+            sync_worker: None,
+            sync_stop: None,
+            lock,
+        };
+        if !is_inline && let Err(e) = running.spawn(&store, &pipeline, &flusher, &compactor, dir) {
             drop(running.join(&store));
             return Err(e);
         }
         let running = Mutex::new(Some(running));
-        Ok(Inner { store, pipeline, catalog, report, flusher, is_inline, running })
+        Ok(Inner { store, pipeline, catalog, report, flusher, compactor, is_inline, running })
     }
 
     /// Commits `batch`.
@@ -97,13 +110,23 @@ impl Inner {
         committed
     }
 
-    /// Does what the flush worker would have to do now, where there is none.
+    /// Does what the flush and compaction workers would have to do now, where there are none.
     /// (What the sync worker would do is left to the commit that finds itself overdue.)
     fn work(&self) {
         if self.is_inline {
             let abandon = poison_on_panic(&self.store);
-            on_panic(abandon, || self.flusher.lock().run_inline());
+            on_panic(abandon, || {
+                self.flusher.lock().run_inline();
+                self.compactor.run_inline();
+            });
         }
+    }
+
+    /// Merges all tables with keys in `range` down as far as they go, memtables included.
+    pub fn compact(&self, range: KeyRange<'_>) -> Result<()> {
+        self.flush()?;
+        let abandon = poison_on_panic(&self.store);
+        on_panic(abandon, || self.compactor.compact(range, self.store.visible.load()))
     }
 
     pub fn flush(&self) -> Result<()> {
@@ -135,6 +158,8 @@ impl Inner {
         // Also when nothing is recorded: where there are no threads, a caller's
         // may be at a flush, and must not be when the lock is another handle's.
         let _flusher = self.flusher.lock();
+        // Nor at a compaction, which looks every now and then whether to go on.
+        self.compactor.end();
         let sound = self.store.health.check_sound();
         let recorded = sound.and_then(|()| self.catalog.record_expiry_floor());
         self.store.remove_discarded();
@@ -165,6 +190,13 @@ impl Inner {
             flushes: counters.flushes.get(),
             flush_written_bytes: counters.flush_written_bytes.get(),
             flush_failures: counters.flush_failures.get(),
+            compactions: counters.compactions.get(),
+            compaction_read_bytes: counters.compaction_read_bytes.get(),
+            compaction_written_bytes: counters.compaction_written_bytes.get(),
+            compaction_entries_read: counters.compaction_entries_read.get(),
+            compaction_entries_dropped: counters.compaction_entries_dropped.get(),
+            tables_moved: counters.tables_moved.get(),
+            compaction_failures: counters.compaction_failures.get(),
             flush_failure: store.views.failure().map(|e| e.to_string()),
             poisoned_by: store.health.check_sound().err().map(|e| e.to_string()),
             files_not_removed: counters.files_not_removed.get(),
@@ -189,6 +221,29 @@ fn spawn_flush_worker(
     let flusher = Arc::clone(flusher);
     Worker::spawn("esker-flush", move || flusher.lock().run(), poison_on_panic(store))
         .during("start a thread for", dir)
+}
+
+fn spawn_compaction_worker(
+    store: &Arc<Store>,
+    pipeline: &Arc<Pipeline>,
+    compactor: &Arc<Compactor>,
+    dir: &Path,
+) -> Result<Worker> {
+    let compactor = Arc::clone(compactor);
+    let (pipeline, watched) = (Arc::clone(pipeline), Arc::clone(store));
+    let body = move || compactor.run(|| seal_when_old(&watched, &pipeline));
+    Worker::spawn("esker-compaction", body, poison_on_panic(store))
+        .during("start a thread for", dir)
+}
+
+/// Sees to it that what is in memory gets to where compaction deals with it, though
+/// nobody writes any more: a quarter of the time that deletes are given is spent here.
+fn seal_when_old(store: &Store, pipeline: &Pipeline) {
+    let age = store.home.clock.elapsed().saturating_sub(store.views.active_since());
+    if age > store.options.reclaim_within / 4 && !store.views.load().active.is_empty() {
+        // What prevents it is told to whoever writes next; the next tick tries again.
+        let _ = pipeline.seal();
+    }
 }
 
 fn spawn_sync_worker(

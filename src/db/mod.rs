@@ -18,6 +18,7 @@ pub use batch::WriteBatch;
 pub use iter::{Keys, Range};
 pub use snapshot::Snapshot;
 
+use crate::compaction::KeyRange;
 use crate::error::{Error, Result};
 use crate::fs::{Fs, disk::DiskFs};
 use crate::options::{Options, SyncPolicy, WriteOptions};
@@ -225,6 +226,30 @@ impl Db {
     pub fn flush(&self) -> Result<()> {
         self.inner.store.health.check_open()?;
         self.inner.flush()
+    }
+
+    /// Writes the memtables out and merges all tables down as far as they go, so that what
+    /// was overwritten or deleted, or has expired, gives its space back, as far as no
+    /// snapshot sees it. Reads and writes go on; what is written meanwhile is not waited for.
+    ///
+    /// It can take long. Closing the database interrupts it; what was done by then stays.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] when a table is damaged: it stays as it is, and the others
+    /// are merged as far as it is not in the way. [`Error::Io`], [`Error::Poisoned`], [`Error::Closed`].
+    pub fn compact(&self) -> Result<()> {
+        self.compact_range::<&[u8]>(..)
+    }
+
+    /// As [`Db::compact`], for the tables that have keys within `bounds`.
+    ///
+    /// # Errors
+    /// As [`Db::compact`].
+    pub fn compact_range<K: AsRef<[u8]>>(&self, bounds: impl RangeBounds<K>) -> Result<()> {
+        self.inner.store.health.check_open()?;
+        let low = bounds.start_bound().map(AsRef::as_ref);
+        let high = bounds.end_bound().map(AsRef::as_ref);
+        self.inner.compact(KeyRange { low, high })
     }
 
     /// Reads every table whole, past the cache, and checks it: each checksum,

@@ -9,8 +9,10 @@
 //! Not here: visibility, expiry, bounds (`read` does those).
 
 mod merge;
+mod retention;
 
 pub use merge::Merge;
+pub use retention::{Fate, Retention};
 
 use crate::error::Result;
 use crate::format::{EntryRef, SeqNo};

@@ -9,11 +9,16 @@ use crate::wal::holds_records;
 use std::io::ErrorKind::{InvalidInput, NotFound, PermissionDenied, ReadOnlyFilesystem};
 use std::path::Path;
 
+/// A creation makes a log and a manifest, in a directory without either: they
+/// are the first files of the database, and have the numbers 1 and 2.
+const CREATED_MAX: u64 = 2;
+
 /// Clears what an interrupted creation left in `dir`, which has no `CURRENT`.
 ///
 /// Creation acknowledges nothing before `CURRENT` is durable; so a table,
-/// a log with an intact record, or a manifest of more than one run or with a
-/// table in it means that there was a database here whose `CURRENT` is gone.
+/// a log with an intact record, a manifest of more than one run or with a
+/// table in it, or a file with the number of one made later means that there was
+/// a database here whose `CURRENT` is gone.
 /// Anything else in a log is what a disk may show of a file that was never synced.
 ///
 /// # Errors
@@ -35,8 +40,8 @@ pub fn clear_leftovers(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<u64>
     for &kind in &kinds {
         let holds_data = match kind {
             FileKind::Table(_) => true,
-            FileKind::Manifest(id) => were_in_use.contains(&id),
-            FileKind::Log(id) => holds_records(fs, dir, id, &databases)?,
+            FileKind::Manifest(id) => id.0 > CREATED_MAX || were_in_use.contains(&id),
+            FileKind::Log(id) => id.0 > CREATED_MAX || holds_records(fs, dir, id, &databases)?,
             _ => false,
         };
         if holds_data {

@@ -65,6 +65,7 @@ pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
         Some(current) => {
             let recorded = read_manifest(fs.as_ref(), dir, current)?;
             check_log_min(&recorded, dir, &names)?;
+            check_tables(&recorded, &names)?;
             (current.database, recorded.state)
         }
         None => {
@@ -90,6 +91,20 @@ fn check_log_min(recorded: &Recorded, dir: &Path, names: &[String]) -> Result<()
         None => {
             let detail = "the manifest names this log, but it is missing";
             Err(Error::corruption(&dir.join(name), 0, detail))
+        }
+    }
+}
+
+/// Where an edit cannot be read, no table of which the manifest knows may be gone: it
+/// would have gone because of that edit. Else that is told by the table itself.
+fn check_tables(recorded: &Recorded, names: &[String]) -> Result<()> {
+    let Some(offset) = recorded.cut_at else { return Ok(()) };
+    let known = recorded.state.tables.keys().map(|&id| FileKind::Table(id).name());
+    match known.into_iter().find(|name| !names.contains(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let detail = format!("an edit is damaged that was in force: {name} is gone");
+            Err(Error::corruption(&recorded.path, offset, detail))
         }
     }
 }

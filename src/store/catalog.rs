@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// A change of the set of tables.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Change {
     /// What goes into the manifest, but for the tables: their durable names and bytes are
     /// the caller's affair (INV-1 of `manifest`).

@@ -45,6 +45,20 @@ counters! {
     flush_written_bytes,
     /// Attempts to write one that failed and were or will be repeated.
     flush_failures,
+    /// Compactions done, moves of whole tables included.
+    compactions,
+    /// Bytes of the tables that were merged.
+    compaction_read_bytes,
+    /// Bytes of the tables that came of it.
+    compaction_written_bytes,
+    /// Entries that were merged.
+    compaction_entries_read,
+    /// Of these, entries that nobody could see any more.
+    compaction_entries_dropped,
+    /// Tables that went down a level as they were.
+    tables_moved,
+    /// Compactions that failed; they were or will be tried again, unless their input is damaged.
+    compaction_failures,
     /// Files that could not be removed; the next open tries again.
     files_not_removed,
 }
@@ -106,6 +120,20 @@ pub struct Metrics {
     pub flush_written_bytes: u64,
     /// Failed attempts to write one.
     pub flush_failures: u64,
+    /// Compactions since open, moves of whole tables included.
+    pub compactions: u64,
+    /// Bytes of the tables that were merged since open.
+    pub compaction_read_bytes: u64,
+    /// Bytes of the tables that came of it.
+    pub compaction_written_bytes: u64,
+    /// Entries that were merged since open.
+    pub compaction_entries_read: u64,
+    /// Of these, entries that nobody could see any more.
+    pub compaction_entries_dropped: u64,
+    /// Tables that went down a level as they were, since open.
+    pub tables_moved: u64,
+    /// Compactions that failed since open: tried again, unless their input is damaged.
+    pub compaction_failures: u64,
     /// What the flush worker is failing with at the moment; it keeps trying.
     pub flush_failure: Option<String>,
     /// What poisoned the handle, if anything did.

@@ -8,6 +8,7 @@ use crate::wal::SyncTarget;
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A memtable that takes no more entries and waits to be written out.
@@ -53,6 +54,10 @@ pub struct Views {
     current: ArcSwap<View>,
     progress: Mutex<Progress>,
     changed: Condvar,
+    /// As in `progress`, for a look without the lock.
+    stopped: AtomicBool,
+    /// When the active memtable became that, in nanoseconds of the clock's elapsed time.
+    active_since_ns: AtomicU64,
 }
 
 impl Views {
@@ -64,6 +69,8 @@ impl Views {
             current: ArcSwap::from_pointee(view),
             progress: Mutex::default(),
             changed: Condvar::new(),
+            stopped: AtomicBool::new(false),
+            active_since_ns: AtomicU64::new(0),
         }
     }
 
@@ -79,9 +86,11 @@ impl Views {
     }
 
     /// Seals the active memtable and puts `active` in its place.
-    /// `sealed` makes the entry for the queue out of the memtable.
+    /// `sealed` makes the entry for the queue out of the memtable. `now`: the
+    /// clock's elapsed time.
     pub fn rotate(
         &self,
+        now: Duration,
         active: Arc<Memtable>,
         sealed: impl FnOnce(Arc<Memtable>) -> SealedMemtable,
     ) {
@@ -90,8 +99,15 @@ impl Views {
         let sealed = Arc::new(sealed(Arc::clone(&old.active)));
         let sealed = std::iter::once(sealed).chain(old.sealed.iter().cloned()).collect();
         let version = Arc::clone(&old.version);
+        let now_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        self.active_since_ns.store(now_ns, Ordering::Relaxed);
         self.current.store(Arc::new(View { active, sealed, version }));
         self.changed.notify_all();
+    }
+
+    /// When the active memtable became that, by the clock's elapsed time.
+    pub fn active_since(&self) -> Duration {
+        Duration::from_nanos(self.active_since_ns.load(Ordering::Relaxed))
     }
 
     /// Puts `version` in force, and with it what it has in place of `flushed`.
@@ -169,6 +185,24 @@ impl Views {
         if progress.stopped { None } else { self.load().sealed.last().cloned() }
     }
 
+    /// Whether the workers are to end.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// For the compaction worker: waits until there is another version than
+    /// `known`, for `limit` at most, or until it is to end; whether it is.
+    pub fn wait_for_change(&self, known: &Arc<Version>, limit: Duration) -> bool {
+        let mut progress = self.progress.lock();
+        let deadline = std::time::Instant::now() + limit;
+        while !progress.stopped && Arc::ptr_eq(&self.load().version, known) {
+            if self.changed.wait_until(&mut progress, deadline).timed_out() {
+                break;
+            }
+        }
+        progress.stopped
+    }
+
     /// For the flush worker: tells those who wait for it that it met `e`.
     pub fn report_failure(&self, e: Error) {
         self.progress.lock().failing = Some(e);
@@ -197,12 +231,14 @@ impl Views {
         let mut progress = self.progress.lock();
         progress.failing = Some(e);
         progress.stopped = true;
+        self.stopped.store(true, Ordering::Relaxed);
         self.changed.notify_all();
     }
 
     /// Tells the flush worker, and all who wait for it, to end.
     pub fn stop(&self) {
         self.progress.lock().stopped = true;
+        self.stopped.store(true, Ordering::Relaxed);
         self.changed.notify_all();
     }
 }

@@ -122,12 +122,6 @@ impl TableBuilder {
         self.sink.offset()
     }
 
-    /// Entries added so far.
-    #[must_use]
-    pub fn entries(&self) -> u64 {
-        self.properties.entries
-    }
-
     /// Writes the rest and syncs the file. The caller syncs the directory
     /// before it names the table in the manifest.
     ///

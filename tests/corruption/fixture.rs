@@ -163,6 +163,8 @@ impl Fixture {
             compression,
             memtable_bytes: 64 << 10,
             block_bytes: 256,
+            // What is damaged stays where it is until it is looked at.
+            auto_compaction: false,
             ..Options::default()
         };
         let mut life = Life {

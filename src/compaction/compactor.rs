@@ -1,0 +1,269 @@
+//! The compaction worker: picks a job, does it, puts its result in force.
+
+use super::garbage::Conditions;
+use super::job::Merger;
+use super::pick::{Job, Kind, Situation, Tree, pick, pick_requested};
+use crate::error::{Error, Result};
+use crate::format::{FileKind, Level, SeqNo, TableId, TableMeta};
+use crate::fs::IoContext;
+use crate::manifest::Edit;
+use crate::store::{Catalog, Change, Store, Version, may_be_retried};
+use crate::table::Table;
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the worker waits after a failure: it doubles from the first to the last.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How often the worker looks whether something is due that no change announces.
+const TICK: Duration = Duration::from_millis(500);
+
+/// A range of keys, of tables that have one of them.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyRange<'a> {
+    /// Where it begins.
+    pub low: Bound<&'a [u8]>,
+    /// Where it ends.
+    pub high: Bound<&'a [u8]>,
+}
+
+impl KeyRange<'_> {
+    fn overlaps(&self, table: &TableMeta) -> bool {
+        let begins = match self.high {
+            Bound::Included(high) => table.smallest_key() <= high,
+            Bound::Excluded(high) => table.smallest_key() < high,
+            Bound::Unbounded => true,
+        };
+        let ends = match self.low {
+            Bound::Included(low) => table.largest_key() >= low,
+            Bound::Excluded(low) => table.largest_key() > low,
+            Bound::Unbounded => true,
+        };
+        begins && ends
+    }
+}
+
+/// Compacts one job after the other.
+#[derive(Debug)]
+pub struct Compactor {
+    store: Arc<Store>,
+    catalog: Arc<Catalog>,
+    /// Held during a job: there is one at a time.
+    work: Mutex<Work>,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    /// Tables that turned out to be damaged (INV-5).
+    damaged: HashSet<TableId>,
+    /// A change that the manifest would not take yet. Its edit may stand in the
+    /// manifest all the same, should the process die now: so what it adds stays.
+    pending: Option<Change>,
+}
+
+impl Compactor {
+    /// Works for `store`, whose tables are those of `catalog`.
+    #[must_use]
+    pub fn new(store: Arc<Store>, catalog: Arc<Catalog>) -> Self {
+        Compactor { store, catalog, work: Mutex::default() }
+    }
+
+    /// Works until told to end (`Views::stop`) or until the database is poisoned. Calls
+    /// `tick` twice a second, or after a job that took longer.
+    pub fn run(&self, tick: impl Fn()) {
+        let mut pause = PAUSE_MIN;
+        loop {
+            tick();
+            let version = Arc::clone(&self.store.views.load().version);
+            let done = self.step(|tree, situation| self.due(tree, situation));
+            self.store.remove_discarded();
+            let is_over = match done {
+                Ok(true) => {
+                    pause = PAUSE_MIN;
+                    self.store.views.is_stopped()
+                }
+                // Nothing to do: until there are other tables, or time has passed.
+                Ok(false) => self.store.views.wait_for_change(&version, TICK),
+                Err(Error::Poisoned { .. } | Error::Closed) => true,
+                // A damaged table is left alone from now on: there may be other work.
+                Err(Error::Corruption { .. }) => self.store.views.is_stopped(),
+                Err(_) => {
+                    let is_over = self.store.views.pause(pause);
+                    pause = PAUSE_MAX.min(pause * 2);
+                    is_over
+                }
+            };
+            if is_over {
+                return;
+            }
+        }
+    }
+
+    /// Does what is to be done now, in the caller's thread: how it works where
+    /// there are no threads. After a failure the next call goes on.
+    pub fn run_inline(&self) {
+        let due = |tree: &Tree<'_>, situation: &Situation<'_>| self.due(tree, situation);
+        while let Ok(true) | Err(Error::Corruption { .. }) = self.step(due) {}
+        self.store.remove_discarded();
+    }
+
+    /// Merges all tables with keys in `range`, and entries up to `seq`, down as far as they go.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`], where other tables were compacted as far as they could be;
+    /// [`Error::Io`], [`Error::Poisoned`], [`Error::Closed`].
+    pub fn compact(&self, range: KeyRange<'_>, seq: SeqNo) -> Result<()> {
+        let is_meant =
+            |table: &TableMeta| table.properties.smallest_seq <= seq && range.overlaps(table);
+        let mut damage = None;
+        loop {
+            match self.step(|tree, situation| pick_requested(tree, situation, is_meant)) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(e @ Error::Corruption { .. }) => damage = damage.or(Some(e)),
+                Err(e) => return Err(e),
+            }
+        }
+        self.store.remove_discarded();
+        damage.map_or(Ok(()), Err)
+    }
+
+    /// The job that is to be done without being asked for.
+    fn due(&self, tree: &Tree<'_>, situation: &Situation<'_>) -> Option<Job> {
+        if self.store.options.auto_compaction { pick(tree, situation) } else { None }
+    }
+
+    /// Waits until whoever is at a job has ended it; the database is closed, so no other begins.
+    pub fn end(&self) {
+        drop(self.work.lock());
+    }
+
+    /// Does one job, if `choose` names one; whether it did.
+    fn step(&self, choose: impl FnOnce(&Tree<'_>, &Situation<'_>) -> Option<Job>) -> Result<bool> {
+        let work = &mut *self.work.lock();
+        self.store.health.check_sound()?;
+        self.store.health.check_open()?;
+        if let Some(change) = work.pending.take() {
+            self.apply(change, work)?;
+        }
+        let version = Arc::clone(&self.store.views.load().version);
+        let conditions = self.conditions(&version);
+        let tree = Tree::new(version.metas());
+        let base_bytes = self.store.options.level_base_bytes();
+        let situation = Situation { base_bytes, conditions, left_alone: &work.damaged };
+        let Some(job) = choose(&tree, &situation) else { return Ok(false) };
+        let change = self.perform(&version, &job, &conditions).map_err(|e| {
+            if let Error::Corruption { file, .. } = &e {
+                let path = |id: &TableId| self.store.home.path(FileKind::Table(*id));
+                let ids = || job.upper.iter().chain(&job.lower);
+                match ids().find(|id| path(id) == *file) {
+                    Some(id) => drop(work.damaged.insert(*id)),
+                    // Should it be none of them, none of them is tried again.
+                    None => work.damaged.extend(ids()),
+                }
+            }
+            self.failed(e)
+        })?;
+        self.apply(change, work)?;
+        Ok(true)
+    }
+
+    fn apply(&self, change: Change, work: &mut Work) -> Result<()> {
+        self.catalog.apply(change.clone()).map_err(|e| {
+            if may_be_retried(&e) {
+                work.pending = Some(change);
+            }
+            self.failed(e)
+        })?;
+        self.store.counters.compactions.add(1);
+        Ok(())
+    }
+
+    /// Counts a failure, and says what it means: where it is open whether an edit is in force, or what a
+    /// failed sync has left, nothing is written any more.
+    fn failed(&self, e: Error) -> Error {
+        if !matches!(e, Error::Closed) {
+            self.store.counters.compaction_failures.add(1);
+        }
+        match e {
+            Error::Closed | Error::Corruption { .. } | Error::UnsupportedFormat { .. } => e,
+            e if may_be_retried(&e) => e,
+            e => {
+                let poisoned = self.store.health.poison(e);
+                self.store.views.abort(poisoned.clone());
+                poisoned
+            }
+        }
+    }
+
+    fn conditions(&self, version: &Version) -> Conditions {
+        let options = &self.store.options;
+        let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        Conditions {
+            now_ms: self.store.home.clock.now_ms().max(self.store.expiry.get()),
+            expired_retention_ms: ms(options.expired_retention),
+            reclaim_within_ms: ms(options.reclaim_within),
+            oldest_snapshot: self.store.snapshots.seqs().first().copied(),
+            entry_bytes: Tree::new(version.metas()).entry_bytes(),
+        }
+    }
+
+    /// Does a job, all but putting it in force.
+    fn perform(&self, version: &Version, job: &Job, conditions: &Conditions) -> Result<Change> {
+        let inputs = inputs(version, job);
+        let ids = || inputs.iter().map(|table| table.meta().id).collect::<Vec<_>>();
+        let added = match job.kind {
+            Kind::Move => {
+                self.store.counters.tables_moved.add(1);
+                inputs.iter().map(|table| (job.to, Arc::clone(table))).collect()
+            }
+            Kind::Remove => Vec::new(),
+            Kind::Merge => self.merge(version, job, conditions, &inputs)?,
+        };
+        Ok(Change { edit: Edit::default(), added, removed: ids(), flushed: None })
+    }
+
+    /// Writes what the tables of the job come to, and opens that.
+    fn merge(
+        &self,
+        version: &Version,
+        job: &Job,
+        conditions: &Conditions,
+        inputs: &[Arc<Table>],
+    ) -> Result<Vec<(Level, Arc<Table>)>> {
+        let expired_until_ms = conditions.expired_until_ms();
+        let merger = Merger::new(&self.store, version, job, expired_until_ms);
+        let (written, merged) = merger.run(inputs)?;
+        let home = &self.store.home;
+        let opened = home.fs.sync_dir(&home.dir).during("sync", &home.dir).and_then(|()| {
+            let open = |meta: &TableMeta| Ok((job.to, self.store.open_table(meta)?));
+            written.iter().map(open).collect::<Result<Vec<_>>>()
+        });
+        let opened = opened.inspect_err(|_| {
+            for meta in &written {
+                self.store.remove(FileKind::Table(meta.id));
+            }
+        })?;
+        let counters = &self.store.counters;
+        counters.compaction_read_bytes.add(inputs.iter().map(|t| t.meta().size_bytes).sum());
+        counters.compaction_written_bytes.add(written.iter().map(|meta| meta.size_bytes).sum());
+        counters.compaction_entries_read.add(merged.entries_read);
+        counters.compaction_entries_dropped.add(merged.entries_dropped);
+        Ok(opened)
+    }
+}
+
+/// The tables of a job, the newest data first.
+fn inputs(version: &Version, job: &Job) -> Vec<Arc<Table>> {
+    let of = |level: Level, ids: &[TableId]| {
+        let meant = |table: &&Arc<Table>| ids.contains(&table.meta().id);
+        version.level(level).iter().filter(meant).cloned().collect::<Vec<_>>()
+    };
+    let mut inputs = of(job.from, &job.upper);
+    inputs.extend(of(job.to, &job.lower));
+    inputs
+}

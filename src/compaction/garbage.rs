@@ -1,0 +1,83 @@
+//! How much of a table is garbage, or makes garbage of what is below it.
+
+use crate::format::{SeqNo, TableMeta};
+
+/// What time and snapshots say about garbage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conditions {
+    /// The time, in milliseconds since the Unix epoch, expiry floor included.
+    pub now_ms: u64,
+    /// How long an expired entry is kept, in milliseconds.
+    pub expired_retention_ms: u64,
+    /// How soon deletes and expiries are to reach the disk, in milliseconds.
+    pub reclaim_within_ms: u64,
+    /// The oldest sequence number at which a snapshot is held.
+    pub oldest_snapshot: Option<SeqNo>,
+    /// What an entry takes on the disk on average, in bytes.
+    pub entry_bytes: u64,
+}
+
+impl Conditions {
+    /// Up to when entries have to have expired to be dropped, in milliseconds.
+    pub fn expired_until_ms(&self) -> u64 {
+        self.now_ms.saturating_sub(self.expired_retention_ms)
+    }
+
+    /// About how many bytes merging the table down as far as possible would free: its own
+    /// garbage, and for each tombstone an entry below.
+    pub fn garbage_bytes(&self, table: &TableMeta) -> u64 {
+        let properties = &table.properties;
+        let gone = properties.tombstones + self.expired(table);
+        let shadowed = share(table.size_bytes, properties.shadowed_bytes, properties.raw_bytes);
+        shadowed + gone.saturating_mul(self.entry_bytes)
+    }
+
+    /// Whether nothing that a snapshot sees keeps garbage of the table from being dropped.
+    pub fn is_free_of_snapshots(&self, table: &TableMeta) -> bool {
+        self.oldest_snapshot.is_none_or(|oldest| oldest >= table.properties.largest_seq)
+    }
+
+    /// Whether every entry of the table has expired, and may go.
+    pub fn is_all_expired(&self, table: &TableMeta) -> bool {
+        let properties = &table.properties;
+        properties.expiring > 0
+            && properties.expiring == properties.entries
+            && properties.largest_expiry_ms <= self.expired_until_ms()
+    }
+
+    /// Whether a tombstone or an expired entry of the table may have waited for half the
+    /// time that it is given: the other half is for doing it, level by level.
+    pub fn is_due(&self, table: &TableMeta) -> bool {
+        let properties = &table.properties;
+        let limit_ms = self.reclaim_within_ms / 2;
+        let has_waited = |since_ms: u64| since_ms.saturating_add(limit_ms) <= self.now_ms;
+        let expired_since = properties.smallest_expiry_ms.max(table.written_ms);
+        properties.tombstones > 0 && has_waited(table.written_ms)
+            || properties.expiring > 0
+                && properties.smallest_expiry_ms <= self.expired_until_ms()
+                && has_waited(expired_since.saturating_add(self.expired_retention_ms))
+    }
+
+    /// About how many entries have expired and may go, taking expiries for spread evenly.
+    fn expired(&self, table: &TableMeta) -> u64 {
+        let properties = &table.properties;
+        let (first, last) = (properties.smallest_expiry_ms, properties.largest_expiry_ms);
+        let until = self.expired_until_ms();
+        if properties.expiring == 0 || until < first {
+            return 0;
+        }
+        if until >= last {
+            return properties.expiring;
+        }
+        share(properties.expiring, until - first, last - first)
+    }
+}
+
+/// `whole * part / of`, without overflow; nothing of nothing.
+fn share(whole: u64, part: u64, of: u64) -> u64 {
+    if of == 0 {
+        return 0;
+    }
+    let share = u128::from(whole) * u128::from(part) / u128::from(of);
+    u64::try_from(share).unwrap_or(u64::MAX)
+}

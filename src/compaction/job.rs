@@ -1,0 +1,161 @@
+//! Doing a merge: many tables in, new tables out.
+
+use super::pick::{Job, Kind};
+use crate::error::{Error, Result};
+use crate::format::{EntryKind, EntryRef, FileKind, Level, TableId, TableMeta};
+use crate::iter::{Cursor, Fate, Merge, Retention};
+use crate::store::{Store, Version};
+use crate::table::{Table, TableBuilder, TableCursor, TableOptions};
+use std::sync::Arc;
+
+/// How many entries are merged between two looks at whether to go on.
+const LOOK_EVERY: u64 = 1024;
+
+/// What a merge did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Merged {
+    /// Entries read.
+    pub entries_read: u64,
+    /// Of these, entries that are in no table written.
+    pub entries_dropped: u64,
+}
+
+/// Merges the tables of a job. The tables that it has written are removed again
+/// when it fails.
+pub struct Merger<'a> {
+    store: &'a Store,
+    version: &'a Version,
+    job: &'a Job,
+    /// When the first of what is in the inputs left memory.
+    written_ms: u64,
+    /// Up to when entries have to have expired to be dropped.
+    expired_until_ms: u64,
+    builder: Option<(TableId, TableBuilder)>,
+    written: Vec<TableMeta>,
+    merged: Merged,
+}
+
+impl<'a> Merger<'a> {
+    /// For `job`, whose tables are in `version`.
+    pub fn new(
+        store: &'a Store,
+        version: &'a Version,
+        job: &'a Job,
+        expired_until_ms: u64,
+    ) -> Self {
+        debug_assert_eq!(job.kind, Kind::Merge);
+        Merger {
+            store,
+            version,
+            job,
+            written_ms: 0,
+            expired_until_ms,
+            builder: None,
+            written: Vec::new(),
+            merged: Merged::default(),
+        }
+    }
+
+    /// Merges `inputs`. The tables written are durable, their names are not.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] of an input; [`Error::Io`]; [`Error::Closed`] when the
+    /// database is closed meanwhile. What was written is removed again, if it can be.
+    pub fn run(mut self, inputs: &[Arc<Table>]) -> Result<(Vec<TableMeta>, Merged)> {
+        self.written_ms = inputs.iter().map(|t| t.meta().written_ms).min().unwrap_or(0);
+        match self.merge(inputs) {
+            Ok(()) => Ok((self.written, self.merged)),
+            Err(e) => {
+                let open = self.builder.take().map(|(id, _)| id);
+                for id in open.into_iter().chain(self.written.iter().map(|meta| meta.id)) {
+                    self.store.remove(FileKind::Table(id));
+                }
+                Err(e)
+            }
+        }
+    }
+
+    fn merge(&mut self, inputs: &[Arc<Table>]) -> Result<()> {
+        let mut retention = Retention::new(self.store.snapshots.seqs());
+        let cursors: Vec<TableCursor> = inputs.iter().map(Table::cursor).collect();
+        let mut merge = Merge::new(cursors);
+        merge.seek_first()?;
+        let mut last_key = Vec::new();
+        while let Some(entry) = merge.entry() {
+            if self.merged.entries_read.is_multiple_of(LOOK_EVERY) {
+                self.check_wanted()?;
+            }
+            self.merged.entries_read += 1;
+            let is_expired = self.is_expired(entry);
+            let fate = retention.fate(entry, is_expired, || self.is_lowest(entry.key));
+            let kept = match fate {
+                Fate::Keep => Some(entry),
+                Fate::Bury => Some(EntryRef { kind: EntryKind::Delete, payload: b"", ..entry }),
+                Fate::Drop => None,
+            };
+            match kept {
+                Some(entry) => self.add(entry, &mut last_key)?,
+                None => self.merged.entries_dropped += 1,
+            }
+            merge.next()?;
+        }
+        self.finish_table()
+    }
+
+    fn check_wanted(&self) -> Result<()> {
+        self.store.health.check_sound()?;
+        self.store.health.check_open()?;
+        if self.store.views.is_stopped() { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Whether the entry's time has passed long enough ago for it to go. As for a
+    /// reader, that it has passed is noted: it must not come alive elsewhere.
+    fn is_expired(&self, entry: EntryRef<'_>) -> bool {
+        match entry.value() {
+            Some((Some(expires_at_ms), _)) => {
+                expires_at_ms <= self.expired_until_ms && self.store.is_expired(expires_at_ms)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether no table below the job's may hold `key`.
+    fn is_lowest(&self, key: &[u8]) -> bool {
+        let below = Level::all().filter(|level| *level > self.job.to);
+        below.into_iter().all(|level| self.version.table_of(level, key).is_none())
+    }
+
+    fn add(&mut self, entry: EntryRef<'_>, last_key: &mut Vec<u8>) -> Result<()> {
+        // All versions of a key in one table (INV-3). Level 0 is merged into one.
+        let limit = self.store.options.table_bytes;
+        let is_full = self.builder.as_ref().is_some_and(|(_, b)| b.size_bytes() >= limit);
+        if is_full && self.job.to != Level::ZERO && entry.key != last_key.as_slice() {
+            self.finish_table()?;
+        }
+        if self.builder.is_none() {
+            let home = &self.store.home;
+            let id = TableId(home.draw_file_id().0);
+            let options = TableOptions::from(&self.store.options);
+            let fs = home.fs.as_ref();
+            let mut builder = TableBuilder::create(fs, &home.dir, home.database, id, options)?;
+            builder.set_written(self.written_ms);
+            self.builder = Some((id, builder));
+        }
+        if let Some((_, builder)) = &mut self.builder {
+            builder.add(entry)?;
+        }
+        last_key.clear();
+        last_key.extend_from_slice(entry.key);
+        Ok(())
+    }
+
+    fn finish_table(&mut self) -> Result<()> {
+        let Some((id, builder)) = self.builder.take() else { return Ok(()) };
+        let finished = builder.finish();
+        if finished.is_err() {
+            self.store.remove(FileKind::Table(id));
+        }
+        self.written.push(finished?);
+        Ok(())
+    }
+}

@@ -1,0 +1,361 @@
+//! What to compact next: a pure function of the tables and the conditions.
+
+use super::garbage::Conditions;
+use super::levels::LevelTargets;
+use crate::format::{LEVELS, Level, TableId, TableMeta};
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::fmt;
+
+/// Level 0 is merged down from this many tables on.
+pub const LEVEL_0_TABLES: usize = 5;
+
+/// The levels above the last are merged down when what they would free is more
+/// than this part of all; a table of the last level is rewritten when it would free this part of itself.
+const GARBAGE_PART_ABOVE: u64 = 10;
+const GARBAGE_PART_LAST: u64 = 4;
+
+/// Tables of level 0 are merged among themselves when they are smaller than this part
+/// of what they would be merged into.
+const LEVEL_0_SMALL_PART: u64 = 4;
+
+/// The tables, as the manifest knows them: level 0 newest first, the others by key.
+#[derive(Debug, Default)]
+pub struct Tree<'a> {
+    levels: [Vec<&'a TableMeta>; LEVELS],
+}
+
+/// Why a job is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The level has outgrown its size, or level 0 its number of tables.
+    Size,
+    /// It frees much.
+    Garbage,
+    /// A tombstone or an expired entry has waited long enough.
+    Deadline,
+    /// Somebody asked for it.
+    Request,
+}
+
+/// What is done with the tables of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// All of them are merged into new tables.
+    Merge,
+    /// The one table goes to the other level as it is.
+    Move,
+    /// The one table goes: all in it has expired.
+    Remove,
+}
+
+/// Tables to be compacted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// What is done.
+    pub kind: Kind,
+    /// Why.
+    pub reason: Reason,
+    /// The level of the tables `upper`.
+    pub from: Level,
+    /// Where what comes of it goes, and the level of the tables `lower`.
+    pub to: Level,
+    /// Newest first, where the level is 0.
+    pub upper: Vec<TableId>,
+    /// Those of `to` that overlap them.
+    pub lower: Vec<TableId>,
+}
+
+impl fmt::Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Job { kind, reason, from, to, upper, lower } = self;
+        let ids = |ids: &[TableId]| ids.iter().map(|id| id.0).collect::<Vec<_>>();
+        write!(f, "{kind:?} {from} {:?}", ids(upper))?;
+        if !lower.is_empty() {
+            write!(f, " with {:?}", ids(lower))?;
+        }
+        write!(f, " to {to} ({reason:?})")
+    }
+}
+
+impl<'a> Tree<'a> {
+    /// Of these tables, in the order of a version.
+    pub fn new(tables: impl Iterator<Item = (Level, &'a TableMeta)>) -> Self {
+        let mut tree = Tree::default();
+        for (level, meta) in tables {
+            tree.levels[level.index()].push(meta);
+        }
+        tree
+    }
+
+    fn level(&self, level: Level) -> &[&'a TableMeta] {
+        &self.levels[level.index()]
+    }
+
+    fn bytes(&self) -> [u64; LEVELS] {
+        self.levels.each_ref().map(|tables| tables.iter().map(|t| t.size_bytes).sum())
+    }
+
+    /// What an entry takes on the disk on average, in bytes.
+    pub fn entry_bytes(&self) -> u64 {
+        let entries: u64 = self.levels.iter().flatten().map(|t| t.properties.entries).sum();
+        self.bytes().iter().sum::<u64>() / entries.max(1)
+    }
+
+    /// The tables of `level` that overlap one of `tables`, or lie between two of them.
+    fn overlapping(&self, level: Level, tables: &[&TableMeta]) -> Vec<&'a TableMeta> {
+        let smallest = tables.iter().map(|t| t.smallest_key()).min();
+        let largest = tables.iter().map(|t| t.largest_key()).max();
+        let (Some(smallest), Some(largest)) = (smallest, largest) else { return Vec::new() };
+        let overlaps = |t: &&&TableMeta| t.smallest_key() <= largest && smallest <= t.largest_key();
+        self.level(level).iter().filter(overlaps).copied().collect()
+    }
+
+    /// Whether no older version of a key of `table` can stand anywhere but in it.
+    fn is_lowest(&self, level: Level, table: &TableMeta) -> bool {
+        let below = Level::all().filter(|l| *l > level);
+        let older = |l| self.overlapping(l, &[table]);
+        below.flat_map(older).next().is_none()
+            && (level != Level::ZERO
+                || self.overlapping(level, &[table]).iter().all(|t| {
+                    t.id == table.id || t.properties.largest_seq > table.properties.largest_seq
+                }))
+    }
+}
+
+/// What is looked at beside the tables.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// Up to which size level 0 and the one it is merged into are left alone, in bytes.
+    pub base_bytes: u64,
+    /// Time and snapshots.
+    pub conditions: Conditions,
+    /// Tables that are not to be touched: they are damaged.
+    pub left_alone: &'a HashSet<TableId>,
+}
+
+/// The job to do next; `None`: there is none.
+pub fn pick(tree: &Tree<'_>, situation: &Situation<'_>) -> Option<Job> {
+    expired(tree, situation)
+        .or_else(|| by_size(tree, situation))
+        .or_else(|| by_garbage(tree, situation))
+        .or_else(|| by_deadline(tree, situation))
+}
+
+/// The next job of those that merge all tables that overlap a range down as
+/// far as they go; `is_meant` tells them.
+pub fn pick_requested(
+    tree: &Tree<'_>,
+    situation: &Situation<'_>,
+    is_meant: impl Fn(&TableMeta) -> bool,
+) -> Option<Job> {
+    let reason = Reason::Request;
+    for level in Level::all().filter(|level| *level != Level::LAST) {
+        let tables = tree.level(level).iter().filter(|table| is_meant(table));
+        for table in tables {
+            let job = down(tree, situation, level, table, reason);
+            if job.is_some() {
+                return job;
+            }
+        }
+    }
+    let has_garbage = |t: &&&TableMeta| is_meant(t) && situation.conditions.garbage_bytes(t) > 0;
+    tree.level(Level::LAST)
+        .iter()
+        .filter(has_garbage)
+        .find_map(|table| rewrite(situation, table, reason))
+}
+
+/// A table of which all has expired, with nothing below that it hides.
+fn expired(tree: &Tree<'_>, situation: &Situation<'_>) -> Option<Job> {
+    let tables = Level::all().flat_map(|l| tree.level(l).iter().map(move |table| (l, *table)));
+    tables
+        .filter(|(level, table)| {
+            situation.conditions.is_all_expired(table)
+                && tree.is_lowest(*level, table)
+                && !situation.left_alone.contains(&table.id)
+        })
+        .map(|(level, table)| Job {
+            kind: Kind::Remove,
+            reason: Reason::Garbage,
+            from: level,
+            to: level,
+            upper: vec![table.id],
+            lower: Vec::new(),
+        })
+        .next()
+}
+
+/// From the level that has outgrown its size the most.
+fn by_size(tree: &Tree<'_>, situation: &Situation<'_>) -> Option<Job> {
+    let bytes = tree.bytes();
+    let targets = LevelTargets::new(&bytes, situation.base_bytes);
+    // In thousandths of what it may be; those between 0 and the base are to be empty.
+    let score = |level: Level| {
+        let (bytes, limit) = (bytes[level.index()], targets.bytes_max[level.index()]);
+        let score = if bytes == 0 { 0 } else { bytes.saturating_mul(1000) / limit.max(1) };
+        match level {
+            Level::ZERO => {
+                let tables = u64::try_from(tree.level(level).len()).unwrap_or(u64::MAX);
+                score.max(tables.saturating_mul(1000) / (LEVEL_0_TABLES as u64))
+            }
+            _ => score,
+        }
+    };
+    let mut levels: Vec<(u64, Level)> = Level::all()
+        .filter(|level| *level != Level::LAST)
+        .map(|level| (score(level), level))
+        .filter(|(score, _)| *score >= 1000)
+        .collect();
+    levels.sort_by_key(|(score, level)| (Reverse(*score), *level));
+    levels.into_iter().find_map(|(_, level)| match level {
+        Level::ZERO => level_0(tree, situation, Reason::Size),
+        _ => best(tree, situation, level),
+    })
+}
+
+/// Of a level below 0, the table that costs least for what it is worth.
+fn best(tree: &Tree<'_>, situation: &Situation<'_>, level: Level) -> Option<Job> {
+    let below = level.below()?;
+    let mut tables: Vec<(u64, &TableMeta)> = tree
+        .level(level)
+        .iter()
+        .map(|table| {
+            let lower: u64 = tree.overlapping(below, &[table]).iter().map(|t| t.size_bytes).sum();
+            let cost = table.size_bytes.saturating_add(lower);
+            let worth = table.size_bytes + situation.conditions.garbage_bytes(table);
+            (cost.saturating_mul(1000) / worth.max(1), *table)
+        })
+        .collect();
+    tables.sort_by_key(|(cost, table)| (*cost, table.id));
+    tables.into_iter().find_map(|(_, table)| down(tree, situation, level, table, Reason::Size))
+}
+
+/// What frees most, once it is much.
+fn by_garbage(tree: &Tree<'_>, situation: &Situation<'_>) -> Option<Job> {
+    let conditions = &situation.conditions;
+    let above = || {
+        let levels = Level::all().filter(|level| *level != Level::LAST);
+        levels.flat_map(|level| tree.level(level).iter().map(move |table| (level, *table)))
+    };
+    let garbage: u64 = above().map(|(_, table)| conditions.garbage_bytes(table)).sum();
+    let all: u64 = tree.bytes().iter().sum();
+    if garbage > all / GARBAGE_PART_ABOVE {
+        let mut tables: Vec<(u64, Level, &TableMeta)> = above()
+            .map(|(level, table)| (conditions.garbage_bytes(table), level, table))
+            .filter(|(garbage, ..)| *garbage > 0)
+            .collect();
+        tables.sort_by_key(|(garbage, level, table)| (Reverse(*garbage), *level, table.id));
+        let job = tables
+            .into_iter()
+            .find_map(|(_, level, table)| down(tree, situation, level, table, Reason::Garbage));
+        if job.is_some() {
+            return job;
+        }
+    }
+    let is_worth = |table: &&&TableMeta| {
+        conditions.garbage_bytes(table) > table.size_bytes / GARBAGE_PART_LAST
+    };
+    let last = tree.level(Level::LAST).iter().filter(is_worth);
+    last.max_by_key(|table| conditions.garbage_bytes(table))
+        .and_then(|table| rewrite(situation, table, Reason::Garbage))
+}
+
+/// What has waited long enough.
+fn by_deadline(tree: &Tree<'_>, situation: &Situation<'_>) -> Option<Job> {
+    let is_due = |table: &TableMeta| situation.conditions.is_due(table);
+    let above = Level::all().filter(|level| *level != Level::LAST).flat_map(|level| {
+        tree.level(level).iter().filter(|table| is_due(table)).map(move |table| (level, *table))
+    });
+    let mut above: Vec<_> = above.collect();
+    above.sort_by_key(|(level, table)| (table.written_ms, *level, table.id));
+    above
+        .into_iter()
+        .find_map(|(level, table)| down(tree, situation, level, table, Reason::Deadline))
+        .or_else(|| {
+            let last = tree.level(Level::LAST).iter().filter(|table| is_due(table));
+            last.min_by_key(|table| table.written_ms)
+                .and_then(|table| rewrite(situation, table, Reason::Deadline))
+        })
+}
+
+/// `table` of `level`, which is not the last, goes to the level below.
+fn down(
+    tree: &Tree<'_>,
+    situation: &Situation<'_>,
+    level: Level,
+    table: &TableMeta,
+    reason: Reason,
+) -> Option<Job> {
+    if level == Level::ZERO {
+        return level_0(tree, situation, reason);
+    }
+    let to = level.below()?;
+    let lower = tree.overlapping(to, &[table]);
+    let job = if lower.is_empty() && may_move(situation, table, to) {
+        moving(reason, level, to, table)
+    } else {
+        merge(reason, level, to, &[table], &lower)
+    };
+    is_allowed(&job, situation).then_some(job)
+}
+
+/// Level 0 goes down: its oldest table alone where it can be moved, and else all.
+fn level_0(tree: &Tree<'_>, situation: &Situation<'_>, reason: Reason) -> Option<Job> {
+    let upper = tree.level(Level::ZERO);
+    let oldest = *upper.last()?;
+    let base = LevelTargets::new(&tree.bytes(), situation.base_bytes).base;
+    let in_use = |level: &Level| *level != Level::ZERO && !tree.level(*level).is_empty();
+    // Not past tables that may hold older versions (INV-3).
+    let to = Level::all().find(in_use).map_or(base, |level| level.min(base));
+    let is_alone = tree.overlapping(Level::ZERO, &[oldest]).len() == 1
+        && tree.overlapping(to, &[oldest]).is_empty();
+    let lower = tree.overlapping(to, upper);
+    let bytes = |tables: &[&TableMeta]| tables.iter().map(|t| t.size_bytes).sum::<u64>();
+    let job = if is_alone && may_move(situation, oldest, to) {
+        moving(reason, Level::ZERO, to, oldest)
+    } else if reason == Reason::Size
+        && upper.len() >= LEVEL_0_TABLES
+        && bytes(upper) < bytes(&lower) / LEVEL_0_SMALL_PART
+    {
+        merge(reason, Level::ZERO, Level::ZERO, upper, &[])
+    } else {
+        merge(reason, Level::ZERO, to, upper, &lower)
+    };
+    is_allowed(&job, situation).then_some(job)
+}
+
+/// A table of the last level is written anew, without its garbage.
+fn rewrite(situation: &Situation<'_>, table: &TableMeta, reason: Reason) -> Option<Job> {
+    // Else it would come out as it is, again and again.
+    let frees = situation.conditions.is_free_of_snapshots(table);
+    let job = merge(reason, Level::LAST, Level::LAST, &[table], &[]);
+    (frees && is_allowed(&job, situation)).then_some(job)
+}
+
+/// Whether moving the table misses no chance to drop what is in it.
+fn may_move(situation: &Situation<'_>, table: &TableMeta, to: Level) -> bool {
+    to != Level::LAST || situation.conditions.garbage_bytes(table) == 0
+}
+
+fn moving(reason: Reason, from: Level, to: Level, table: &TableMeta) -> Job {
+    Job { kind: Kind::Move, reason, from, to, upper: vec![table.id], lower: Vec::new() }
+}
+
+fn merge(
+    reason: Reason,
+    from: Level,
+    to: Level,
+    upper: &[&TableMeta],
+    lower: &[&TableMeta],
+) -> Job {
+    let ids = |tables: &[&TableMeta]| tables.iter().map(|table| table.id).collect();
+    Job { kind: Kind::Merge, reason, from, to, upper: ids(upper), lower: ids(lower) }
+}
+
+fn is_allowed(job: &Job, situation: &Situation<'_>) -> bool {
+    !job.upper.iter().chain(&job.lower).any(|id| situation.left_alone.contains(id))
+}
+
+#[cfg(test)]
+mod tests;

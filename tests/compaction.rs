@@ -1,0 +1,283 @@
+//! What compaction promises: every reader sees what it saw, space comes back,
+//! damage stays where it is.
+
+use esker::crashtest::tiny_options;
+use esker::sim::SimFs;
+use esker::{Db, Error, Fs, OpenMode, Options, SyncPolicy, WriteBatch};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn options() -> Options {
+    tiny_options(SyncPolicy::Never)
+}
+
+/// Where there are no threads: compaction is done in the calls that make it due.
+fn open(fs: &SimFs) -> Db {
+    fs.set_threads(false);
+    Db::open_with_fs(Arc::new(fs.clone()), "/db", options()).expect("opens")
+}
+
+fn key(n: u64) -> Vec<u8> {
+    format!("key{n:06}").into_bytes()
+}
+
+/// Values that no compression makes small.
+fn value(n: u64, size: usize) -> Vec<u8> {
+    let mut state = n;
+    let byte = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(byte).take(size).collect()
+}
+
+fn table_files(fs: &SimFs) -> usize {
+    let names = fs.list(Path::new("/db")).expect("a list");
+    names.iter().filter(|name| name.ends_with(".tbl")).count()
+}
+
+fn seen(db: &Db) -> Model {
+    let owned = |entry: esker::Result<(esker::Key, esker::Value)>| {
+        let (key, value) = entry.expect("an entry");
+        (key.into(), value.into())
+    };
+    db.iter().map(owned).collect()
+}
+
+#[test]
+fn tables_are_merged_and_nothing_is_lost() {
+    let fs = SimFs::new();
+    let db = open(&fs);
+    let mut model = Model::new();
+    for round in 0..40 {
+        let mut batch = WriteBatch::new();
+        for n in 0..60 {
+            let key = key((round * 37 + n * 13) % 700);
+            if n % 7 == 0 {
+                batch.delete(&key);
+                model.remove(&key);
+            } else {
+                let value = value(round * 100 + n, 500);
+                batch.set(&key, &value);
+                model.insert(key, value);
+            }
+        }
+        db.write(batch).expect("a commit");
+        db.flush().expect("a flush");
+    }
+    let metrics = db.metrics();
+    assert_eq!(seen(&db), model);
+    assert!(metrics.compactions >= 6, "{metrics:?}");
+    assert!(metrics.compaction_entries_dropped > 500, "{metrics:?}");
+    // 700 keys of 500 bytes, in tables of 16 KiB, and the few that are not merged yet.
+    assert!((18..=50).contains(&metrics.tables), "{metrics:?}");
+    assert_eq!(table_files(&fs), metrics.tables, "files of merged tables are removed");
+    db.verify().expect("sound");
+    db.close().expect("closes");
+    assert_eq!(seen(&open(&fs)), model);
+}
+
+#[test]
+fn ordered_loads_are_moved_down_and_not_rewritten() {
+    let fs = SimFs::new();
+    let db = open(&fs);
+    for n in 0..2000 {
+        db.set(key(n), value(n, 500)).expect("a commit");
+    }
+    db.flush().expect("a flush");
+    let metrics = db.metrics();
+    assert!(metrics.tables_moved > 5, "{metrics:?}");
+    assert_eq!(metrics.compaction_written_bytes, 0, "{metrics:?}");
+    assert_eq!(db.iter().count(), 2000);
+}
+
+#[test]
+fn snapshots_see_what_they_saw_and_let_go_of_it() {
+    let fs = SimFs::new();
+    let db = open(&fs);
+    let mut snapshots = Vec::new();
+    for round in 0..8_u64 {
+        for n in 0..50 {
+            db.set(key(n), value(round * 50 + n, 300)).expect("a commit");
+        }
+        db.delete(key(round)).expect("a commit");
+        snapshots.push((round, db.snapshot()));
+        db.flush().expect("a flush");
+    }
+    db.compact().expect("compacts");
+    for (round, snapshot) in &snapshots {
+        for n in 0..50 {
+            let expected = (n != *round).then(|| value(round * 50 + n, 300));
+            let found = snapshot.get(key(n)).expect("a read");
+            assert_eq!(found.as_deref(), expected.as_deref(), "snapshot {round}, key {n}");
+        }
+        assert_eq!(snapshot.iter().count(), 49);
+        assert_eq!(snapshot.iter().rev().count(), 49);
+    }
+    let held = db.metrics();
+    // Fifty of each round, less the first tombstone, which hides nothing.
+    assert_eq!(held.table_entries, 8 * 50 - 1, "{held:?}");
+    // All but the middle one: its versions stay, and those of now.
+    let middle = snapshots.swap_remove(4).1;
+    drop(snapshots);
+    db.set("x", "so that there is something to merge").expect("a commit");
+    db.compact().expect("compacts");
+    assert_eq!(middle.iter().count(), 49);
+    drop(middle);
+    db.compact().expect("compacts");
+    let free = db.metrics();
+    assert_eq!((free.table_entries, free.table_tombstones), (50, 0), "{free:?}");
+}
+
+#[test]
+fn an_iterator_goes_on_over_tables_that_were_merged_away() {
+    let fs = SimFs::new();
+    let db = open(&fs);
+    for n in 0..300 {
+        db.set(key(n), value(n, 300)).expect("a commit");
+    }
+    db.flush().expect("a flush");
+    let mut iterator = db.iter();
+    for n in 0..10 {
+        assert_eq!(iterator.next().expect("an entry").expect("a read").0, key(n).as_slice());
+    }
+    let mut batch = WriteBatch::new();
+    for n in 0..300 {
+        batch.delete(key(n));
+    }
+    db.write(batch).expect("a commit");
+    db.compact().expect("compacts");
+    assert_eq!(db.metrics().tables, 0, "nothing is left");
+    assert!(table_files(&fs) > 0, "the iterator reads them");
+    for n in 10..300 {
+        let (k, v) = iterator.next().expect("an entry").expect("a read");
+        assert_eq!((&*k, &*v), (key(n).as_slice(), value(n, 300).as_slice()));
+    }
+    drop(iterator);
+    db.set("a", "b").expect("a commit");
+    assert_eq!(table_files(&fs), 0);
+}
+
+#[test]
+fn deletes_reach_the_disk_in_time_though_nobody_writes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let within = Duration::from_secs(4);
+    let options = Options { reclaim_within: within, ..options() };
+    let db = Db::open(dir.path(), options).expect("opens");
+    for n in 0..2000 {
+        db.set(key(n), value(n, 500)).expect("a commit");
+    }
+    db.compact().expect("compacts");
+    let full = db.metrics().table_bytes;
+    // So few that no garbage is worth a merge; they stand in the memtable.
+    for n in 0..20 {
+        db.delete(key(n * 100)).expect("a commit");
+    }
+    let since = Instant::now();
+    while db.metrics().table_entries != 1980 || db.metrics().table_tombstones != 0 {
+        assert!(since.elapsed() < within, "{:?}", db.metrics());
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(db.metrics().table_bytes < full);
+}
+
+#[test]
+fn a_delete_of_most_keys_gives_space_back_at_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = Db::open(dir.path(), options()).expect("opens");
+    for n in 0..2000 {
+        db.set(key(n), value(n, 500)).expect("a commit");
+    }
+    db.flush().expect("a flush");
+    for n in (0..2000).filter(|n| n % 10 != 0) {
+        db.delete(key(n)).expect("a commit");
+    }
+    db.flush().expect("a flush");
+    let since = Instant::now();
+    while db.metrics().table_bytes > 200 * 700 {
+        assert!(since.elapsed() < Duration::from_secs(20), "{:?}", db.metrics());
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(db.iter().count(), 200);
+}
+
+#[test]
+fn expired_entries_go_after_their_retention() {
+    let fs = SimFs::new();
+    let db = open(&fs);
+    db.set("kept", "value").expect("a commit");
+    for n in 0..100 {
+        db.set_with_ttl(key(n), value(n, 300), Duration::from_secs(60 + n)).expect("a commit");
+    }
+    db.compact().expect("compacts");
+    fs.sim_clock().advance(Duration::from_secs(60 + 50 + 599));
+    db.compact().expect("compacts");
+    // 600 s after its end the first, and so on; one more may be due by rounding.
+    let entries = db.metrics().table_entries;
+    assert!((50..=52).contains(&entries), "{entries}");
+    assert_eq!(db.iter().count(), 1);
+    fs.sim_clock().advance(Duration::from_secs(700));
+    db.compact().expect("compacts");
+    assert_eq!(db.metrics().table_entries, 1);
+}
+
+#[test]
+fn damage_stops_the_job_and_stays_where_it_is() {
+    let fs = SimFs::new();
+    fs.set_threads(false);
+    // Without a cache, so that reads after the damage are reads of the disk.
+    let options = Options { block_cache_bytes: 0, ..options() };
+    let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", options.clone()).expect("opens");
+    for n in 0..100 {
+        db.set(key(n), value(n, 300)).expect("a commit");
+    }
+    db.flush().expect("a flush");
+    let names = fs.list(Path::new("/db")).expect("a list");
+    let table = names.iter().find(|name| name.ends_with(".tbl")).expect("a table");
+    let path = Path::new("/db").join(table);
+    // In place of the file stands one with a byte changed.
+    let read = |path: &Path| {
+        let file = fs.open(path, OpenMode::Read).expect("opens");
+        let mut bytes = vec![0; usize::try_from(file.len().expect("a length")).expect("small")];
+        assert_eq!(file.read_at(&mut bytes, 0).expect("a read"), bytes.len());
+        bytes
+    };
+    let mut bytes = read(&path);
+    bytes[2000] ^= 1;
+    fs.remove(&path).expect("removes");
+    let file = fs.open(&path, OpenMode::CreateNew).expect("creates");
+    assert_eq!(file.write_at(&bytes, 0).expect("a write"), bytes.len());
+    drop(db);
+    let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", options).expect("opens");
+    for n in (0..100).step_by(3) {
+        db.set(key(n), "newer").expect("a commit");
+    }
+    let e = db.compact().expect_err("damaged");
+    assert!(matches!(&e, Error::Corruption { file, .. } if *file == path), "{e}");
+    // It is not tried again and again, nor written off.
+    let failures = db.metrics().compaction_failures;
+    for n in 0..400 {
+        db.set(format!("other{n}"), value(n, 300)).expect("a commit");
+    }
+    db.flush().expect("a flush");
+    assert!(db.metrics().compaction_failures <= failures + 1, "{:?}", db.metrics());
+    assert!(names.contains(table));
+    let mut told = 0;
+    for n in 0..100 {
+        match db.get(key(n)) {
+            Ok(Some(found)) if n % 3 == 0 => assert_eq!(&*found, b"newer"),
+            Ok(Some(found)) => assert_eq!(&*found, value(n, 300).as_slice()),
+            Ok(None) => panic!("key {n}: damage is never absence"),
+            Err(e) => {
+                assert!(matches!(e, Error::Corruption { .. }), "{e}");
+                told += 1;
+            }
+        }
+    }
+    assert!((1..10).contains(&told), "{told} keys of one block");
+}

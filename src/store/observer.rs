@@ -28,22 +28,19 @@ impl Observer {
     /// Logs `event` and tells the listener. A panic in the program's code, be it in its
     /// listener or in its logger, ends here: it is no reason to stop a flush.
     pub fn emit(&self, event: &Event) {
-        if let Err(message) = caught(|| log_event(event)) {
-            self.listener_panics.add(1);
-            // Not to the logger: that is what panicked.
-            drop(message);
-        }
+        self.guard(|| log_event(event));
         if let Some(listener) = &self.listener
-            && let Err(message) = caught(|| listener.tell(event))
+            && let Some(message) = self.guard(|| listener.tell(event))
         {
-            self.listener_panics.add(1);
-            // If the logger panics as well, both are counted.
-            if caught(|| error!(target: "esker::listener", "the listener panicked: {message}"))
-                .is_err()
-            {
-                self.listener_panics.add(1);
-            }
+            self.guard(|| error!(target: "esker::listener", "the listener panicked: {message}"));
         }
+    }
+
+    /// Calls the program's code; its panic is counted, and returned as its message.
+    fn guard(&self, act: impl FnOnce()) -> Option<String> {
+        let message = caught(act).err()?;
+        self.listener_panics.add(1);
+        Some(message)
     }
 }
 
@@ -56,8 +53,8 @@ impl Store {
     /// Has a writer wait for `reason`, and tells of it.
     pub fn stall<T>(&self, reason: StallReason, wait: impl FnOnce() -> T) -> T {
         self.counters.stalls.add(1);
-        self.emit(&Event::StallBegan { reason });
         let begun = self.home.clock.elapsed();
+        self.emit(&Event::StallBegan { reason });
         let waited = wait();
         let duration = self.since(begun);
         self.latencies.stall.record(duration);

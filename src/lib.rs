@@ -38,16 +38,19 @@
 mod clock;
 mod commit;
 mod compaction;
+mod counter;
 #[cfg(feature = "sim")]
 pub mod crashtest;
 mod db;
 mod engine;
 mod error;
+mod event;
 mod flush;
 mod format;
 mod fs;
 #[cfg(feature = "sim")]
 pub mod fuzzing;
+mod histogram;
 mod iter;
 mod lsm_engine;
 mod manifest;
@@ -64,12 +67,17 @@ pub use clock::{Clock, SystemClock};
 pub use db::{Db, Keys, Range, Snapshot, WriteBatch};
 pub use engine::{Config, EXPIRED_RETENTION, Engine, MemoryEngine, Transaction};
 pub use error::{Error, Result};
+pub use event::{Event, Listener, StallReason};
 pub use fs::disk::DiskFs;
 pub use fs::{DirLock, File, Fs, OpenMode};
+pub use histogram::Latency;
 pub use lsm_engine::{LsmEngine, new_engine};
 pub use options::{Compression, Options, SyncPolicy, WriteOptions};
 pub use read::{Key, Value};
-pub use store::{Metrics, RecoveryReport};
+pub use store::{
+    CacheMetrics, CompactionMetrics, Latencies, LevelMetrics, MemoryMetrics, Metrics, ReadMetrics,
+    RecoveryReport, SnapshotMetrics,
+};
 
 #[cfg(feature = "sim")]
 pub use fs::sim;

@@ -4,6 +4,7 @@
 //! [`Options::validate`] runs once, at open.
 
 use crate::error::{Error, Result};
+use crate::event::Listener;
 use std::time::Duration;
 
 /// When a commit is made durable: what `Ok` from a write means.
@@ -94,6 +95,8 @@ pub struct Options {
     /// Memory for uncompressed blocks, in bytes; 0 turns the cache off.
     /// Default: 256 MiB, as the peers we compare with.
     pub block_cache_bytes: usize,
+    /// Who is told of flushes, stalls and the like as they happen. Default: nobody.
+    pub listener: Option<Listener>,
 }
 
 impl Default for Options {
@@ -112,6 +115,7 @@ impl Default for Options {
             expired_retention: Duration::from_secs(600),
             compression: Compression::Snappy,
             block_cache_bytes: 256 << 20,
+            listener: None,
         }
     }
 }

@@ -76,6 +76,20 @@ pub fn on_panic<T>(clean_up: impl FnOnce(Error), act: impl FnOnce() -> T) -> T {
     })
 }
 
+/// Runs `act`; its panic ends here, as its message. For what is not ours to trust: code of the
+/// program that embeds us.
+///
+/// # Errors
+/// The message of the panic.
+pub fn caught<T>(act: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|panic| {
+        let message = message_of(panic.as_ref());
+        // What was thrown may panic in its turn when dropped.
+        std::mem::forget(panic);
+        message
+    })
+}
+
 fn message_of(panic: &(dyn Any + Send)) -> String {
     if let Some(text) = panic.downcast_ref::<&str>() {
         (*text).to_owned()

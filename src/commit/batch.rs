@@ -12,6 +12,8 @@ use crate::wal::{Op, OpReader, ops};
 pub struct Batch {
     ops: Vec<u8>,
     entries: u64,
+    /// Of keys and values.
+    user_bytes: u64,
     /// What the memtable needs at most to take it.
     memtable_bytes: usize,
 }
@@ -20,13 +22,13 @@ impl Batch {
     /// Adds a value for `key`.
     pub fn set(&mut self, key: &[u8], value: &[u8]) {
         ops::put_set(&mut self.ops, key, value);
-        self.count(key, value.len());
+        self.count(key, value.len(), value.len());
     }
 
     /// Adds a value for `key` that expires; returns where its expiry stands,
     /// for [`Batch::set_expiry`].
     pub fn set_expiring(&mut self, key: &[u8], value: &[u8]) -> usize {
-        self.count(key, value.len() + EXPIRY_SIZE);
+        self.count(key, value.len(), value.len() + EXPIRY_SIZE);
         ops::put_set_expiring(&mut self.ops, key, value, u64::MAX)
     }
 
@@ -38,11 +40,12 @@ impl Batch {
     /// Adds a tombstone for `key`.
     pub fn delete(&mut self, key: &[u8]) {
         ops::put_delete(&mut self.ops, key);
-        self.count(key, 0);
+        self.count(key, 0, 0);
     }
 
-    fn count(&mut self, key: &[u8], payload_len: usize) {
+    fn count(&mut self, key: &[u8], value_len: usize, payload_len: usize) {
         self.entries += 1;
+        self.user_bytes += to_u64(key.len() + value_len);
         let bytes = Memtable::entry_bytes_max(key.len(), payload_len);
         self.memtable_bytes = self.memtable_bytes.saturating_add(bytes);
     }
@@ -51,6 +54,12 @@ impl Batch {
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.entries
+    }
+
+    /// Bytes of the keys and values in it.
+    #[must_use]
+    pub fn user_bytes(&self) -> u64 {
+        self.user_bytes
     }
 
     /// True without any.
@@ -84,6 +93,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.ops.clear();
         self.entries = 0;
+        self.user_bytes = 0;
         self.memtable_bytes = 0;
     }
 

@@ -159,6 +159,7 @@ impl Log {
 
     /// Syncs, with the slot held.
     fn sync_now(&self) -> Result<()> {
+        let begun = self.store.home.clock.elapsed();
         let (earlier, current, directory_synced, end) = {
             let mut state = self.state.lock();
             state.unsynced_since = None;
@@ -180,6 +181,7 @@ impl Log {
             home.fs.sync_dir(&home.dir).during("sync", &home.dir)?;
         }
         self.durable.store(end, Ordering::Release);
+        self.store.latencies.log_sync.record(self.store.since(begun));
         Ok(())
     }
 

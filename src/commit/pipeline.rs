@@ -4,6 +4,7 @@ use super::batch::Batch;
 use super::log::{Log, Record};
 use super::queue::{Entry, Placed, Queue, Request, Verdict, Waiter};
 use crate::error::{Error, Result};
+use crate::event::StallReason;
 use crate::format::{SeqNo, crc};
 use crate::memtable::Memtable;
 use crate::store::{SealedMemtable, Store};
@@ -74,8 +75,13 @@ impl Pipeline {
         if batch.is_empty() {
             return if sync { self.persist() } else { Ok(()) };
         }
+        let begun = self.store.home.clock.elapsed();
         let body_crc = if self.store.options.wal_enabled { crc(batch.ops()) } else { 0 };
-        self.run(Request::Commit { batch, body_crc, sync })
+        self.run(Request::Commit { batch, body_crc, sync })?;
+        let latencies = &self.store.latencies;
+        let latency = if sync { &latencies.synced_commit } else { &latencies.unsynced_commit };
+        latency.record(self.store.since(begun));
+        Ok(())
     }
 
     /// Makes every commit that returned before this call durable.
@@ -229,6 +235,7 @@ impl Pipeline {
         let ticket = self.store.visible.enter(leader.last_seq, count);
         self.store.counters.commits.add(crate::format::codec::to_u64(count));
         self.store.counters.commit_groups.add(1);
+        self.store.counters.user_bytes.add(members().map(|(batch, ..)| batch.user_bytes()).sum());
         Ok(Placed { memtable: Arc::clone(&leader.active), first_seq, ticket })
     }
 
@@ -276,12 +283,20 @@ impl Pipeline {
         self.rotate(leader, 0)
     }
 
+    /// Waits until fewer than `sealed_max` memtables are sealed.
+    fn await_room(&self, sealed_max: usize) -> Result<()> {
+        let Store { views, .. } = &*self.store;
+        if views.has_room(sealed_max) {
+            return Ok(());
+        }
+        views.check_flushing()?;
+        self.store.stall(StallReason::Memtables, || views.wait_for_room(sealed_max))
+    }
+
     /// Seals the active memtable with its log file and begins new ones.
     fn rotate(&self, leader: &mut Leader, bytes_min: usize) -> Result<()> {
         let options = &self.store.options;
-        if self.store.views.wait_for_room(options.memtables_max - 1)? {
-            self.store.counters.stalls.add(1);
-        }
+        self.await_room(options.memtables_max - 1)?;
         let memtable = Arc::new(Memtable::new(options.memtable_bytes.max(bytes_min)));
         let sealed = self.log.switch()?;
         let last_seq = leader.entered_seq;

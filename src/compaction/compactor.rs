@@ -3,6 +3,7 @@
 use super::garbage::Conditions;
 use super::job::Merger;
 use super::pick::{Job, Kind, Situation, Tree, pick, pick_requested};
+use super::report::Report;
 use crate::error::{Error, Result};
 use crate::format::{FileKind, Level, SeqNo, TableId, TableMeta};
 use crate::fs::IoContext;
@@ -156,20 +157,34 @@ impl Compactor {
         let base_bytes = self.store.options.level_base_bytes();
         let situation = Situation { base_bytes, conditions, left_alone: &work.damaged };
         let Some(job) = choose(&tree, &situation) else { return Ok(false) };
-        let change = self.perform(&version, &job, &conditions).map_err(|e| {
-            if let Error::Corruption { file, .. } = &e {
-                let path = |id: &TableId| self.store.home.path(FileKind::Table(*id));
-                let ids = || job.upper.iter().chain(&job.lower);
-                match ids().find(|id| path(id) == *file) {
-                    Some(id) => drop(work.damaged.insert(*id)),
-                    // Should it be none of them, none of them is tried again.
-                    None => work.damaged.extend(ids()),
-                }
-            }
-            self.failed(e)
-        })?;
-        self.apply(change, work)?;
-        Ok(true)
+        let inputs = inputs(&version, &job);
+        let report = Report::begin(&self.store, &job, &inputs);
+        let done = self
+            .perform(&version, &job, &conditions, &inputs)
+            .map_err(|e| {
+                self.leave_alone(&job, &e, &mut work.damaged);
+                self.failed(e)
+            })
+            .and_then(|change| {
+                let tables_added = change.added.len();
+                self.apply(change, work).map(|()| tables_added)
+            });
+        report.end(&done);
+        done.map(|_| true)
+    }
+
+    /// Takes the table that turned out to be damaged out of what is compacted.
+    fn leave_alone(&self, job: &Job, e: &Error, damaged: &mut HashSet<TableId>) {
+        let (Error::Corruption { file, .. } | Error::UnsupportedFormat { file, .. }) = e else {
+            return;
+        };
+        let path = |id: &TableId| self.store.home.path(FileKind::Table(*id));
+        let ids = || job.upper.iter().chain(&job.lower);
+        match ids().find(|id| path(id) == *file) {
+            Some(id) => drop(damaged.insert(*id)),
+            // Should it be none of them, none of them is tried again.
+            None => damaged.extend(ids()),
+        }
     }
 
     fn apply(&self, change: Change, work: &mut Work) -> Result<()> {
@@ -213,18 +228,23 @@ impl Compactor {
     }
 
     /// Does a job, all but putting it in force.
-    fn perform(&self, version: &Version, job: &Job, conditions: &Conditions) -> Result<Change> {
-        let inputs = inputs(version, job);
-        let ids = || inputs.iter().map(|table| table.meta().id).collect::<Vec<_>>();
+    fn perform(
+        &self,
+        version: &Version,
+        job: &Job,
+        conditions: &Conditions,
+        inputs: &[Arc<Table>],
+    ) -> Result<Change> {
         let added = match job.kind {
             Kind::Move => {
-                self.store.counters.tables_moved.add(1);
+                self.store.counters.compaction_moved_tables.add(1);
                 inputs.iter().map(|table| (job.to, Arc::clone(table))).collect()
             }
             Kind::Remove => Vec::new(),
-            Kind::Merge => self.merge(version, job, conditions, &inputs)?,
+            Kind::Merge => self.merge(version, job, conditions, inputs)?,
         };
-        Ok(Change { edit: Edit::default(), added, removed: ids(), flushed: None })
+        let removed = inputs.iter().map(|table| table.meta().id).collect();
+        Ok(Change { edit: Edit::default(), added, removed, flushed: None })
     }
 
     /// Writes what the tables of the job come to, and opens that.
@@ -237,7 +257,7 @@ impl Compactor {
     ) -> Result<Vec<(Level, Arc<Table>)>> {
         let expired_until_ms = conditions.expired_until_ms();
         let merger = Merger::new(&self.store, version, job, expired_until_ms);
-        let (written, merged) = merger.run(inputs)?;
+        let (written, dropped) = merger.run(inputs)?;
         let home = &self.store.home;
         let opened = home.fs.sync_dir(&home.dir).during("sync", &home.dir).and_then(|()| {
             let open = |meta: &TableMeta| Ok((job.to, self.store.open_table(meta)?));
@@ -251,8 +271,7 @@ impl Compactor {
         let counters = &self.store.counters;
         counters.compaction_read_bytes.add(inputs.iter().map(|t| t.meta().size_bytes).sum());
         counters.compaction_written_bytes.add(written.iter().map(|meta| meta.size_bytes).sum());
-        counters.compaction_entries_read.add(merged.entries_read);
-        counters.compaction_entries_dropped.add(merged.entries_dropped);
+        counters.compaction_dropped_entries.add(dropped);
         Ok(opened)
     }
 }

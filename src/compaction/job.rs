@@ -11,15 +11,6 @@ use std::sync::Arc;
 /// How many entries are merged between two looks at whether to go on.
 const LOOK_EVERY: u64 = 1024;
 
-/// What a merge did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Merged {
-    /// Entries read.
-    pub entries_read: u64,
-    /// Of these, entries that are in no table written.
-    pub entries_dropped: u64,
-}
-
 /// Merges the tables of a job. The tables that it has written are removed again
 /// when it fails.
 pub struct Merger<'a> {
@@ -32,7 +23,8 @@ pub struct Merger<'a> {
     expired_until_ms: u64,
     builder: Option<(TableId, TableBuilder)>,
     written: Vec<TableMeta>,
-    merged: Merged,
+    entries_read: u64,
+    entries_dropped: u64,
 }
 
 impl<'a> Merger<'a> {
@@ -52,19 +44,21 @@ impl<'a> Merger<'a> {
             expired_until_ms,
             builder: None,
             written: Vec::new(),
-            merged: Merged::default(),
+            entries_read: 0,
+            entries_dropped: 0,
         }
     }
 
-    /// Merges `inputs`. The tables written are durable, their names are not.
+    /// Merges `inputs`; returns the tables written, which are durable, though their
+    /// names are not, and how many entries are in none of them.
     ///
     /// # Errors
     /// [`Error::Corruption`] of an input; [`Error::Io`]; [`Error::Closed`] when the
     /// database is closed meanwhile. What was written is removed again, if it can be.
-    pub fn run(mut self, inputs: &[Arc<Table>]) -> Result<(Vec<TableMeta>, Merged)> {
+    pub fn run(mut self, inputs: &[Arc<Table>]) -> Result<(Vec<TableMeta>, u64)> {
         self.written_ms = inputs.iter().map(|t| t.meta().written_ms).min().unwrap_or(0);
         match self.merge(inputs) {
-            Ok(()) => Ok((self.written, self.merged)),
+            Ok(()) => Ok((self.written, self.entries_dropped)),
             Err(e) => {
                 let open = self.builder.take().map(|(id, _)| id);
                 for id in open.into_iter().chain(self.written.iter().map(|meta| meta.id)) {
@@ -82,10 +76,10 @@ impl<'a> Merger<'a> {
         merge.seek_first()?;
         let mut last_key = Vec::new();
         while let Some(entry) = merge.entry() {
-            if self.merged.entries_read.is_multiple_of(LOOK_EVERY) {
+            if self.entries_read.is_multiple_of(LOOK_EVERY) {
                 self.check_wanted()?;
             }
-            self.merged.entries_read += 1;
+            self.entries_read += 1;
             let is_expired = self.is_expired(entry);
             let fate = retention.fate(entry, is_expired, || self.is_lowest(entry.key));
             let kept = match fate {
@@ -95,7 +89,7 @@ impl<'a> Merger<'a> {
             };
             match kept {
                 Some(entry) => self.add(entry, &mut last_key)?,
-                None => self.merged.entries_dropped += 1,
+                None => self.entries_dropped += 1,
             }
             merge.next()?;
         }

@@ -27,5 +27,6 @@ mod garbage;
 mod job;
 mod levels;
 mod pick;
+mod report;
 
 pub use compactor::{Compactor, KeyRange};

@@ -96,6 +96,7 @@ impl Inner {
             drop(running.join(&store));
             return Err(e);
         }
+        store.log_opened(&report);
         let running = Mutex::new(Some(running));
         Ok(Inner { store, pipeline, catalog, report, flusher, compactor, is_inline, running })
     }
@@ -149,7 +150,9 @@ impl Inner {
         let flushed = self.flush();
         self.pipeline.end();
         let recorded = self.end(ending);
-        flushed.and(recorded)
+        let closed = flushed.and(recorded);
+        self.store.log_closed(&closed);
+        closed
     }
 
     /// Ends the threads, records what is left to record, unlocks.
@@ -168,40 +171,7 @@ impl Inner {
     }
 
     pub fn metrics(&self) -> Metrics {
-        let store = &self.store;
-        let view = store.views.pin();
-        let counters = &store.counters;
-        let metas = || view.version.metas().map(|(_, meta)| meta);
-        let sealed = view.sealed.iter().map(|sealed| sealed.memtable.used_bytes());
-        Metrics {
-            last_seq: store.visible.load().0,
-            tables: view.version.tables().count(),
-            table_bytes: metas().map(|meta| meta.size_bytes).sum(),
-            table_entries: metas().map(|meta| meta.properties.entries).sum(),
-            table_tombstones: metas().map(|meta| meta.properties.tombstones).sum(),
-            memtables: 1 + view.sealed.len(),
-            memtable_bytes: view.active.used_bytes() + sealed.sum::<usize>(),
-            block_cache_bytes: store.cache.used_bytes(),
-            commits: counters.commits.get(),
-            commit_groups: counters.commit_groups.get(),
-            log_written_bytes: counters.log_written_bytes.get(),
-            log_syncs: counters.log_syncs.get(),
-            stalls: counters.stalls.get(),
-            flushes: counters.flushes.get(),
-            flush_written_bytes: counters.flush_written_bytes.get(),
-            flush_failures: counters.flush_failures.get(),
-            compactions: counters.compactions.get(),
-            compaction_read_bytes: counters.compaction_read_bytes.get(),
-            compaction_written_bytes: counters.compaction_written_bytes.get(),
-            compaction_entries_read: counters.compaction_entries_read.get(),
-            compaction_entries_dropped: counters.compaction_entries_dropped.get(),
-            tables_moved: counters.tables_moved.get(),
-            compaction_failures: counters.compaction_failures.get(),
-            flush_failure: store.views.failure().map(|e| e.to_string()),
-            poisoned_by: store.health.check_sound().err().map(|e| e.to_string()),
-            files_not_removed: counters.files_not_removed.get(),
-            recovery: self.report.clone(),
-        }
+        self.store.metrics(&self.report)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The flush worker.
 
 use crate::error::{Error, Result};
+use crate::event::Event;
 use crate::format::{FileKind, Level, TableMeta};
 use crate::fs::IoContext;
 use crate::manifest::Edit;
@@ -80,13 +81,25 @@ impl Flusher {
         // All commits that belong into it are in it once they are visible. If
         // one never will be, the handle is poisoned, and the attempt ends there.
         let _ = self.store.visible.wait_for(sealed.last_seq);
+        self.store.emit(&Event::FlushBegan {
+            entries: sealed.memtable.len(),
+            memtable_bytes: sealed.memtable.used_bytes(),
+        });
+        let begun = self.store.home.clock.elapsed();
         match self.flush(sealed) {
-            Ok(()) => Attempt::Done,
+            Ok(table_bytes) => {
+                let duration = self.store.since(begun);
+                self.store.latencies.flush.record(duration);
+                self.store.emit(&Event::FlushDone { table_bytes, duration });
+                Attempt::Done
+            }
             Err(e) if may_be_retried(&e) => {
                 self.store.counters.flush_failures.add(1);
+                self.store.emit(&Event::FlushFailed { error: e.clone(), will_retry: true });
                 Attempt::Failed(e)
             }
             Err(e) => {
+                self.store.emit(&Event::FlushFailed { error: e.clone(), will_retry: false });
                 let poisoned = self.store.health.poison(e);
                 self.store.views.abort(poisoned);
                 Attempt::Ended
@@ -94,7 +107,8 @@ impl Flusher {
         }
     }
 
-    fn flush(&mut self, sealed: &Arc<SealedMemtable>) -> Result<()> {
+    /// Returns the length of the table, 0 where there was nothing to write.
+    fn flush(&mut self, sealed: &Arc<SealedMemtable>) -> Result<u64> {
         self.store.health.check_sound()?;
         let home = &self.store.home;
         // Recovery relies on the header of the log that the manifest names, and
@@ -121,12 +135,14 @@ impl Flusher {
             removed: Vec::new(),
             flushed: Some(Arc::clone(sealed)),
         })?;
+        let mut table_bytes = 0;
         if let Some(meta) = self.table.take() {
+            table_bytes = meta.size_bytes;
             self.store.counters.flushes.add(1);
             self.store.counters.flush_written_bytes.add(meta.size_bytes);
         }
         self.store.unsynced_logs.forget(sealed.log);
         self.store.remove(FileKind::Log(sealed.log));
-        Ok(())
+        Ok(table_bytes)
     }
 }

@@ -45,11 +45,15 @@ impl Reader<'_> {
         let newest_first = version.level(Level::ZERO).iter();
         let level_0 = newest_first.filter(|table| table.meta().may_contain(key));
         let below = Level::all().skip(1).filter_map(|level| version.table_of(level, key));
+        let mut searched = 0;
         for table in level_0.chain(below) {
+            searched += 1;
             if let Some(found) = table.get(key, self.seq)? {
+                self.store.reads.count(searched);
                 return Ok(self.interpret(found.entry()));
             }
         }
+        self.store.reads.count(searched);
         Ok(Lookup::Missing)
     }
 

@@ -12,8 +12,8 @@ use crate::manifest::{Manifest, Recorded, State, before_the_switch, read_current
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
-    Counters, Health, Home, RecoveryReport, Snapshots, Store, UnsyncedLogs, Version, Views,
-    VisibleSeq, log_identity,
+    Counters, Health, Histograms, Home, Observer, Reads, RecoveryReport, Snapshots, Store,
+    UnsyncedLogs, Version, Views, VisibleSeq, log_identity, log_not_removed,
 };
 use crate::table::{BlockCache, OpenFiles};
 use crate::wal::{LogFile, LogWriter, read_log, read_log_header};
@@ -141,9 +141,10 @@ impl Recovery {
         let cache = Arc::new(BlockCache::new(options.block_cache_bytes));
         let files = Arc::new(OpenFiles::new(Arc::clone(&home.fs)));
         let last_seq = state.last_seq;
+        let observer = Arc::new(Observer::new(options.listener.clone()));
         let mut store = Store {
             home,
-            health: Health::default(),
+            health: Health::new(Arc::clone(&observer)),
             views: Views::new(Arc::clone(&memtable), Version::default()),
             visible: VisibleSeq::new(last_seq),
             snapshots: Snapshots::default(),
@@ -152,6 +153,9 @@ impl Recovery {
             cache,
             files,
             counters: Counters::default(),
+            latencies: Histograms::default(),
+            reads: Reads::default(),
+            observer,
             options,
         };
         let open = |(level, meta): &(Level, TableMeta)| Ok((*level, store.open_table(meta)?));
@@ -287,7 +291,10 @@ impl Recovery {
             }
             match home.fs.remove(&home.path(kind)) {
                 Ok(()) => self.report.files_removed += 1,
-                Err(_) => self.report.files_not_removed += 1,
+                Err(e) => {
+                    self.report.files_not_removed += 1;
+                    log_not_removed(&home.path(kind), &e);
+                }
             }
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! Whether a handle still works: open, poisoned or closed.
 
+use super::observer::Observer;
 use crate::error::{Error, Result};
+use crate::event::Event;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -9,9 +11,16 @@ use std::sync::{Arc, OnceLock};
 pub struct Health {
     cause: OnceLock<Arc<Error>>,
     closed: AtomicBool,
+    observer: Arc<Observer>,
 }
 
 impl Health {
+    /// Open and sound. `observer` is told if it is poisoned.
+    #[must_use]
+    pub fn new(observer: Arc<Observer>) -> Self {
+        Health { observer, ..Health::default() }
+    }
+
     /// Marks the handle as poisoned by `cause`, unless it is already (INV-3),
     /// and returns the error for whoever noticed.
     pub fn poison(&self, cause: Error) -> Error {
@@ -19,7 +28,15 @@ impl Health {
             Error::Poisoned { cause } => cause,
             other => Arc::new(other),
         };
-        Error::Poisoned { cause: Arc::clone(self.cause.get_or_init(|| first)) }
+        let mut is_first = false;
+        let cause = self.cause.get_or_init(|| {
+            is_first = true;
+            first
+        });
+        if is_first {
+            self.observer.emit(&Event::Poisoned { cause: Arc::clone(cause) });
+        }
+        Error::Poisoned { cause: Arc::clone(cause) }
     }
 
     /// Marks the handle as closed; false when it was already.

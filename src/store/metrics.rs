@@ -1,6 +1,10 @@
 //! What happened so far, and how things stand.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use super::Store;
+use crate::counter::{Counter, Sharded};
+use crate::format::{Level, TableMeta};
+use crate::histogram::{Histogram, Latency};
+use std::time::Duration;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
@@ -12,25 +16,11 @@ macro_rules! counters {
     };
 }
 
-/// A total.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds `n`.
-    pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    /// The total so far.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 counters! {
     /// Batches committed.
     commits,
+    /// Bytes of keys and values in them.
+    user_bytes,
     /// Groups they were committed in.
     commit_groups,
     /// Bytes written to the log.
@@ -45,22 +35,49 @@ counters! {
     flush_written_bytes,
     /// Attempts to write one that failed and were or will be repeated.
     flush_failures,
-    /// Compactions done, moves of whole tables included.
+    /// Merges of tables, those included that only moved some.
     compactions,
-    /// Bytes of the tables that were merged.
+    /// Bytes that they read.
     compaction_read_bytes,
-    /// Bytes of the tables that came of it.
+    /// Bytes that they wrote.
     compaction_written_bytes,
-    /// Entries that were merged.
-    compaction_entries_read,
-    /// Of these, entries that nobody could see any more.
-    compaction_entries_dropped,
-    /// Tables that went down a level as they were.
-    tables_moved,
-    /// Compactions that failed; they were or will be tried again, unless their input is damaged.
+    /// Tables that only moved to another level.
+    compaction_moved_tables,
+    /// Entries that were not written again.
+    compaction_dropped_entries,
+    /// Attempts that failed.
     compaction_failures,
     /// Files that could not be removed; the next open tries again.
     files_not_removed,
+}
+
+/// How long things took.
+#[derive(Debug, Default)]
+pub struct Histograms {
+    /// See the field of the same name in [`Latencies`]; so with each.
+    pub synced_commit: Histogram,
+    /// As there.
+    pub unsynced_commit: Histogram,
+    /// As there.
+    pub log_sync: Histogram,
+    /// As there.
+    pub flush: Histogram,
+    /// As there.
+    pub compaction: Histogram,
+    /// As there.
+    pub stall: Histogram,
+}
+
+/// What gets cost: those that no memtable answered, and the tables that they looked at.
+#[derive(Debug, Default)]
+pub struct Reads(Sharded<2>);
+
+impl Reads {
+    /// Counts a get that looked at `tables`.
+    #[inline]
+    pub fn count(&self, tables: u64) {
+        self.0.add([1, tables]);
+    }
 }
 
 /// What `open` found and did.
@@ -83,63 +100,319 @@ pub struct RecoveryReport {
     pub files_not_removed: u64,
 }
 
-/// How an open database stands.
+/// How an open database stands. What is counted, is since it was opened.
+///
+/// `Display` writes it as a short table.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("key", "value")?;
+/// let metrics = db.metrics();
+/// assert_eq!((metrics.commits, metrics.user_bytes), (1, 8));
+/// println!("{metrics}");
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
     /// The newest visible sequence number: operations committed since the
     /// database was created.
     pub last_seq: u64,
-    /// Tables.
+    /// The tables, by level, from 0 on; each level is there.
+    pub levels: Vec<LevelMetrics>,
+    /// Tables, of all levels.
     pub tables: usize,
     /// Bytes of all tables.
     pub table_bytes: u64,
-    /// Entries in all tables, tombstones and shadowed versions included.
-    pub table_entries: u64,
-    /// Tombstones among them.
-    pub table_tombstones: u64,
     /// Memtables in memory, the active one included.
     pub memtables: usize,
-    /// Memory used in them, in bytes.
-    pub memtable_bytes: usize,
-    /// Memory of the blocks in the cache, in bytes.
-    pub block_cache_bytes: u64,
-    /// Batches committed since open.
+    /// What takes memory.
+    pub memory: MemoryMetrics,
+    /// How the cache of blocks does.
+    pub block_cache: CacheMetrics,
+    /// What gets cost.
+    pub reads: ReadMetrics,
+    /// Batches committed.
     pub commits: u64,
     /// Groups they were committed in.
     pub commit_groups: u64,
-    /// Bytes written to the log since open.
+    /// Bytes of the keys and values in them, without what the log adds.
+    pub user_bytes: u64,
+    /// Bytes written to the log.
     pub log_written_bytes: u64,
-    /// Syncs of the log since open.
+    /// Syncs of the log.
     pub log_syncs: u64,
-    /// Times that a writer waited for a memtable to be written out.
-    pub stalls: u64,
-    /// Tables written from memtables since open.
+    /// Tables written from memtables.
     pub flushes: u64,
     /// Bytes of those tables.
     pub flush_written_bytes: u64,
     /// Failed attempts to write one.
     pub flush_failures: u64,
-    /// Compactions since open, moves of whole tables included.
-    pub compactions: u64,
-    /// Bytes of the tables that were merged since open.
-    pub compaction_read_bytes: u64,
-    /// Bytes of the tables that came of it.
-    pub compaction_written_bytes: u64,
-    /// Entries that were merged since open.
-    pub compaction_entries_read: u64,
-    /// Of these, entries that nobody could see any more.
-    pub compaction_entries_dropped: u64,
-    /// Tables that went down a level as they were, since open.
-    pub tables_moved: u64,
-    /// Compactions that failed since open: tried again, unless their input is damaged.
-    pub compaction_failures: u64,
     /// What the flush worker is failing with at the moment; it keeps trying.
     pub flush_failure: Option<String>,
+    /// What merging tables came to.
+    pub compaction: CompactionMetrics,
+    /// Times that writers had to wait.
+    pub stalls: u64,
+    /// How long they waited, together, in waits that have ended. While one waits, the
+    /// writers that come after it wait with it; that is counted once.
+    pub stall_time: Duration,
+    /// The snapshots that are held.
+    pub snapshots: SnapshotMetrics,
+    /// How long things took.
+    pub latencies: Latencies,
     /// What poisoned the handle, if anything did.
     pub poisoned_by: Option<String>,
-    /// Files that could not be removed since open.
+    /// Panics in `Options::listener`, or in the program's logger, when told of an event.
+    pub listener_panics: u64,
+    /// Files that could not be removed.
     pub files_not_removed: u64,
     /// What `open` found and did.
     pub recovery: RecoveryReport,
+}
+
+/// The tables of one level.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LevelMetrics {
+    /// Which level: 0 is where memtables are written out to.
+    pub level: u8,
+    /// Tables.
+    pub tables: usize,
+    /// Length of their files, in bytes.
+    pub bytes: u64,
+    /// Entries in them, tombstones and shadowed versions included.
+    pub entries: u64,
+    /// Tombstones among them.
+    pub tombstones: u64,
+    /// Bytes of keys and values, uncompressed, of entries that have a newer version in
+    /// the same table.
+    pub shadowed_bytes: u64,
+}
+
+/// What takes memory, in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryMetrics {
+    /// Used in memtables, the active one included.
+    pub memtable_bytes: usize,
+    /// Blocks in the cache.
+    pub block_cache_bytes: u64,
+}
+
+/// How the cache of blocks does. Reads for `Db::verify` and for merging tables go past it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheMetrics {
+    /// Blocks that were in it.
+    pub hits: u64,
+    /// Blocks that had to be read from a file.
+    pub misses: u64,
+}
+
+impl CacheMetrics {
+    /// The share of hits, from 0 to 1; `None` before the first block.
+    #[must_use]
+    pub fn hit_rate(&self) -> Option<f64> {
+        ratio(self.hits, self.hits + self.misses)
+    }
+}
+
+/// What gets cost. A get that a memtable answers looks at no table, and is not counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReadMetrics {
+    /// Gets that no memtable answered.
+    pub table_gets: u64,
+    /// Tables that they looked at, because their range of keys has the key: at most one
+    /// block in each.
+    pub tables_searched: u64,
+}
+
+impl ReadMetrics {
+    /// Read amplification: tables looked at for each get that no memtable answered. `None`
+    /// before the first.
+    #[must_use]
+    pub fn tables_per_get(&self) -> Option<f64> {
+        ratio(self.tables_searched, self.table_gets)
+    }
+}
+
+/// What merging tables came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CompactionMetrics {
+    /// How often it was done.
+    pub compactions: u64,
+    /// Bytes of tables read for it.
+    pub read_bytes: u64,
+    /// Bytes of tables written by it.
+    pub written_bytes: u64,
+    /// Tables that only moved to another level, without being read or written.
+    pub moved_tables: u64,
+    /// Entries that nobody can read any more, and that were not written again.
+    pub dropped_entries: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+}
+
+/// The snapshots that are held (`Db::snapshot`; an iterator of `Db` holds one, too).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SnapshotMetrics {
+    /// How many.
+    pub count: usize,
+    /// The sequence number of the oldest.
+    pub oldest_seq: Option<u64>,
+    /// For how long that number has been held.
+    pub oldest_age: Option<Duration>,
+    /// What they keep on disk, in bytes of keys and values, at most: all that has a newer version
+    /// in the same table ([`LevelMetrics::shadowed_bytes`]), be it kept for a snapshot or only
+    /// not merged yet. 0 where none is held. What has its newer version in another table
+    /// is not in it.
+    pub held_bytes_max: u64,
+}
+
+/// How long things took that succeeded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Latencies {
+    /// A commit that returned durable: `SyncPolicy::Always`, or asked for in `WriteOptions`.
+    pub synced_commit: Latency,
+    /// A commit that did not wait for a sync.
+    pub unsynced_commit: Latency,
+    /// A sync of the log, of all its files and the directory where that was due.
+    pub log_sync: Latency,
+    /// A memtable written out: its table, the syncs, the manifest.
+    pub flush: Latency,
+    /// A merge of tables.
+    pub compaction: Latency,
+    /// A wait of writers ([`Metrics::stalls`]).
+    pub stall: Latency,
+}
+
+impl Metrics {
+    /// Write amplification: bytes written to the log and to tables for each byte of keys
+    /// and values committed. `None` before the first commit. What is still in memtables will be
+    /// written, and `open` may have written what others committed: it is a figure for long runs.
+    #[must_use]
+    pub fn write_amplification(&self) -> Option<f64> {
+        let tables = self.flush_written_bytes + self.compaction.written_bytes;
+        ratio(self.log_written_bytes + tables, self.user_bytes)
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+impl LevelMetrics {
+    fn of<'a>(level: Level, metas: impl Iterator<Item = &'a TableMeta>) -> Self {
+        let level = u8::try_from(level.index()).expect("a level is a byte");
+        let mut found = LevelMetrics { level, ..LevelMetrics::default() };
+        for meta in metas {
+            found.tables += 1;
+            found.bytes += meta.size_bytes;
+            found.entries += meta.properties.entries;
+            found.tombstones += meta.properties.tombstones;
+            found.shadowed_bytes += meta.properties.shadowed_bytes;
+        }
+        found
+    }
+}
+
+impl Store {
+    /// How things stand. `recovery`: what `open` found.
+    pub fn metrics(&self, recovery: &RecoveryReport) -> Metrics {
+        let view = self.views.pin();
+        let counters = &self.counters;
+        let tables_of =
+            |level| view.version.metas().filter(move |(at, _)| *at == level).map(|(_, meta)| meta);
+        let levels: Vec<_> =
+            Level::all().map(|level| LevelMetrics::of(level, tables_of(level))).collect();
+        let sealed = view.sealed.iter().map(|sealed| sealed.memtable.used_bytes());
+        let latencies = self.latencies.snapshot();
+        Metrics {
+            last_seq: self.visible.load().0,
+            tables: levels.iter().map(|level| level.tables).sum(),
+            table_bytes: levels.iter().map(|level| level.bytes).sum(),
+            memtables: 1 + view.sealed.len(),
+            memory: MemoryMetrics {
+                memtable_bytes: view.active.used_bytes() + sealed.sum::<usize>(),
+                block_cache_bytes: self.cache.used_bytes(),
+            },
+            block_cache: self.cache_metrics(),
+            reads: self.reads.metrics(),
+            commits: counters.commits.get(),
+            commit_groups: counters.commit_groups.get(),
+            user_bytes: counters.user_bytes.get(),
+            log_written_bytes: counters.log_written_bytes.get(),
+            log_syncs: counters.log_syncs.get(),
+            flushes: counters.flushes.get(),
+            flush_written_bytes: counters.flush_written_bytes.get(),
+            flush_failures: counters.flush_failures.get(),
+            flush_failure: self.views.failure().map(|e| e.to_string()),
+            compaction: counters.compaction(),
+            stalls: counters.stalls.get(),
+            stall_time: latencies.stall.sum,
+            snapshots: self.snapshot_metrics(&levels),
+            levels,
+            latencies,
+            poisoned_by: self.health.check_sound().err().map(|e| e.to_string()),
+            listener_panics: self.observer.listener_panics.get(),
+            files_not_removed: counters.files_not_removed.get(),
+            recovery: recovery.clone(),
+        }
+    }
+
+    fn cache_metrics(&self) -> CacheMetrics {
+        let [hits, misses] = self.cache.hits_and_misses();
+        CacheMetrics { hits, misses }
+    }
+
+    fn snapshot_metrics(&self, levels: &[LevelMetrics]) -> SnapshotMetrics {
+        let (count, oldest) = self.snapshots.summary();
+        let shadowed = levels.iter().map(|level| level.shadowed_bytes).sum();
+        SnapshotMetrics {
+            count,
+            oldest_seq: oldest.map(|(seq, _)| seq.0),
+            oldest_age: oldest.map(|(_, since)| self.since(since)),
+            held_bytes_max: if count > 0 { shadowed } else { 0 },
+        }
+    }
+}
+
+impl Reads {
+    fn metrics(&self) -> ReadMetrics {
+        let [table_gets, tables_searched] = self.0.get();
+        ReadMetrics { table_gets, tables_searched }
+    }
+}
+
+impl Histograms {
+    fn snapshot(&self) -> Latencies {
+        Latencies {
+            synced_commit: self.synced_commit.snapshot(),
+            unsynced_commit: self.unsynced_commit.snapshot(),
+            log_sync: self.log_sync.snapshot(),
+            flush: self.flush.snapshot(),
+            compaction: self.compaction.snapshot(),
+            stall: self.stall.snapshot(),
+        }
+    }
+}
+
+impl Counters {
+    fn compaction(&self) -> CompactionMetrics {
+        CompactionMetrics {
+            compactions: self.compactions.get(),
+            read_bytes: self.compaction_read_bytes.get(),
+            written_bytes: self.compaction_written_bytes.get(),
+            moved_tables: self.compaction_moved_tables.get(),
+            dropped_entries: self.compaction_dropped_entries.get(),
+            failures: self.compaction_failures.get(),
+        }
+    }
 }

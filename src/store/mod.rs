@@ -16,9 +16,11 @@
 //! [`Catalog::apply`], whose own mutex orders all changes of the set of tables.
 
 mod catalog;
+mod display;
 mod health;
 mod home;
 mod metrics;
+mod observer;
 mod snapshots;
 mod tables;
 mod unsynced;
@@ -29,7 +31,11 @@ mod visible;
 pub use catalog::{Catalog, Change, may_be_retried};
 pub use health::Health;
 pub use home::{Home, log_identity};
-pub use metrics::{Counters, Metrics, RecoveryReport};
+pub use metrics::{
+    CacheMetrics, CompactionMetrics, Counters, Histograms, Latencies, LevelMetrics, MemoryMetrics,
+    Metrics, ReadMetrics, Reads, RecoveryReport, SnapshotMetrics,
+};
+pub use observer::{Observer, log_not_removed};
 pub use snapshots::Snapshots;
 pub use unsynced::UnsyncedLogs;
 pub use version::Version;
@@ -66,6 +72,12 @@ pub struct Store {
     pub files: Arc<OpenFiles>,
     /// What happened so far.
     pub counters: Counters,
+    /// How long it took.
+    pub latencies: Histograms,
+    /// What gets cost.
+    pub reads: Reads,
+    /// Who is told.
+    pub observer: Arc<Observer>,
 }
 
 impl Store {

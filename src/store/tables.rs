@@ -1,6 +1,7 @@
 //! Making, opening and removing the files of tables.
 
 use super::Store;
+use super::observer::log_not_removed;
 use crate::error::Result;
 use crate::format::{FileKind, TableId, TableMeta};
 use crate::iter::Cursor;
@@ -66,7 +67,10 @@ impl Store {
     /// lost until the next open, and nothing else: it is counted.
     pub fn remove(&self, file: FileKind) {
         match self.home.fs.remove(&self.home.path(file)) {
-            Err(e) if e.kind() != ErrorKind::NotFound => self.counters.files_not_removed.add(1),
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                self.counters.files_not_removed.add(1);
+                log_not_removed(&self.home.path(file), &e);
+            }
             _ => {}
         }
     }

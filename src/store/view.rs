@@ -124,14 +124,30 @@ impl Views {
         self.changed.notify_all();
     }
 
-    /// Waits until fewer than `sealed_max` memtables are sealed; true when it
-    /// had to wait.
+    /// Whether fewer than `sealed_max` memtables are sealed.
+    pub fn has_room(&self, sealed_max: usize) -> bool {
+        self.load().sealed.len() < sealed_max
+    }
+
+    /// Why waiting for the flush worker would not help, if it would not.
+    ///
+    /// # Errors
+    /// As [`Views::wait_for_room`].
+    pub fn check_flushing(&self) -> Result<()> {
+        let progress = self.progress.lock();
+        match &progress.failing {
+            Some(e) => Err(e.clone()),
+            None if progress.stopped => Err(Error::Closed),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until fewer than `sealed_max` memtables are sealed.
     ///
     /// # Errors
     /// What keeps the flush worker from going on: waiting longer would not
     /// help. [`Error::Closed`] when it has ended.
-    pub fn wait_for_room(&self, sealed_max: usize) -> Result<bool> {
-        let mut waited = false;
+    pub fn wait_for_room(&self, sealed_max: usize) -> Result<()> {
         let mut progress = self.progress.lock();
         while self.load().sealed.len() >= sealed_max {
             if let Some(e) = &progress.failing {
@@ -140,10 +156,9 @@ impl Views {
             if progress.stopped {
                 return Err(Error::Closed);
             }
-            waited = true;
             self.changed.wait(&mut progress);
         }
-        Ok(waited)
+        Ok(())
     }
 
     /// Waits until every memtable sealed with `last_seq` or less is in a table.

@@ -1,6 +1,7 @@
 //! The cache of data blocks, uncompressed and checked.
 
 use super::block::Block;
+use crate::counter::Sharded;
 use crate::format::TableId;
 use crate::format::codec::to_u64;
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -23,6 +24,8 @@ type BlockKey = (TableId, u64);
 pub struct BlockCache {
     /// `None`: nothing is kept.
     blocks: Option<Cache<BlockKey, Arc<Block>, Weight, PlaceHasher>>,
+    /// Hits and misses. (Those of `quick_cache` would count in each block as well.)
+    lookups: Sharded<2>,
 }
 
 impl BlockCache {
@@ -39,13 +42,16 @@ impl BlockCache {
             blocks: options.map(|options| {
                 Cache::with_options(options, Weight, PlaceHasher, DefaultLifecycle::default())
             }),
+            lookups: Sharded::default(),
         }
     }
 
     /// The block at `offset` of `table`.
     #[inline]
     pub(super) fn get(&self, table: TableId, offset: u64) -> Option<Arc<Block>> {
-        self.blocks.as_ref()?.get(&(table, offset))
+        let found = self.blocks.as_ref().and_then(|blocks| blocks.get(&(table, offset)));
+        self.lookups.add(if found.is_some() { [1, 0] } else { [0, 1] });
+        found
     }
 
     /// Keeps a block.
@@ -53,6 +59,12 @@ impl BlockCache {
         if let Some(blocks) = &self.blocks {
             blocks.insert((table, offset), Arc::clone(block));
         }
+    }
+
+    /// Blocks that were looked up and there, and those that were not.
+    #[must_use]
+    pub fn hits_and_misses(&self) -> [u64; 2] {
+        self.lookups.get()
     }
 
     /// What the blocks that are kept take together, in bytes.

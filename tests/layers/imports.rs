@@ -7,7 +7,8 @@ use crate::source::{PathUse, Source, package};
 /// those of the strata below its own, and nothing else of the crate.
 const STRATA: &[&[&str]] = &[
     &["error"],
-    &["options", "format", "worker", "clock"],
+    &["event", "counter"],
+    &["options", "format", "worker", "clock", "histogram"],
     &["engine", "fs", "iter"],
     &["wal", "memtable", "table", "manifest", "vlog", "json"],
     &["store"],

@@ -1,5 +1,6 @@
 //! What can be seen of an open database: its metrics, its events, its latencies.
 
+#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod hooked_fs;
 
 use esker::sim::{CallKind, Fault, FaultPlan, SimFs};

@@ -1,7 +1,7 @@
 //! The records that the engine gives to the `log` facade. One test alone in its
 //! process, since the logger is the process's.
 
-#[expect(dead_code, reason = "these tests use a part of it")]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod hooked_fs;
 
 use esker::sim::{CallKind, SimFs};

@@ -1,6 +1,6 @@
 //! What can be seen of an open database: its metrics, its events, its latencies.
 
-#[expect(dead_code, reason = "these tests use a part of it")]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod hooked_fs;
 
 use esker::sim::{CallKind, Fault, FaultPlan, SimFs};
@@ -21,6 +21,8 @@ fn options(listener: Option<Listener>) -> Options {
         sync_policy,
         memtable_bytes: 64 << 10,
         memtables_max: 2,
+        // What is looked at stays where a flush has put it.
+        auto_compaction: false,
         listener,
         ..Options::default()
     }

@@ -8,8 +8,12 @@
 //!
 //! Not here: visibility, expiry, bounds (`read` does those).
 
+mod concat;
 mod merge;
+#[cfg(test)]
+mod testing;
 
+pub use concat::{Concat, Runs};
 pub use merge::Merge;
 
 use crate::error::Result;

@@ -1,11 +1,11 @@
 //! A range, from both ends.
 
-use super::source::Source;
+use super::source::{LevelTables, Source};
 use super::value::{Key, Value};
 use super::visible::{Backward, Forward, Limit};
 use crate::error::Result;
-use crate::format::{SeqNo, TableMeta};
-use crate::iter::{Cursor, Merge};
+use crate::format::{Level, SeqNo, TableMeta};
+use crate::iter::{Concat, Cursor, Merge};
 use crate::store::{Store, View};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -161,16 +161,38 @@ impl Scan {
     fn sources(&self) -> Merge<Source> {
         let sealed = self.view.sealed.iter().map(|sealed| &sealed.memtable);
         let memtables = std::iter::once(&self.view.active).chain(sealed);
-        let tables = self.view.version.tables().map(|(_, table)| table);
+        let version = &self.view.version;
+        let level_0 = version.level(Level::ZERO).iter();
+        let below = Level::all().skip(1).filter_map(|level| self.level(level));
         let sources = memtables
             .filter(|memtable| !memtable.is_empty())
             .map(|memtable| Source::Memtable(memtable.cursor()))
             .chain(
-                tables
+                level_0
                     .filter(|table| !self.bounds.excludes(table.meta()))
                     .map(|table| Source::Table(table.cursor())),
-            );
+            )
+            .chain(below);
         Merge::new(sources.collect())
+    }
+
+    /// The one source for all the tables of a level below 0 that can have a key
+    /// in the range, if there are any.
+    fn level(&self, level: Level) -> Option<Source> {
+        let tables = self.view.version.level(level);
+        let from = tables.partition_point(|table| self.bounds.is_before(table.meta().largest_key()));
+        let behind = tables.get(from..)?;
+        let count =
+            behind.partition_point(|table| !self.bounds.is_after(table.meta().smallest_key()));
+        match behind.get(..count)? {
+            [] => None,
+            [table] => Some(Source::Table(table.cursor())),
+            _ => {
+                let version = Arc::clone(&self.view.version);
+                let range = from..from + count;
+                Some(Source::Level(Concat::new(LevelTables { version, level, range })))
+            }
+        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! From entries to what a reader sees: one version a key, none that is deleted or expired.
 
 use super::source::Source;
-use super::value::{Key, Value};
 use crate::error::Result;
 use crate::format::{EntryKind, EntryRef, SeqNo};
 use crate::iter::{Cursor, Merge};
 use crate::store::Store;
 
-/// What a step of a scan produced.
-pub type Step = Option<(Key, Value)>;
+/// So many entries of one key are passed one by one; behind them the merge
+/// seeks. A seek costs about as much as some steps; a key that was overwritten
+/// a million times under a snapshot would cost a million.
+const VERSIONS_PASSED_MAX: usize = 8;
 
 /// What a scan asks of each key that it passes.
 pub trait Limit {
@@ -33,27 +34,55 @@ impl Forward {
         Forward { merge, seq, passed: Vec::new(), has_passed: false }
     }
 
-    /// The next visible entry; its value stays empty unless `with_value`.
-    pub fn next(&mut self, store: &Store, with_value: bool, limit: &impl Limit) -> Result<Step> {
+    /// The last key that was given out or passed over.
+    pub fn passed(&self) -> Option<&[u8]> {
+        self.has_passed.then_some(self.passed.as_slice())
+    }
+
+    /// What `see` makes of the next visible entry: of its key and its value.
+    pub fn next<R>(
+        &mut self,
+        store: &Store,
+        limit: &impl Limit,
+        see: impl FnOnce(&[u8], &[u8]) -> R,
+    ) -> Result<Option<R>> {
+        let mut hidden = 0;
         while let Some(entry) = self.merge.entry() {
-            let hidden = entry.seq > self.seq || (self.has_passed && entry.key == self.passed);
-            if !hidden {
-                if limit.ends_at(entry.key) {
-                    return Ok(None);
-                }
-                self.passed.clear();
-                self.passed.extend_from_slice(entry.key);
-                self.has_passed = true;
-                if let Some(value) = alive(entry, store) {
-                    let value = if with_value { Value::copy(value) } else { Value::default() };
-                    let found = (Key::copy(entry.key), value);
+            let is_older = self.has_passed && entry.key == self.passed;
+            if is_older || entry.seq > self.seq {
+                hidden += 1;
+                if hidden > VERSIONS_PASSED_MAX {
+                    hidden = 0;
+                    self.pass_versions(is_older)?;
+                } else {
                     self.merge.next()?;
-                    return Ok(Some(found));
                 }
+                continue;
+            }
+            if limit.ends_at(entry.key) {
+                return Ok(None);
+            }
+            hidden = 0;
+            self.passed.clear();
+            self.passed.extend_from_slice(entry.key);
+            self.has_passed = true;
+            if let Some(value) = alive(entry, store) {
+                let seen = see(entry.key, value);
+                self.merge.next()?;
+                return Ok(Some(seen));
             }
             self.merge.next()?;
         }
         Ok(None)
+    }
+
+    /// Seeks past the versions of the key it stands on that are hidden: older
+    /// ones than one that was seen, or such as are too new.
+    fn pass_versions(&mut self, is_older: bool) -> Result<()> {
+        let Some(entry) = self.merge.entry() else { return Ok(()) };
+        let key = entry.key.to_vec();
+        // No entry has the number 0: it is behind all versions.
+        self.merge.seek(&key, if is_older { SeqNo::ZERO } else { self.seq })
     }
 }
 
@@ -64,17 +93,28 @@ pub struct Backward {
     merge: Merge<Source>,
     seq: SeqNo,
     key: Vec<u8>,
+    has_key: bool,
     payload: Vec<u8>,
 }
 
 impl Backward {
     /// Over `merge`, which stands on the last entry.
     pub fn new(merge: Merge<Source>, seq: SeqNo) -> Self {
-        Backward { merge, seq, key: Vec::new(), payload: Vec::new() }
+        Backward { merge, seq, key: Vec::new(), has_key: false, payload: Vec::new() }
     }
 
-    /// The next visible entry towards the front.
-    pub fn next(&mut self, store: &Store, with_value: bool, limit: &impl Limit) -> Result<Step> {
+    /// The last key that was given out or passed over.
+    pub fn passed(&self) -> Option<&[u8]> {
+        self.has_key.then_some(self.key.as_slice())
+    }
+
+    /// What `see` makes of the next visible entry towards the front: of its key and its value.
+    pub fn next<R>(
+        &mut self,
+        store: &Store,
+        limit: &impl Limit,
+        see: impl FnOnce(&[u8], &[u8]) -> R,
+    ) -> Result<Option<R>> {
         loop {
             let Some(entry) = self.merge.entry() else { return Ok(None) };
             if limit.ends_at(entry.key) {
@@ -82,26 +122,48 @@ impl Backward {
             }
             self.key.clear();
             self.key.extend_from_slice(entry.key);
-            let mut newest: Option<(SeqNo, EntryKind)> = None;
-            while let Some(entry) = self.merge.entry().filter(|entry| entry.key == self.key) {
-                if entry.seq <= self.seq {
-                    newest = Some((entry.seq, entry.kind));
-                    self.payload.clear();
-                    self.payload.extend_from_slice(entry.payload);
-                }
-                self.merge.prev()?;
-            }
-            let Some((seq, kind)) = newest else { continue };
+            self.has_key = true;
+            let Some((seq, kind)) = self.newest_of_key()? else { continue };
             let entry = EntryRef { key: &self.key, seq, kind, payload: &self.payload };
             if let Some(value) = alive(entry, store) {
-                let value = if with_value { Value::copy(value) } else { Value::default() };
-                return Ok(Some((Key::copy(&self.key), value)));
+                return Ok(Some(see(&self.key, value)));
             }
         }
+    }
+
+    /// Passes all versions of `key`. Of the newest that is visible, if there is
+    /// one, the payload is in `payload` afterwards.
+    fn newest_of_key(&mut self) -> Result<Option<(SeqNo, EntryKind)>> {
+        let mut newest: Option<(SeqNo, EntryKind)> = None;
+        let mut versions = 0;
+        while let Some(entry) = self.merge.entry().filter(|entry| entry.key == self.key) {
+            // What comes after one that is too new is newer still.
+            versions += if entry.seq <= self.seq { 1 } else { VERSIONS_PASSED_MAX + 1 };
+            if versions > VERSIONS_PASSED_MAX {
+                return self.seek_newest_of_key();
+            }
+            newest = Some((entry.seq, entry.kind));
+            self.payload.clear();
+            self.payload.extend_from_slice(entry.payload);
+            self.merge.prev()?;
+        }
+        Ok(newest)
+    }
+
+    fn seek_newest_of_key(&mut self) -> Result<Option<(SeqNo, EntryKind)>> {
+        self.merge.seek(&self.key, self.seq)?;
+        let newest = self.merge.entry().filter(|entry| entry.key == self.key).map(|entry| {
+            self.payload.clear();
+            self.payload.extend_from_slice(entry.payload);
+            (entry.seq, entry.kind)
+        });
+        self.merge.seek_before(&self.key, SeqNo::MAX)?;
+        Ok(newest)
     }
 }
 
 /// The value of an entry that is neither a tombstone nor expired.
+#[inline]
 fn alive<'a>(entry: EntryRef<'a>, store: &Store) -> Option<&'a [u8]> {
     match entry.value()? {
         (Some(expires_at_ms), _) if store.is_expired(expires_at_ms) => None,

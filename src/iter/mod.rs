@@ -11,7 +11,7 @@
 mod concat;
 mod merge;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 
 pub use concat::{Concat, Runs};
 pub use merge::Merge;

@@ -67,8 +67,8 @@ pub struct Scan {
     view: Arc<View>,
     seq: SeqNo,
     bounds: Bounds,
-    front: Option<Forward>,
-    back: Option<Backward>,
+    front: Option<Forward<Source>>,
+    back: Option<Backward<Source>>,
     ended: bool,
 }
 
@@ -124,7 +124,7 @@ impl Scan {
             back: self.back.as_ref().and_then(Backward::passed),
         };
         let Some(front) = &mut self.front else { return Ok(None) };
-        front.next(&self.store, &limit, see)
+        front.next(|expires_at_ms| self.store.is_expired(expires_at_ms), &limit, see)
     }
 
     fn step_back<R>(&mut self, see: impl FnOnce(&[u8], &[u8]) -> R) -> Result<Option<R>> {
@@ -143,7 +143,7 @@ impl Scan {
             front: self.front.as_ref().and_then(Forward::passed),
         };
         let Some(back) = &mut self.back else { return Ok(None) };
-        back.next(&self.store, &limit, see)
+        back.next(|expires_at_ms| self.store.is_expired(expires_at_ms), &limit, see)
     }
 
     fn sources(&self) -> Merge<Source> {

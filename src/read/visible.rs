@@ -1,10 +1,8 @@
 //! From entries to what a reader sees: one version a key, none that is deleted or expired.
 
-use super::source::Source;
 use crate::error::Result;
 use crate::format::{EntryKind, EntryRef, SeqNo};
 use crate::iter::{Cursor, Merge};
-use crate::store::Store;
 
 /// So many entries of one key are passed one by one; behind them the merge
 /// seeks. A seek costs about as much as some steps; a key that was overwritten
@@ -20,17 +18,17 @@ pub trait Limit {
 
 /// Walks forwards.
 #[derive(Debug)]
-pub struct Forward {
-    merge: Merge<Source>,
+pub struct Forward<C> {
+    merge: Merge<C>,
     seq: SeqNo,
     /// The key of which the newest visible version has been seen, and whether there is one.
     passed: Vec<u8>,
     has_passed: bool,
 }
 
-impl Forward {
+impl<C: Cursor> Forward<C> {
     /// Over `merge`, which stands on the first entry.
-    pub fn new(merge: Merge<Source>, seq: SeqNo) -> Self {
+    pub fn new(merge: Merge<C>, seq: SeqNo) -> Self {
         Forward { merge, seq, passed: Vec::new(), has_passed: false }
     }
 
@@ -42,7 +40,7 @@ impl Forward {
     /// What `see` makes of the next visible entry: of its key and its value.
     pub fn next<R>(
         &mut self,
-        store: &Store,
+        is_expired: impl Fn(u64) -> bool,
         limit: &impl Limit,
         see: impl FnOnce(&[u8], &[u8]) -> R,
     ) -> Result<Option<R>> {
@@ -66,7 +64,7 @@ impl Forward {
             self.passed.clear();
             self.passed.extend_from_slice(entry.key);
             self.has_passed = true;
-            if let Some(value) = alive(entry, store) {
+            if let Some(value) = alive(entry, &is_expired) {
                 let seen = see(entry.key, value);
                 self.merge.next()?;
                 return Ok(Some(seen));
@@ -89,17 +87,17 @@ impl Forward {
 /// Walks backwards: versions of a key come oldest first, so the last one at or
 /// below the sequence number counts, and is kept until the key changes.
 #[derive(Debug)]
-pub struct Backward {
-    merge: Merge<Source>,
+pub struct Backward<C> {
+    merge: Merge<C>,
     seq: SeqNo,
     key: Vec<u8>,
     has_key: bool,
     payload: Vec<u8>,
 }
 
-impl Backward {
+impl<C: Cursor> Backward<C> {
     /// Over `merge`, which stands on the last entry.
-    pub fn new(merge: Merge<Source>, seq: SeqNo) -> Self {
+    pub fn new(merge: Merge<C>, seq: SeqNo) -> Self {
         Backward { merge, seq, key: Vec::new(), has_key: false, payload: Vec::new() }
     }
 
@@ -111,7 +109,7 @@ impl Backward {
     /// What `see` makes of the next visible entry towards the front: of its key and its value.
     pub fn next<R>(
         &mut self,
-        store: &Store,
+        is_expired: impl Fn(u64) -> bool,
         limit: &impl Limit,
         see: impl FnOnce(&[u8], &[u8]) -> R,
     ) -> Result<Option<R>> {
@@ -125,7 +123,7 @@ impl Backward {
             self.has_key = true;
             let Some((seq, kind)) = self.newest_of_key()? else { continue };
             let entry = EntryRef { key: &self.key, seq, kind, payload: &self.payload };
-            if let Some(value) = alive(entry, store) {
+            if let Some(value) = alive(entry, &is_expired) {
                 return Ok(Some(see(&self.key, value)));
             }
         }
@@ -164,9 +162,131 @@ impl Backward {
 
 /// The value of an entry that is neither a tombstone nor expired.
 #[inline]
-fn alive<'a>(entry: EntryRef<'a>, store: &Store) -> Option<&'a [u8]> {
+fn alive<'a>(entry: EntryRef<'a>, is_expired: impl Fn(u64) -> bool) -> Option<&'a [u8]> {
     match entry.value()? {
-        (Some(expires_at_ms), _) if store.is_expired(expires_at_ms) => None,
+        (Some(expires_at_ms), _) if is_expired(expires_at_ms) => None,
         (_, value) => Some(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::iter::testing::Run;
+    use proptest::prelude::*;
+    use std::cell::Cell;
+    use std::collections::BTreeMap;
+    use std::rc::Rc;
+
+    /// A run that counts how often it is moved.
+    #[derive(Debug)]
+    struct Counted {
+        run: Run,
+        moves: Rc<Cell<usize>>,
+    }
+
+    impl Counted {
+        fn moved(&mut self, to: impl FnOnce(&mut Run) -> Result<()>) -> Result<()> {
+            self.moves.set(self.moves.get() + 1);
+            to(&mut self.run)
+        }
+    }
+
+    impl Cursor for Counted {
+        fn entry(&self) -> Option<EntryRef<'_>> {
+            self.run.entry()
+        }
+        fn seek_first(&mut self) -> Result<()> {
+            self.moved(Run::seek_first)
+        }
+        fn seek_last(&mut self) -> Result<()> {
+            self.moved(Run::seek_last)
+        }
+        fn seek(&mut self, key: &[u8], seq: SeqNo) -> Result<()> {
+            self.moved(|run| run.seek(key, seq))
+        }
+        fn seek_before(&mut self, key: &[u8], seq: SeqNo) -> Result<()> {
+            self.moved(|run| run.seek_before(key, seq))
+        }
+        fn next(&mut self) -> Result<()> {
+            self.moved(Run::next)
+        }
+        fn prev(&mut self) -> Result<()> {
+            self.moved(Run::prev)
+        }
+    }
+
+    struct NoLimit;
+
+    impl Limit for NoLimit {
+        fn ends_at(&self, _: &[u8]) -> bool {
+            false
+        }
+    }
+
+    type Entries = Vec<(Vec<u8>, SeqNo)>;
+
+    /// The keys that a read at `seq` sees in `runs`, forwards and backwards, and
+    /// how many moves of the runs each took.
+    fn seen(runs: &[Entries], seq: u64) -> [(Vec<Vec<u8>>, usize); 2] {
+        let merge = || {
+            let moves = Rc::new(Cell::new(0));
+            let counted =
+                |run: &Entries| Counted { run: Run::new(run.clone()), moves: Rc::clone(&moves) };
+            (Merge::new(runs.iter().map(counted).collect()), Rc::clone(&moves))
+        };
+        let never = |_: u64| false;
+        let (mut forwards, forward_moves) = merge();
+        forwards.seek_first().expect("in memory");
+        let mut forwards = Forward::new(forwards, SeqNo(seq));
+        let next = || forwards.next(never, &NoLimit, |key, _| key.to_vec()).expect("in memory");
+        let up: Vec<_> = std::iter::from_fn(next).collect();
+        let (mut backwards, backward_moves) = merge();
+        backwards.seek_last().expect("in memory");
+        let mut backwards = Backward::new(backwards, SeqNo(seq));
+        let next = || backwards.next(never, &NoLimit, |key, _| key.to_vec()).expect("in memory");
+        let down: Vec<_> = std::iter::from_fn(next).collect();
+        [(up, forward_moves.get()), (down, backward_moves.get())]
+    }
+
+    #[test]
+    fn a_key_with_very_many_versions_costs_a_few_moves() {
+        let versions = |key: &[u8]| (1..=10_000).map(|n| (key.to_vec(), SeqNo(n))).collect();
+        let runs = [versions(b"b"), vec![(b"a".to_vec(), SeqNo(1)), (b"c".to_vec(), SeqNo(1))]];
+        // All of them visible, one, about half.
+        for seq in [10_000, 1, 5_000] {
+            for (keys, moves) in seen(&runs, seq) {
+                assert_eq!(keys.len(), 3, "at {seq}");
+                assert!(moves < 60, "{moves} moves at {seq}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_with_one_version_cost_one_move_each() {
+        let runs = [(0..1000_u16).map(|n| (n.to_be_bytes().to_vec(), SeqNo(1))).collect()];
+        for (keys, moves) in seen(&runs, 1) {
+            assert_eq!((keys.len(), moves), (1000, 1001));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn each_key_with_a_visible_version_is_seen_once(
+            entries in proptest::collection::vec((0..4_u8, 0..3_usize), 0..120),
+            seq in 0..121_u64,
+        ) {
+            let (mut runs, mut first) = (vec![Entries::new(); 3], BTreeMap::new());
+            for (n, (key, run)) in (1..).zip(entries) {
+                runs[run].push((vec![key], SeqNo(n)));
+                first.entry(vec![key]).or_insert(n);
+            }
+            first.retain(|_, n| *n <= seq);
+            let mut want: Vec<Vec<u8>> = first.into_keys().collect();
+            let [(up, _), (down, _)] = seen(&runs, seq);
+            prop_assert_eq!(&up, &want);
+            want.reverse();
+            prop_assert_eq!(down, want);
+        }
     }
 }

@@ -85,13 +85,14 @@ impl LsmEngine {
     fn names(&self, space: &str, prefix: &str) -> Result<Vec<String>> {
         self.db.check_open()?;
         let mut names = Vec::new();
-        for key in self.db.prefix(format!("{space}{prefix}")).keys() {
-            let key = key?;
+        let mut keys = self.db.prefix(format!("{space}{prefix}")).keys();
+        let name = |key: &[u8]| {
             let name = key.get(space.len()..).map(str::from_utf8);
+            name.and_then(|name| name.ok().map(str::to_owned))
+        };
+        while let Some(name) = keys.next_with(name) {
             // INV-1: what is no string is not ours.
-            if let Some(Ok(name)) = name {
-                names.push(name.to_string());
-            }
+            names.extend(name?);
         }
         Ok(names)
     }

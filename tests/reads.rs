@@ -72,12 +72,33 @@ fn expected(model: &Model, low: &Bound<String>, high: &Bound<String>) -> VecDequ
 #[test]
 fn the_ends_of_a_range_meet() {
     let (db, model) = spread();
+    ends_meet(&db.snapshot(), &model);
+}
+
+#[test]
+fn the_ends_of_a_range_meet_in_a_snapshot_that_was_held_over_flushes() {
+    let (db, model) = spread();
+    let snapshot = db.snapshot();
+    for round in 0..12 {
+        for key in ["a", "b", "d", "e", "h", "n", "o"] {
+            db.set(key, format!("later {round}")).expect("a commit");
+        }
+        db.delete("b").expect("a commit");
+        if round % 4 == 0 {
+            db.flush().expect("a flush");
+        }
+    }
+    ends_meet(&snapshot, &model);
+}
+
+/// In ranges with ends of every kind, crossed ones among them.
+fn ends_meet(snapshot: &Snapshot, model: &Model) {
     for low in bounds() {
         for high in bounds() {
             // How many are taken from the front before each from the back.
             for fronts in [0, 1, 3, usize::MAX] {
-                let mut left = expected(&model, &low, &high);
-                let mut range = db.range((low.clone(), high.clone()));
+                let mut left = expected(model, &low, &high);
+                let mut range = snapshot.range((low.clone(), high.clone()));
                 for turn in 0.. {
                     let (got, want) = if fronts > 0 && turn % fronts.saturating_add(1) != fronts {
                         (range.next(), left.pop_front())

@@ -6,7 +6,9 @@ use crate::read::{Key, Scan, Value};
 /// Iterates over keys and values, in key order, from either end.
 ///
 /// It sees the database as it was when the iterator was made, whatever is
-/// written meanwhile, and pins the memory and files that this takes until it is dropped.
+/// written meanwhile. Bounds that cross, or that nothing can be between, make
+/// an empty iterator and no panic. It pins the memory and files that this
+/// takes until it is dropped.
 ///
 /// # Errors
 /// An item is [`crate::Error::Io`], [`crate::Error::Corruption`], or
@@ -21,6 +23,38 @@ impl Range {
         Range { scan }
     }
 
+    /// What `see` makes of the next key and value, which it borrows: nothing is copied.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("a", "one")?;
+    /// let mut range = db.iter();
+    /// let mut bytes = 0;
+    /// while let Some(size) = range.next_with(|key, value| key.len() + value.len()) {
+    ///     bytes += size?;
+    /// }
+    /// assert_eq!(bytes, 4);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As those of an item.
+    #[inline]
+    pub fn next_with<R>(&mut self, see: impl FnOnce(&[u8], &[u8]) -> R) -> Option<Result<R>> {
+        self.scan.next(see)
+    }
+
+    /// [`Range::next_with`] from the back.
+    ///
+    /// # Errors
+    /// As those of an item.
+    #[inline]
+    pub fn next_back_with<R>(&mut self, see: impl FnOnce(&[u8], &[u8]) -> R) -> Option<Result<R>> {
+        self.scan.next_back(see)
+    }
+
     /// The same range, keys alone: no value is read or copied.
     #[must_use]
     pub fn keys(self) -> Keys {
@@ -32,13 +66,13 @@ impl Iterator for Range {
     type Item = Result<(Key, Value)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.scan.next(true)
+        self.scan.next(|key, value| (Key::copy(key), Value::copy(value)))
     }
 }
 
 impl DoubleEndedIterator for Range {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.scan.next_back(true)
+        self.scan.next_back(|key, value| (Key::copy(key), Value::copy(value)))
     }
 }
 
@@ -50,17 +84,28 @@ pub struct Keys {
     scan: Scan,
 }
 
+impl Keys {
+    /// What `see` makes of the next key, which it borrows: nothing is copied.
+    ///
+    /// # Errors
+    /// As those of an item.
+    #[inline]
+    pub fn next_with<R>(&mut self, see: impl FnOnce(&[u8]) -> R) -> Option<Result<R>> {
+        self.scan.next(|key, _| see(key))
+    }
+}
+
 impl Iterator for Keys {
     type Item = Result<Key>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.scan.next(false)?.map(|(key, _)| key))
+        self.scan.next(|key, _| Key::copy(key))
     }
 }
 
 impl DoubleEndedIterator for Keys {
     fn next_back(&mut self) -> Option<Self::Item> {
-        Some(self.scan.next_back(false)?.map(|(key, _)| key))
+        self.scan.next_back(|key, _| Key::copy(key))
     }
 }
 

@@ -14,13 +14,17 @@ enum Direction {
 
 /// A cursor over the entries of many cursors.
 ///
-/// The sources that stand on an entry are kept in a binary heap, the one whose
-/// turn it is on top, so that a step costs the logarithm of their number.
+/// The source whose turn it is stands apart from the others that stand on an
+/// entry, which are kept in a binary heap. As long as it stays before the
+/// runner-up, the top of that heap, a step costs one comparison; the last source
+/// left costs none. Else the two change places and the heap is put in order.
 /// No two sources hold the same key with the same sequence number.
 #[derive(Debug)]
 pub struct Merge<C> {
     sources: Vec<C>,
-    /// Indices of the sources that stand on an entry, as a heap.
+    /// The source whose turn it is. It stands on an entry, unless it is the last one left.
+    turn: Option<usize>,
+    /// Indices of the other sources that stand on an entry, as a heap.
     heap: Vec<usize>,
     direction: Direction,
 }
@@ -30,13 +34,13 @@ impl<C: Cursor> Merge<C> {
     #[must_use]
     pub fn new(sources: Vec<C>) -> Self {
         let heap = Vec::with_capacity(sources.len());
-        Merge { sources, heap, direction: Direction::Forward }
+        Merge { sources, turn: None, heap, direction: Direction::Forward }
     }
 
     /// True when source `a` has its turn before source `b`.
     fn before(&self, a: usize, b: usize) -> bool {
         let (Some(a), Some(b)) = (self.sources[a].entry(), self.sources[b].entry()) else {
-            debug_assert!(false, "only sources on an entry are in the heap");
+            debug_assert!(false, "only sources on an entry are compared");
             return false;
         };
         let order = compare(a.key, a.seq, b.key, b.seq);
@@ -53,6 +57,17 @@ impl<C: Cursor> Merge<C> {
         for at in (0..self.heap.len() / 2).rev() {
             self.sift_down(at);
         }
+        self.turn = self.pop();
+    }
+
+    /// Takes the first source out of the heap.
+    fn pop(&mut self) -> Option<usize> {
+        if self.heap.is_empty() {
+            return None;
+        }
+        let first = self.heap.swap_remove(0);
+        self.sift_down(0);
+        Some(first)
     }
 
     fn sift_down(&mut self, mut at: usize) {
@@ -71,13 +86,19 @@ impl<C: Cursor> Merge<C> {
         }
     }
 
+    /// After an error it stands on nothing (INV-1).
+    fn clear(&mut self) {
+        self.turn = None;
+        self.heap.clear();
+    }
+
     /// Moves all sources, then orders them.
     fn seek_all(
         &mut self,
         direction: Direction,
         mut seek: impl FnMut(&mut C) -> Result<()>,
     ) -> Result<()> {
-        self.heap.clear();
+        self.clear();
         for source in &mut self.sources {
             seek(source)?;
         }
@@ -85,42 +106,50 @@ impl<C: Cursor> Merge<C> {
         Ok(())
     }
 
-    /// Moves the source on top one step and puts it in its new place.
+    /// Moves the source whose turn it is one step.
+    #[inline]
     fn step(&mut self) -> Result<()> {
-        let Some(&top) = self.heap.first() else { return Ok(()) };
-        let source = &mut self.sources[top];
+        let Some(turn) = self.turn else { return Ok(()) };
+        let source = &mut self.sources[turn];
         let moved = match self.direction {
             Direction::Forward => source.next(),
             Direction::Backward => source.prev(),
         };
-        if let Err(e) = moved {
-            self.heap.clear();
-            return Err(e);
+        if moved.is_err() {
+            self.clear();
+            return moved;
         }
-        if source.entry().is_none() {
-            self.heap.swap_remove(0);
+        match self.heap.first() {
+            // The last one left: whether it stands on an entry is seen when that is asked for.
+            None => {}
+            Some(_) if self.sources[turn].entry().is_none() => self.turn = self.pop(),
+            Some(&runner_up) if self.before(runner_up, turn) => {
+                self.turn = Some(runner_up);
+                self.heap[0] = turn;
+                self.sift_down(0);
+            }
+            Some(_) => {}
         }
-        self.sift_down(0);
         Ok(())
     }
 
-    /// Turns round: every source but the top one stands on the wrong side of
+    /// Turns round: every source but the one whose turn it is stands on the wrong side of
     /// the current entry.
     fn turn(&mut self, direction: Direction) -> Result<()> {
         let Some(entry) = self.entry() else { return Ok(()) };
         let (key, seq) = (entry.key.to_vec(), entry.seq);
-        let top = self.heap[0];
+        let turn = self.turn;
         for (i, source) in self.sources.iter_mut().enumerate() {
-            if i == top {
+            if Some(i) == turn {
                 continue;
             }
             let moved = match direction {
                 Direction::Forward => source.seek(&key, seq),
                 Direction::Backward => source.seek_before(&key, seq),
             };
-            if let Err(e) = moved {
-                self.heap.clear();
-                return Err(e);
+            if moved.is_err() {
+                self.clear();
+                return moved;
             }
         }
         self.rebuild(direction);
@@ -131,7 +160,7 @@ impl<C: Cursor> Merge<C> {
 impl<C: Cursor> Cursor for Merge<C> {
     #[inline]
     fn entry(&self) -> Option<EntryRef<'_>> {
-        self.sources.get(*self.heap.first()?)?.entry()
+        self.sources.get(self.turn?)?.entry()
     }
 
     fn seek_first(&mut self) -> Result<()> {
@@ -150,6 +179,7 @@ impl<C: Cursor> Cursor for Merge<C> {
         self.seek_all(Direction::Backward, |source| source.seek_before(key, seq))
     }
 
+    #[inline]
     fn next(&mut self) -> Result<()> {
         if self.direction == Direction::Backward {
             self.turn(Direction::Forward)?;
@@ -157,6 +187,7 @@ impl<C: Cursor> Cursor for Merge<C> {
         self.step()
     }
 
+    #[inline]
     fn prev(&mut self) -> Result<()> {
         if self.direction == Direction::Forward {
             self.turn(Direction::Backward)?;
@@ -167,91 +198,9 @@ impl<C: Cursor> Cursor for Merge<C> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{Run, apply, moves};
     use super::*;
-    use crate::format::EntryKind;
     use proptest::prelude::*;
-
-    /// A cursor over a sorted vector.
-    #[derive(Debug, Clone)]
-    struct Run {
-        entries: Vec<(Vec<u8>, SeqNo)>,
-        at: Option<usize>,
-    }
-
-    impl Run {
-        fn new(mut entries: Vec<(Vec<u8>, SeqNo)>) -> Self {
-            entries.sort_by(|a, b| compare(&a.0, a.1, &b.0, b.1));
-            Run { entries, at: None }
-        }
-
-        fn first_at_or_after(&self, key: &[u8], seq: SeqNo) -> usize {
-            self.entries.partition_point(|e| compare(&e.0, e.1, key, seq) == Ordering::Less)
-        }
-
-        fn stand(&mut self, at: Option<usize>) -> Result<()> {
-            self.at = at.filter(|&at| at < self.entries.len());
-            Ok(())
-        }
-    }
-
-    impl Cursor for Run {
-        fn entry(&self) -> Option<EntryRef<'_>> {
-            let (key, seq) = self.entries.get(self.at?)?;
-            Some(EntryRef { key, seq: *seq, kind: EntryKind::Set, payload: &[] })
-        }
-        fn seek_first(&mut self) -> Result<()> {
-            self.stand(Some(0))
-        }
-        fn seek_last(&mut self) -> Result<()> {
-            self.stand(self.entries.len().checked_sub(1))
-        }
-        fn seek(&mut self, key: &[u8], seq: SeqNo) -> Result<()> {
-            self.stand(Some(self.first_at_or_after(key, seq)))
-        }
-        fn seek_before(&mut self, key: &[u8], seq: SeqNo) -> Result<()> {
-            self.stand(self.first_at_or_after(key, seq).checked_sub(1))
-        }
-        fn next(&mut self) -> Result<()> {
-            self.stand(self.at.map(|at| at + 1))
-        }
-        fn prev(&mut self) -> Result<()> {
-            self.stand(self.at.and_then(|at| at.checked_sub(1)))
-        }
-    }
-
-    #[derive(Debug, Clone)]
-    enum Move {
-        First,
-        Last,
-        Next,
-        Prev,
-        Seek(Vec<u8>, u64),
-        SeekBefore(Vec<u8>, u64),
-    }
-
-    fn moves() -> impl Strategy<Value = Move> {
-        let key = proptest::collection::vec(0..3_u8, 0..3);
-        prop_oneof![
-            1 => Just(Move::First),
-            1 => Just(Move::Last),
-            4 => Just(Move::Next),
-            4 => Just(Move::Prev),
-            1 => (key.clone(), 0..40_u64).prop_map(|(k, s)| Move::Seek(k, s)),
-            1 => (key, 0..40_u64).prop_map(|(k, s)| Move::SeekBefore(k, s)),
-        ]
-    }
-
-    fn apply(cursor: &mut impl Cursor, m: &Move) {
-        match m {
-            Move::First => cursor.seek_first(),
-            Move::Last => cursor.seek_last(),
-            Move::Next => cursor.next(),
-            Move::Prev => cursor.prev(),
-            Move::Seek(key, seq) => cursor.seek(key, SeqNo(*seq)),
-            Move::SeekBefore(key, seq) => cursor.seek_before(key, SeqNo(*seq)),
-        }
-        .expect("in memory");
-    }
 
     proptest! {
         /// A merge of runs moves like one run with all their entries.

@@ -8,9 +8,13 @@
 //!
 //! Not here: visibility, expiry, bounds (`read` does those).
 
+mod concat;
 mod merge;
 mod retention;
+#[cfg(test)]
+pub mod testing;
 
+pub use concat::{Concat, Runs};
 pub use merge::Merge;
 pub use retention::{Fate, Retention};
 

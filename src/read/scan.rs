@@ -1,11 +1,10 @@
 //! A range, from both ends.
 
-use super::source::Source;
-use super::value::{Key, Value};
+use super::source::{LevelTables, Source};
 use super::visible::{Backward, Forward, Limit};
 use crate::error::Result;
-use crate::format::{SeqNo, TableMeta};
-use crate::iter::{Cursor, Merge};
+use crate::format::{Level, SeqNo, TableMeta};
+use crate::iter::{Concat, Cursor, Merge};
 use crate::store::{Store, View};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -68,64 +67,47 @@ pub struct Scan {
     view: Arc<View>,
     seq: SeqNo,
     bounds: Bounds,
-    front: Option<Forward>,
-    back: Option<Backward>,
-    /// The last keys given out at each end: the ends meet between them.
-    front_key: Option<Key>,
-    back_key: Option<Key>,
+    front: Option<Forward<Source>>,
+    back: Option<Backward<Source>>,
     ended: bool,
 }
 
 impl Scan {
     /// Over what `view` holds within `bounds` at `seq`.
     pub fn new(store: Arc<Store>, view: Arc<View>, seq: SeqNo, bounds: Bounds) -> Self {
-        Scan {
-            store,
-            view,
-            seq,
-            bounds,
-            front: None,
-            back: None,
-            front_key: None,
-            back_key: None,
-            ended: false,
-        }
+        Scan { store, view, seq, bounds, front: None, back: None, ended: false }
     }
 
-    /// The next entry from the front.
+    /// What `see` makes of the next entry from the front: of its key and its value.
     ///
     /// # Errors
     /// [`crate::Error::Io`], [`crate::Error::Corruption`], [`crate::Error::Closed`];
     /// after an error the scan has ended.
-    pub fn next(&mut self, with_value: bool) -> Option<Result<(Key, Value)>> {
+    #[inline]
+    pub fn next<R>(&mut self, see: impl FnOnce(&[u8], &[u8]) -> R) -> Option<Result<R>> {
         if self.ended {
             return None;
         }
-        let step = self.step_front(with_value).transpose();
-        match &step {
-            Some(Ok((key, _))) => self.front_key = Some(key.clone()),
-            _ => self.ended = true,
-        }
+        let step = self.step_front(see).transpose();
+        self.ended = !matches!(step, Some(Ok(_)));
         step
     }
 
-    /// The next entry from the back.
+    /// The same from the back.
     ///
     /// # Errors
     /// As [`Scan::next`].
-    pub fn next_back(&mut self, with_value: bool) -> Option<Result<(Key, Value)>> {
+    #[inline]
+    pub fn next_back<R>(&mut self, see: impl FnOnce(&[u8], &[u8]) -> R) -> Option<Result<R>> {
         if self.ended {
             return None;
         }
-        let step = self.step_back(with_value).transpose();
-        match &step {
-            Some(Ok((key, _))) => self.back_key = Some(key.clone()),
-            _ => self.ended = true,
-        }
+        let step = self.step_back(see).transpose();
+        self.ended = !matches!(step, Some(Ok(_)));
         step
     }
 
-    fn step_front(&mut self, with_value: bool) -> Result<Option<(Key, Value)>> {
+    fn step_front<R>(&mut self, see: impl FnOnce(&[u8], &[u8]) -> R) -> Result<Option<R>> {
         self.store.health.check_open()?;
         if self.front.is_none() {
             let mut merge = self.sources();
@@ -137,12 +119,15 @@ impl Scan {
             }
             self.front = Some(Forward::new(merge, self.seq));
         }
-        let limit = FrontLimit { bounds: &self.bounds, back: self.back_key.as_ref() };
+        let limit = FrontLimit {
+            bounds: &self.bounds,
+            back: self.back.as_ref().and_then(Backward::passed),
+        };
         let Some(front) = &mut self.front else { return Ok(None) };
-        front.next(&self.store, with_value, &limit)
+        front.next(|expires_at_ms| self.store.is_expired(expires_at_ms), &limit, see)
     }
 
-    fn step_back(&mut self, with_value: bool) -> Result<Option<(Key, Value)>> {
+    fn step_back<R>(&mut self, see: impl FnOnce(&[u8], &[u8]) -> R) -> Result<Option<R>> {
         self.store.health.check_open()?;
         if self.back.is_none() {
             let mut merge = self.sources();
@@ -153,48 +138,74 @@ impl Scan {
             }
             self.back = Some(Backward::new(merge, self.seq));
         }
-        let limit = BackLimit { bounds: &self.bounds, front: self.front_key.as_ref() };
+        let limit = BackLimit {
+            bounds: &self.bounds,
+            front: self.front.as_ref().and_then(Forward::passed),
+        };
         let Some(back) = &mut self.back else { return Ok(None) };
-        back.next(&self.store, with_value, &limit)
+        back.next(|expires_at_ms| self.store.is_expired(expires_at_ms), &limit, see)
     }
 
     fn sources(&self) -> Merge<Source> {
         let sealed = self.view.sealed.iter().map(|sealed| &sealed.memtable);
         let memtables = std::iter::once(&self.view.active).chain(sealed);
-        let tables = self.view.version.tables().map(|(_, table)| table);
+        let version = &self.view.version;
+        let level_0 = version.level(Level::ZERO).iter();
+        let below = Level::all().skip(1).filter_map(|level| self.level(level));
         let sources = memtables
             .filter(|memtable| !memtable.is_empty())
             .map(|memtable| Source::Memtable(memtable.cursor()))
             .chain(
-                tables
+                level_0
                     .filter(|table| !self.bounds.excludes(table.meta()))
                     .map(|table| Source::Table(table.cursor())),
-            );
+            )
+            .chain(below);
         Merge::new(sources.collect())
+    }
+
+    /// The one source for all the tables of a level below 0 that can have a key
+    /// in the range, if there are any.
+    fn level(&self, level: Level) -> Option<Source> {
+        let tables = self.view.version.level(level);
+        let from =
+            tables.partition_point(|table| self.bounds.is_before(table.meta().largest_key()));
+        let behind = tables.get(from..)?;
+        let count =
+            behind.partition_point(|table| !self.bounds.is_after(table.meta().smallest_key()));
+        match behind.get(..count)? {
+            [] => None,
+            [table] => Some(Source::Table(table.cursor())),
+            _ => {
+                let version = Arc::clone(&self.view.version);
+                let range = from..from + count;
+                Some(Source::Level(Concat::new(LevelTables { version, level, range })))
+            }
+        }
     }
 }
 
 struct FrontLimit<'a> {
     bounds: &'a Bounds,
-    back: Option<&'a Key>,
+    back: Option<&'a [u8]>,
 }
 
 impl Limit for FrontLimit<'_> {
     #[inline]
     fn ends_at(&self, key: &[u8]) -> bool {
-        self.bounds.is_after(key) || self.back.is_some_and(|back| key >= &**back)
+        self.bounds.is_after(key) || self.back.is_some_and(|back| key >= back)
     }
 }
 
 struct BackLimit<'a> {
     bounds: &'a Bounds,
-    front: Option<&'a Key>,
+    front: Option<&'a [u8]>,
 }
 
 impl Limit for BackLimit<'_> {
     #[inline]
     fn ends_at(&self, key: &[u8]) -> bool {
-        self.bounds.is_before(key) || self.front.is_some_and(|front| key <= &**front)
+        self.bounds.is_before(key) || self.front.is_some_and(|front| key <= front)
     }
 }
 

@@ -1,10 +1,47 @@
 //! The sorted runs that a scan merges, as one type without boxes.
 
 use crate::error::Result;
-use crate::format::{EntryRef, SeqNo};
-use crate::iter::Cursor;
+use crate::format::{EntryRef, Level, SeqNo};
+use crate::iter::{Concat, Cursor, Runs};
 use crate::memtable::MemtableCursor;
-use crate::table::TableCursor;
+use crate::store::Version;
+use crate::table::{Table, TableCursor};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Some tables of a level below 0, next to each other.
+#[derive(Debug)]
+pub struct LevelTables {
+    /// Pins the tables.
+    pub version: Arc<Version>,
+    /// Not level 0, whose tables overlap.
+    pub level: Level,
+    /// Which of its tables.
+    pub range: Range<usize>,
+}
+
+impl LevelTables {
+    fn table(&self, run: usize) -> &Arc<Table> {
+        &self.version.level(self.level)[self.range.start + run]
+    }
+}
+
+impl Runs for LevelTables {
+    type Cursor = TableCursor;
+
+    fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    fn ends(&self, run: usize) -> (&[u8], &[u8]) {
+        let meta = self.table(run).meta();
+        (meta.smallest_key(), meta.largest_key())
+    }
+
+    fn cursor(&self, run: usize) -> TableCursor {
+        self.table(run).cursor()
+    }
+}
 
 /// A cursor of one source.
 #[derive(Debug)]
@@ -13,6 +50,8 @@ pub enum Source {
     Memtable(MemtableCursor),
     /// Of a table.
     Table(TableCursor),
+    /// Of a level below 0.
+    Level(Concat<LevelTables>),
 }
 
 macro_rules! each {
@@ -20,6 +59,7 @@ macro_rules! each {
         match $self {
             Source::Memtable($cursor) => $call,
             Source::Table($cursor) => $call,
+            Source::Level($cursor) => $call,
         }
     };
 }

@@ -1,18 +1,35 @@
 //! What reads give out: bytes that belong to the caller.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 macro_rules! owned_bytes {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $repr:ident, $short:literal) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-        pub struct $name(Vec<u8>);
+        #[derive(Clone)]
+        pub struct $name($repr);
+
+        /// Short ones are kept without an allocation.
+        #[derive(Clone)]
+        enum $repr {
+            Short { size: u8, bytes: [u8; $short] },
+            Long(Box<[u8]>),
+        }
 
         impl $name {
             /// Copies `bytes`.
-            pub(crate) fn copy(bytes: &[u8]) -> Self {
-                $name(bytes.to_vec())
+            #[inline]
+            pub(crate) fn copy(from: &[u8]) -> Self {
+                let mut bytes = [0; $short];
+                match (bytes.get_mut(..from.len()), u8::try_from(from.len())) {
+                    (Some(short), Ok(size)) => {
+                        short.copy_from_slice(from);
+                        $name($repr::Short { size, bytes })
+                    }
+                    _ => $name($repr::Long(from.into())),
+                }
             }
         }
 
@@ -21,60 +38,124 @@ macro_rules! owned_bytes {
 
             #[inline]
             fn deref(&self) -> &[u8] {
-                &self.0
+                match &self.0 {
+                    $repr::Short { size, bytes } => {
+                        bytes.get(..usize::from(*size)).expect("a size of a slice of these bytes")
+                    }
+                    $repr::Long(bytes) => bytes,
+                }
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                $name::copy(&[])
+            }
+        }
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                **self == **other
+            }
+        }
+
+        impl Eq for $name {}
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                (**self).cmp(&**other)
+            }
+        }
+
+        // As the bytes do, for `Borrow<[u8]>`.
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                (**self).hash(state);
             }
         }
 
         impl AsRef<[u8]> for $name {
             fn as_ref(&self) -> &[u8] {
-                &self.0
+                self
             }
         }
 
         impl std::borrow::Borrow<[u8]> for $name {
             fn borrow(&self) -> &[u8] {
-                &self.0
+                self
             }
         }
 
         impl From<$name> for Vec<u8> {
             fn from(bytes: $name) -> Vec<u8> {
-                bytes.0
+                match bytes.0 {
+                    $repr::Short { .. } => bytes.to_vec(),
+                    $repr::Long(bytes) => bytes.into_vec(),
+                }
             }
         }
 
         impl PartialEq<[u8]> for $name {
             fn eq(&self, other: &[u8]) -> bool {
-                self.0 == other
+                **self == *other
             }
         }
 
         impl<const N: usize> PartialEq<&[u8; N]> for $name {
             fn eq(&self, other: &&[u8; N]) -> bool {
-                self.0 == other.as_slice()
+                **self == *other.as_slice()
             }
         }
 
         impl PartialEq<&[u8]> for $name {
             fn eq(&self, other: &&[u8]) -> bool {
-                self.0 == *other
+                **self == **other
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($name), "(\"{}\")"), self.0.escape_ascii())
+                write!(f, concat!(stringify!($name), "(\"{}\")"), self.escape_ascii())
             }
         }
     };
 }
 
 owned_bytes!(
-    /// A key, as an iterator gives it out: the caller's own bytes.
-    Key
+    /// A key, as an iterator gives it out: the caller's own bytes. One of up to
+    /// 38 bytes takes no allocation.
+    Key, KeyBytes, 38
 );
 owned_bytes!(
-    /// A value: the caller's own bytes. Dereferences to them and turns into a
-    /// `Vec<u8>` without a copy.
-    Value
+    /// A value: the caller's own bytes. Dereferences to them, takes no allocation
+    /// for up to 22 bytes, and if it is longer turns into a `Vec<u8>` without a copy.
+    Value, ValueBytes, 22
 );
+
+const _: () = assert!(size_of::<Key>() <= 40 && size_of::<Value>() <= 24);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_and_long_are_the_same_bytes() {
+        let bytes: Vec<u8> = (0..100).collect();
+        for size in 0..bytes.len() {
+            let part = &bytes[..size];
+            let (key, value) = (Key::copy(part), Value::copy(part));
+            assert_eq!((&*key, &*value), (part, part));
+            assert_eq!(key, part.to_vec()[..]);
+            assert_eq!((Vec::from(key), Vec::from(value)), (part.to_vec(), part.to_vec()));
+        }
+        assert!(Key::copy(&[1; 38]) < Key::copy(&[1; 39]) && Key::copy(&[1; 39]) < Key::copy(&[2]));
+        let kept = std::collections::HashSet::from([Key::copy(&[1; 38]), Key::copy(&[1; 39])]);
+        assert!(kept.contains(&[1; 38][..]) && kept.contains(&[1; 39][..]));
+    }
+}

@@ -1,14 +1,13 @@
 //! From entries to what a reader sees: one version a key, none that is deleted or expired.
 
-use super::source::Source;
-use super::value::{Key, Value};
 use crate::error::Result;
 use crate::format::{EntryKind, EntryRef, SeqNo};
 use crate::iter::{Cursor, Merge};
-use crate::store::Store;
 
-/// What a step of a scan produced.
-pub type Step = Option<(Key, Value)>;
+/// So many entries of one key are passed one by one; behind them the merge
+/// seeks. A seek costs about as much as some steps; a key that was overwritten
+/// a million times under a snapshot would cost a million.
+const VERSIONS_PASSED_MAX: usize = 8;
 
 /// What a scan asks of each key that it passes.
 pub trait Limit {
@@ -19,62 +18,101 @@ pub trait Limit {
 
 /// Walks forwards.
 #[derive(Debug)]
-pub struct Forward {
-    merge: Merge<Source>,
+pub struct Forward<C> {
+    merge: Merge<C>,
     seq: SeqNo,
     /// The key of which the newest visible version has been seen, and whether there is one.
     passed: Vec<u8>,
     has_passed: bool,
 }
 
-impl Forward {
+impl<C: Cursor> Forward<C> {
     /// Over `merge`, which stands on the first entry.
-    pub fn new(merge: Merge<Source>, seq: SeqNo) -> Self {
+    pub fn new(merge: Merge<C>, seq: SeqNo) -> Self {
         Forward { merge, seq, passed: Vec::new(), has_passed: false }
     }
 
-    /// The next visible entry; its value stays empty unless `with_value`.
-    pub fn next(&mut self, store: &Store, with_value: bool, limit: &impl Limit) -> Result<Step> {
+    /// The last key that was given out or passed over.
+    pub fn passed(&self) -> Option<&[u8]> {
+        self.has_passed.then_some(self.passed.as_slice())
+    }
+
+    /// What `see` makes of the next visible entry: of its key and its value.
+    pub fn next<R>(
+        &mut self,
+        is_expired: impl Fn(u64) -> bool,
+        limit: &impl Limit,
+        see: impl FnOnce(&[u8], &[u8]) -> R,
+    ) -> Result<Option<R>> {
+        let mut hidden = 0;
         while let Some(entry) = self.merge.entry() {
-            let hidden = entry.seq > self.seq || (self.has_passed && entry.key == self.passed);
-            if !hidden {
-                if limit.ends_at(entry.key) {
-                    return Ok(None);
-                }
-                self.passed.clear();
-                self.passed.extend_from_slice(entry.key);
-                self.has_passed = true;
-                if let Some(value) = alive(entry, store) {
-                    let value = if with_value { Value::copy(value) } else { Value::default() };
-                    let found = (Key::copy(entry.key), value);
+            let is_older = self.has_passed && entry.key == self.passed;
+            if is_older || entry.seq > self.seq {
+                hidden += 1;
+                if hidden > VERSIONS_PASSED_MAX {
+                    hidden = 0;
+                    self.pass_versions(is_older)?;
+                } else {
                     self.merge.next()?;
-                    return Ok(Some(found));
                 }
+                continue;
+            }
+            if limit.ends_at(entry.key) {
+                return Ok(None);
+            }
+            hidden = 0;
+            self.passed.clear();
+            self.passed.extend_from_slice(entry.key);
+            self.has_passed = true;
+            if let Some(value) = alive(entry, &is_expired) {
+                let seen = see(entry.key, value);
+                self.merge.next()?;
+                return Ok(Some(seen));
             }
             self.merge.next()?;
         }
         Ok(None)
+    }
+
+    /// Seeks past the versions of the key it stands on that are hidden: older
+    /// ones than one that was seen, or such as are too new.
+    fn pass_versions(&mut self, is_older: bool) -> Result<()> {
+        let Some(entry) = self.merge.entry() else { return Ok(()) };
+        let key = entry.key.to_vec();
+        // No entry has the number 0: it is behind all versions.
+        self.merge.seek(&key, if is_older { SeqNo::ZERO } else { self.seq })
     }
 }
 
 /// Walks backwards: versions of a key come oldest first, so the last one at or
 /// below the sequence number counts, and is kept until the key changes.
 #[derive(Debug)]
-pub struct Backward {
-    merge: Merge<Source>,
+pub struct Backward<C> {
+    merge: Merge<C>,
     seq: SeqNo,
     key: Vec<u8>,
+    has_key: bool,
     payload: Vec<u8>,
 }
 
-impl Backward {
+impl<C: Cursor> Backward<C> {
     /// Over `merge`, which stands on the last entry.
-    pub fn new(merge: Merge<Source>, seq: SeqNo) -> Self {
-        Backward { merge, seq, key: Vec::new(), payload: Vec::new() }
+    pub fn new(merge: Merge<C>, seq: SeqNo) -> Self {
+        Backward { merge, seq, key: Vec::new(), has_key: false, payload: Vec::new() }
     }
 
-    /// The next visible entry towards the front.
-    pub fn next(&mut self, store: &Store, with_value: bool, limit: &impl Limit) -> Result<Step> {
+    /// The last key that was given out or passed over.
+    pub fn passed(&self) -> Option<&[u8]> {
+        self.has_key.then_some(self.key.as_slice())
+    }
+
+    /// What `see` makes of the next visible entry towards the front: of its key and its value.
+    pub fn next<R>(
+        &mut self,
+        is_expired: impl Fn(u64) -> bool,
+        limit: &impl Limit,
+        see: impl FnOnce(&[u8], &[u8]) -> R,
+    ) -> Result<Option<R>> {
         loop {
             let Some(entry) = self.merge.entry() else { return Ok(None) };
             if limit.ends_at(entry.key) {
@@ -82,29 +120,173 @@ impl Backward {
             }
             self.key.clear();
             self.key.extend_from_slice(entry.key);
-            let mut newest: Option<(SeqNo, EntryKind)> = None;
-            while let Some(entry) = self.merge.entry().filter(|entry| entry.key == self.key) {
-                if entry.seq <= self.seq {
-                    newest = Some((entry.seq, entry.kind));
-                    self.payload.clear();
-                    self.payload.extend_from_slice(entry.payload);
-                }
-                self.merge.prev()?;
-            }
-            let Some((seq, kind)) = newest else { continue };
+            self.has_key = true;
+            let Some((seq, kind)) = self.newest_of_key()? else { continue };
             let entry = EntryRef { key: &self.key, seq, kind, payload: &self.payload };
-            if let Some(value) = alive(entry, store) {
-                let value = if with_value { Value::copy(value) } else { Value::default() };
-                return Ok(Some((Key::copy(&self.key), value)));
+            if let Some(value) = alive(entry, &is_expired) {
+                return Ok(Some(see(&self.key, value)));
             }
         }
+    }
+
+    /// Passes all versions of `key`. Of the newest that is visible, if there is
+    /// one, the payload is in `payload` afterwards.
+    fn newest_of_key(&mut self) -> Result<Option<(SeqNo, EntryKind)>> {
+        let mut newest: Option<(SeqNo, EntryKind)> = None;
+        let mut versions = 0;
+        while let Some(entry) = self.merge.entry().filter(|entry| entry.key == self.key) {
+            // What comes after one that is too new is newer still.
+            versions += if entry.seq <= self.seq { 1 } else { VERSIONS_PASSED_MAX + 1 };
+            if versions > VERSIONS_PASSED_MAX {
+                return self.seek_newest_of_key();
+            }
+            newest = Some((entry.seq, entry.kind));
+            self.payload.clear();
+            self.payload.extend_from_slice(entry.payload);
+            self.merge.prev()?;
+        }
+        Ok(newest)
+    }
+
+    fn seek_newest_of_key(&mut self) -> Result<Option<(SeqNo, EntryKind)>> {
+        self.merge.seek(&self.key, self.seq)?;
+        let newest = self.merge.entry().filter(|entry| entry.key == self.key).map(|entry| {
+            self.payload.clear();
+            self.payload.extend_from_slice(entry.payload);
+            (entry.seq, entry.kind)
+        });
+        self.merge.seek_before(&self.key, SeqNo::MAX)?;
+        Ok(newest)
     }
 }
 
 /// The value of an entry that is neither a tombstone nor expired.
-fn alive<'a>(entry: EntryRef<'a>, store: &Store) -> Option<&'a [u8]> {
+#[inline]
+fn alive<'a>(entry: EntryRef<'a>, is_expired: impl Fn(u64) -> bool) -> Option<&'a [u8]> {
     match entry.value()? {
-        (Some(expires_at_ms), _) if store.is_expired(expires_at_ms) => None,
+        (Some(expires_at_ms), _) if is_expired(expires_at_ms) => None,
         (_, value) => Some(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::iter::testing::Run;
+    use proptest::prelude::*;
+    use std::cell::Cell;
+    use std::collections::BTreeMap;
+    use std::rc::Rc;
+
+    /// A run that counts how often it is moved.
+    #[derive(Debug)]
+    struct Counted {
+        run: Run,
+        moves: Rc<Cell<usize>>,
+    }
+
+    impl Counted {
+        fn moved(&mut self, to: impl FnOnce(&mut Run) -> Result<()>) -> Result<()> {
+            self.moves.set(self.moves.get() + 1);
+            to(&mut self.run)
+        }
+    }
+
+    impl Cursor for Counted {
+        fn entry(&self) -> Option<EntryRef<'_>> {
+            self.run.entry()
+        }
+        fn seek_first(&mut self) -> Result<()> {
+            self.moved(Run::seek_first)
+        }
+        fn seek_last(&mut self) -> Result<()> {
+            self.moved(Run::seek_last)
+        }
+        fn seek(&mut self, key: &[u8], seq: SeqNo) -> Result<()> {
+            self.moved(|run| run.seek(key, seq))
+        }
+        fn seek_before(&mut self, key: &[u8], seq: SeqNo) -> Result<()> {
+            self.moved(|run| run.seek_before(key, seq))
+        }
+        fn next(&mut self) -> Result<()> {
+            self.moved(Run::next)
+        }
+        fn prev(&mut self) -> Result<()> {
+            self.moved(Run::prev)
+        }
+    }
+
+    struct NoLimit;
+
+    impl Limit for NoLimit {
+        fn ends_at(&self, _: &[u8]) -> bool {
+            false
+        }
+    }
+
+    type Entries = Vec<(Vec<u8>, SeqNo)>;
+
+    /// The keys that a read at `seq` sees in `runs`, forwards and backwards, and
+    /// how many moves of the runs each took.
+    fn seen(runs: &[Entries], seq: u64) -> [(Vec<Vec<u8>>, usize); 2] {
+        let merge = || {
+            let moves = Rc::new(Cell::new(0));
+            let counted =
+                |run: &Entries| Counted { run: Run::new(run.clone()), moves: Rc::clone(&moves) };
+            (Merge::new(runs.iter().map(counted).collect()), Rc::clone(&moves))
+        };
+        let never = |_: u64| false;
+        let (mut forwards, forward_moves) = merge();
+        forwards.seek_first().expect("in memory");
+        let mut forwards = Forward::new(forwards, SeqNo(seq));
+        let next = || forwards.next(never, &NoLimit, |key, _| key.to_vec()).expect("in memory");
+        let up: Vec<_> = std::iter::from_fn(next).collect();
+        let (mut backwards, backward_moves) = merge();
+        backwards.seek_last().expect("in memory");
+        let mut backwards = Backward::new(backwards, SeqNo(seq));
+        let next = || backwards.next(never, &NoLimit, |key, _| key.to_vec()).expect("in memory");
+        let down: Vec<_> = std::iter::from_fn(next).collect();
+        [(up, forward_moves.get()), (down, backward_moves.get())]
+    }
+
+    #[test]
+    fn a_key_with_very_many_versions_costs_a_few_moves() {
+        let versions = |key: &[u8]| (1..=10_000).map(|n| (key.to_vec(), SeqNo(n))).collect();
+        let runs = [versions(b"b"), vec![(b"a".to_vec(), SeqNo(1)), (b"c".to_vec(), SeqNo(1))]];
+        // All of them visible, one, about half.
+        for seq in [10_000, 1, 5_000] {
+            for (keys, moves) in seen(&runs, seq) {
+                assert_eq!(keys.len(), 3, "at {seq}");
+                assert!(moves < 60, "{moves} moves at {seq}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_with_one_version_cost_one_move_each() {
+        let runs = [(0..1000_u16).map(|n| (n.to_be_bytes().to_vec(), SeqNo(1))).collect()];
+        for (keys, moves) in seen(&runs, 1) {
+            assert_eq!((keys.len(), moves), (1000, 1001));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn each_key_with_a_visible_version_is_seen_once(
+            entries in proptest::collection::vec((0..4_u8, 0..3_usize), 0..120),
+            seq in 0..121_u64,
+        ) {
+            let (mut runs, mut first) = (vec![Entries::new(); 3], BTreeMap::new());
+            for (n, (key, run)) in (1..).zip(entries) {
+                runs[run].push((vec![key], SeqNo(n)));
+                first.entry(vec![key]).or_insert(n);
+            }
+            first.retain(|_, n| *n <= seq);
+            let mut want: Vec<Vec<u8>> = first.into_keys().collect();
+            let [(up, _), (down, _)] = seen(&runs, seq);
+            prop_assert_eq!(&up, &want);
+            want.reverse();
+            prop_assert_eq!(down, want);
+        }
     }
 }

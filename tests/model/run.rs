@@ -111,7 +111,13 @@ impl Run {
             }
             Step::Batch(ops, sync) => self.batch(ops, *sync),
             Step::Get(k) => self.get(k)?,
-            Step::Range(low, high, turns) => self.range(&(low.clone(), high.clone()), turns)?,
+            Step::Range(low, high, turns) => {
+                let bounds = (low.clone(), high.clone());
+                self.range(&bounds, turns)?;
+                for (snapshot, model) in &self.snapshots {
+                    self.range_of(snapshot, model, &bounds, turns)?;
+                }
+            }
             Step::Prefix(prefix, backwards) => self.prefix(prefix, *backwards)?,
             Step::Snapshot => self.snapshots.push((self.db().snapshot(), self.model.clone())),
             Step::Release(n) => self.release(*n)?,
@@ -218,11 +224,21 @@ impl Run {
         Ok(())
     }
 
-    /// Takes from the front and the back by turns, until they meet.
     fn range(&self, bounds: &(Bound<Vec<u8>>, Bound<Vec<u8>>), turns: &[bool]) -> Checked {
-        let all = self.model.within(bounds, self.now_ms);
+        self.range_of(&self.db().snapshot(), &self.model, bounds, turns)
+    }
+
+    /// Takes from the front and the back by turns, until they meet.
+    fn range_of(
+        &self,
+        snapshot: &Snapshot,
+        model: &Model,
+        bounds: &(Bound<Vec<u8>>, Bound<Vec<u8>>),
+        turns: &[bool],
+    ) -> Checked {
+        let all = model.within(bounds, self.now_ms);
         let mut left: VecDeque<_> = all.iter().cloned().collect();
-        let mut range = self.db().range(bounds.clone());
+        let mut range = snapshot.range(bounds.clone());
         for turn in turns.iter().cycle() {
             let (got, want) = if *turn {
                 (range.next(), left.pop_front())
@@ -234,7 +250,11 @@ impl Run {
                 break;
             }
         }
-        let keys = self.db().range(bounds.clone()).keys();
+        let mut lent = snapshot.range(bounds.clone());
+        let lent = || lent.next_with(|key, value| (key.to_vec(), value.to_vec()));
+        let lent: esker::Result<Vec<Entry>> = std::iter::from_fn(lent).collect();
+        prop_assert_eq!(&lent.expect("entries"), &all);
+        let keys = snapshot.range(bounds.clone()).keys();
         let keys: Vec<_> = keys.map(|k| Vec::from(k.expect("a key"))).collect();
         prop_assert_eq!(keys, all.into_iter().map(|(k, _)| k).collect::<Vec<_>>());
         Ok(())

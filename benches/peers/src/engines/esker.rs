@@ -41,16 +41,17 @@ impl Peer for Esker {
     }
 
     fn list(&self, prefix: &[u8], keys: &mut Vec<String>) -> Result<()> {
-        for key in self.db.prefix(prefix).keys() {
-            keys.push(key_string(&key?)?);
+        let mut range = self.db.prefix(prefix).keys();
+        while let Some(key) = range.next_with(key_string) {
+            keys.push(key??);
         }
         Ok(())
     }
 
     fn scan(&self, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
-        for entry in self.db.range(Vec::<u8>::new()..) {
-            let (key, value) = entry?;
-            see(&key, &value);
+        let mut range = self.db.iter();
+        while let Some(seen) = range.next_with(|key, value| see(key, value)) {
+            seen?;
         }
         Ok(())
     }

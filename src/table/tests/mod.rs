@@ -169,7 +169,7 @@ fn readers_of_many_threads_share_a_table() {
                 for i in (0..2000).map(|i| (i * 7 + thread * 31) % 2000u32) {
                     let key = format!("key{i:05}");
                     let found =
-                        get(&table, key.as_bytes(), SeqNo(1)).expect("sound").expect("there");
+                        get(table, key.as_bytes(), SeqNo(1)).expect("sound").expect("there");
                     assert_eq!(found.entry().payload, i.to_le_bytes());
                 }
             });

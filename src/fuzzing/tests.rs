@@ -187,7 +187,7 @@ fn a_fixer_mends_every_checksum() {
             "log" => 1 + 3 * 2,
             "manifest" => 1 + 2 * 2,
             "block" | "CURRENT" => 1,
-            // Two for each data block, one each for properties, index and
+            // Two for each data block, one each for properties, filter, index and
             // footer, and the digest.
             _ => 2 * TableParts::of(&bytes, IDENTITY).expect("sound").blocks.len() + 4 + 2,
         };

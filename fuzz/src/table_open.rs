@@ -1,11 +1,12 @@
-//! A table: footer, index, every block, iteration both ways, searches.
+//! A table: footer, filter, index, every block, iteration both ways, cached and
+//! streamed, searches.
 
 use crate::allocation::assert_bounded;
 use crate::input::{Entries, Input, of_file, of_noise};
 use crate::mutation::{ByteEdit, Mutations, PartEdit, first_difference};
 use crate::{IDENTITY, assert_located};
 use arbitrary::Arbitrary;
-use esker::Compression;
+use esker::{Compression, Error};
 use esker::fuzzing::{
     Entry, EntryKind, SeqNo, TableBytes, TableMeta, TableParts, fix_block, fix_table,
     set_table_digest, table_meta_of, write_table,
@@ -26,6 +27,8 @@ pub struct Recipe {
     blocks: Vec<PartEdit>,
     /// And what is in them.
     payloads: Vec<(u8, ByteEdit)>,
+    /// And what is in the filter.
+    filter: Vec<ByteEdit>,
     /// Without: a block that is intact but not the one that the index has, as
     /// an older one would be.
     stale: Option<(u8, u32, u8)>,
@@ -53,6 +56,7 @@ impl Recipe {
                     edit.apply(&mut block.payload);
                 }
             }
+            self.filter.iter().take(20).for_each(|edit| edit.apply(&mut parts.filter));
             bytes = parts.assemble(IDENTITY);
         } else if let Some((number, at, bit)) = self.stale {
             make_stale(&mut bytes, usize::from(number), at as usize, bit);
@@ -104,14 +108,15 @@ fn check_file(file: &[u8]) {
     let open = || TableBytes::open(file, IDENTITY, &meta, 0);
     let table = open();
     assert_located(&table, NAME, file.len());
-    let table = table.expect("the length is right");
-    // The index, and one block at a time. Three bytes of Snappy make 64.
+    let table = table.expect("in memory");
+    // Filter, index, and one block at a time. Three bytes of Snappy make 64.
     let verified = assert_bounded(file.len(), 128, 256 << 10, || table.verify());
     assert_located(&verified, NAME, file.len());
     let forwards = table.entries();
     assert_located(&forwards, NAME, file.len());
     let backwards = table.entries_backwards();
     assert_located(&backwards, NAME, file.len());
+    assert_streamed(&table, &forwards, &backwards, file.len());
     let Ok(forwards) = forwards else {
         backwards.expect_err("a table that cannot be read forwards");
         verified.expect_err("a table that cannot be read");
@@ -128,6 +133,25 @@ fn check_file(file: &[u8]) {
             // Blocks may be where the index does not have them, but a search
             // gives no other key.
             assert!(found.is_none_or(|found| found.key == entry.key));
+        }
+    }
+}
+
+/// A stream gives what a cursor gives, and fails where that does.
+fn assert_streamed(
+    table: &TableBytes,
+    forwards: &Result<Vec<Entry>, Error>,
+    backwards: &Result<Vec<Entry>, Error>,
+    file_size: usize,
+) {
+    for (expected, streamed) in
+        [(forwards, table.stream()), (backwards, table.stream_backwards())]
+    {
+        assert_located(&streamed, NAME, file_size);
+        match (expected, streamed) {
+            (Ok(expected), Ok(streamed)) => assert_eq!(&streamed, expected),
+            (Err(expected), Err(error)) => assert_eq!(error.to_string(), expected.to_string()),
+            (expected, streamed) => panic!("a cursor: {expected:?}; a stream: {streamed:?}"),
         }
     }
 }
@@ -190,10 +214,7 @@ fn check_search(table: &TableBytes, entries: &[Entry], key: Vec<u8>, seq: SeqNo)
 fn check_damaged(entries: &[Entry], written: &[u8], meta: &TableMeta, file: &[u8]) {
     let table = TableBytes::open(file, IDENTITY, meta, 0);
     assert_located(&table, NAME, file.len().max(written.len()));
-    let Ok(table) = table else {
-        assert_ne!(file.len(), written.len());
-        return;
-    };
+    let table = table.expect("in memory");
     let is_damaged = first_difference(written, file).is_some();
     assert_eq!(table.verify().is_err(), is_damaged, "verify finds any damage");
     let all = table.entries();
@@ -202,7 +223,7 @@ fn check_damaged(entries: &[Entry], written: &[u8], meta: &TableMeta, file: &[u8
 
     let parts = TableParts::of(written, IDENTITY).expect("a valid table");
     let data_bytes: usize = parts.blocks.iter().map(|b| b.payload.len() + TRAILER_SIZE).sum();
-    let is_index_intact = file[data_bytes..] == written[data_bytes..];
+    let is_index_intact = file.get(data_bytes..) == written.get(data_bytes..);
     for entry in entries {
         let found = table.get(&entry.key, entry.seq);
         assert_located(&found, NAME, file.len());

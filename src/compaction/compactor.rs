@@ -259,20 +259,12 @@ impl Compactor {
         let merger = Merger::new(&self.store, version, job, expired_until_ms);
         let (written, dropped) = merger.run(inputs)?;
         let home = &self.store.home;
-        let opened = home.fs.sync_dir(&home.dir).during("sync", &home.dir).and_then(|()| {
-            let open = |meta: &TableMeta| Ok((job.to, self.store.open_table(meta)?));
-            written.iter().map(open).collect::<Result<Vec<_>>>()
-        });
-        let opened = opened.inspect_err(|_| {
-            for meta in &written {
-                self.store.remove(FileKind::Table(meta.id));
-            }
-        })?;
+        home.fs.sync_dir(&home.dir).during("sync", &home.dir)?;
         let counters = &self.store.counters;
         counters.compaction_read_bytes.add(inputs.iter().map(|t| t.meta().size_bytes).sum());
         counters.compaction_written_bytes.add(written.iter().map(|meta| meta.size_bytes).sum());
         counters.compaction_dropped_entries.add(dropped);
-        Ok(opened)
+        Ok(written.iter().map(|meta| (job.to, self.store.open_table(meta))).collect())
     }
 }
 

@@ -71,7 +71,7 @@ impl<'a> Merger<'a> {
 
     fn merge(&mut self, inputs: &[Arc<Table>]) -> Result<()> {
         let mut retention = Retention::new(self.store.snapshots.seqs());
-        let cursors: Vec<TableCursor> = inputs.iter().map(Table::cursor).collect();
+        let cursors: Vec<TableCursor> = inputs.iter().map(Table::stream).collect();
         let mut merge = Merge::new(cursors);
         merge.seek_first()?;
         let mut last_key = Vec::new();

@@ -122,7 +122,7 @@ impl Flusher {
         // Also for the sake of the next log file: its name must be durable
         // before an edit relies on it.
         home.fs.sync_dir(&home.dir).during("sync", &home.dir)?;
-        let opened = self.table.as_ref().map(|meta| self.store.open_table(meta)).transpose()?;
+        let opened = self.table.as_ref().map(|meta| self.store.open_table(meta));
         let edit = Edit {
             log_min: Some(sealed.next_log),
             log_base: Some(sealed.next_base),

@@ -13,6 +13,7 @@
 pub mod checksum;
 pub mod codec;
 pub mod frame;
+pub mod hash;
 pub mod ids;
 pub mod key;
 pub mod names;
@@ -21,6 +22,7 @@ pub mod table_meta;
 pub use checksum::{DatabaseId, crc, crc_parts};
 pub use codec::{Decoder, put_u32, put_u64, put_varint};
 pub use frame::{Frame, FrameHeader, FramePlace, FrameReader, put_frame};
+pub use hash::KeyHash;
 pub use ids::{FileId, LEVELS, Level, LogId, ManifestId, SeqNo, TableId};
 pub use key::{EntryKind, EntryRef, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use names::FileKind;

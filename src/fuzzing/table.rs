@@ -4,7 +4,7 @@ use super::block::{place, seal_block};
 use super::{DIR, Entry, Identity, contents, holding, path_of};
 use crate::error::Result;
 use crate::format::codec::{to_u64, to_usize};
-use crate::format::{Decoder, FileKind, Properties, SeqNo, TableMeta};
+use crate::format::{Decoder, FileKind, KeyHash, Properties, SeqNo, TableMeta};
 use crate::fs::Fs;
 use crate::fs::sim::SimFs;
 use crate::iter::Cursor;
@@ -13,7 +13,10 @@ use crate::table::format::{
     FOOTER_SIZE, Footer, MAGIC, Place, TRAILER_SIZE, VERSION, digest_block, open_block, stored_size,
 };
 use crate::table::index::{Index, IndexBuilder, decode_entry};
-use crate::table::{BlockCache, OpenFiles, Table, TableBuilder, TableCursor, TableOptions};
+use crate::table::{
+    BlockCache, HEAD_BYTES_MAX, HeadMemory, OpenFiles, Table, TableBuilder, TableCursor,
+    TableOptions,
+};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,8 +32,8 @@ impl TableBytes {
     /// `meta` (its number excepted). `cache_bytes`: how many blocks are kept.
     ///
     /// # Errors
-    /// [`crate::Error::Corruption`] when the length is another. Footer and
-    /// index are read by the first of the calls below, as in a database.
+    /// None that this file system in memory has: the file is looked at by the
+    /// first of the calls below, as in a database.
     pub fn open(
         bytes: &[u8],
         identity: Identity,
@@ -41,7 +44,8 @@ impl TableBytes {
         let fs: Arc<dyn Fs> = Arc::new(holding(FileKind::Table(meta.id), bytes)?);
         let files = Arc::new(OpenFiles::new(fs));
         let cache = Arc::new(BlockCache::new(cache_bytes));
-        let table = Table::open(files, Path::new(DIR), identity.database, &meta, cache)?;
+        let heads = Arc::new(HeadMemory::new(HEAD_BYTES_MAX));
+        let table = Table::open(files, Path::new(DIR), identity.database, &meta, cache, heads);
         Ok(TableBytes { table: Arc::new(table) })
     }
 
@@ -66,12 +70,33 @@ impl TableBytes {
         collect(&mut cursor, Cursor::prev)
     }
 
+    /// All entries, from the first on, as a compaction reads them: in runs of
+    /// blocks, past the cache.
+    ///
+    /// # Errors
+    /// As [`TableBytes::entries`].
+    pub fn stream(&self) -> Result<Vec<Entry>> {
+        let mut cursor = self.table.stream();
+        cursor.seek_first()?;
+        collect(&mut cursor, Cursor::next)
+    }
+
+    /// All entries, from the last on, likewise.
+    ///
+    /// # Errors
+    /// As [`TableBytes::entries`].
+    pub fn stream_backwards(&self) -> Result<Vec<Entry>> {
+        let mut cursor = self.table.stream();
+        cursor.seek_last()?;
+        collect(&mut cursor, Cursor::prev)
+    }
+
     /// The newest version of `key` at or before `seq`.
     ///
     /// # Errors
     /// As [`TableBytes::entries`].
     pub fn get(&self, key: &[u8], seq: SeqNo) -> Result<Option<Entry>> {
-        Ok(self.table.get(key, seq)?.map(|found| found.entry().into()))
+        Ok(self.table.get(key, KeyHash::of(key), seq)?.map(|found| found.entry().into()))
     }
 
     /// The first entry at or after `(key, seq)`.
@@ -149,7 +174,7 @@ pub fn table_meta_of(bytes: &[u8], identity: Identity) -> Result<TableMeta> {
     let path = path_of(FileKind::Table(identity.table()));
     let place = place(&path, identity);
     let (_, footer) = footer_of(bytes, &place)?;
-    let properties = Some(range(footer.properties_offset, footer.index_offset))
+    let properties = Some(range(footer.properties_offset, footer.filter_offset))
         .and_then(|range| bytes.get(range))
         .and_then(|stored| open_block(&place, footer.properties_offset, stored.to_vec(), None).ok())
         .and_then(|payload| Properties::decode(&mut Decoder::new(&payload)))
@@ -196,6 +221,8 @@ pub struct TableParts {
     pub blocks: Vec<StoredBlock>,
     /// The payload of the properties block.
     pub properties: Vec<u8>,
+    /// The payload of the filter block.
+    pub filter: Vec<u8>,
 }
 
 impl TableParts {
@@ -220,9 +247,11 @@ impl TableParts {
             let compression = payload.pop().unwrap_or_default();
             blocks.push(StoredBlock { payload, compression, separator: index.separator(number) });
         }
-        let properties = stored(footer.properties_offset, footer.index_offset);
+        let properties = stored(footer.properties_offset, footer.filter_offset);
         let properties = open_block(&place, footer.properties_offset, properties, None)?;
-        Ok(TableParts { blocks, properties })
+        let filter = stored(footer.filter_offset, footer.index_offset);
+        let filter = open_block(&place, footer.filter_offset, filter, None)?;
+        Ok(TableParts { blocks, properties, filter })
     }
 
     /// Puts the table together, whether or not it makes sense.
@@ -239,11 +268,14 @@ impl TableParts {
         }
         let properties_offset = to_u64(out.len());
         put_block(&mut out, &place, &self.properties, 0);
+        let filter_offset = to_u64(out.len());
+        let checksum = put_block(&mut out, &place, &self.filter, 0);
+        let digest = digest_block(digest, checksum, stored_size(&self.filter));
         let index_offset = to_u64(out.len());
         let index = index.finish();
         let checksum = put_block(&mut out, &place, &index, 0);
         let digest = digest_block(digest, checksum, stored_size(&index));
-        let footer = Footer { properties_offset, index_offset, digest };
+        let footer = Footer { properties_offset, filter_offset, index_offset, digest };
         let footer = footer.encode(&place, to_u64(out.len()));
         out.extend_from_slice(&footer);
         out
@@ -263,34 +295,42 @@ fn put_block(out: &mut Vec<u8>, place: &Place<'_>, payload: &[u8], compression: 
 
 /// Puts right the checksums of a table: those of the data blocks, where the
 /// index says that they stand, and their copies in the index; those of
-/// properties and index; the digest, and the footer's own. Magic, version and
+/// properties, filter and index; the digest, and the footer's own. Magic, version and
 /// lengths stay as they are.
 pub fn fix_table(bytes: &mut [u8], identity: Identity) {
     let path = path_of(FileKind::Table(identity.table()));
     let place = place(&path, identity);
     let Some((data, footer_bytes)) = bytes.split_last_chunk_mut::<FOOTER_SIZE>() else { return };
     let footer_offset = to_u64(data.len());
-    let mut fields = Decoder::new(footer_bytes);
-    let (Some(properties_offset), Some(index_offset)) = (fields.u64(), fields.u64()) else {
-        return;
-    };
-    let Some((data, index)) = to_usize(index_offset).and_then(|at| data.split_at_mut_checked(at))
-    else {
-        return;
-    };
-    let Some((data, properties)) =
-        to_usize(properties_offset).and_then(|at| data.split_at_mut_checked(at))
-    else {
-        return;
-    };
+    let Some(footer) = offsets_of(footer_bytes) else { return };
+    let Some((data, index)) = split_at(data, footer.index_offset) else { return };
+    let Some((data, filter)) = split_at(data, footer.filter_offset) else { return };
+    let Some((data, properties)) = split_at(data, footer.properties_offset) else { return };
     let blocks_digest = fix_data_blocks(data, index, &place);
-    seal_block(properties, &place, properties_offset);
-    let Some(checksum) = seal_block(index, &place, index_offset) else { return };
-    let digest = digest_block(blocks_digest, checksum, to_u64(index.len()));
-    let footer = Footer { properties_offset, index_offset, digest };
+    seal_block(properties, &place, footer.properties_offset);
+    let Some(checksum) = seal_block(filter, &place, footer.filter_offset) else { return };
+    let digest = digest_block(blocks_digest, checksum, to_u64(filter.len()));
+    let Some(checksum) = seal_block(index, &place, footer.index_offset) else { return };
+    let digest = digest_block(digest, checksum, to_u64(index.len()));
+    let footer = Footer { digest, ..footer };
     if footer_bytes.ends_with(&[&VERSION.to_le_bytes()[..], &MAGIC].concat()) {
         footer_bytes.copy_from_slice(&footer.encode(&place, footer_offset));
     }
+}
+
+fn split_at(bytes: &mut [u8], offset: u64) -> Option<(&mut [u8], &mut [u8])> {
+    bytes.split_at_mut_checked(to_usize(offset)?)
+}
+
+/// What a footer says, without a check of it, and no digest.
+fn offsets_of(footer: &[u8]) -> Option<Footer> {
+    let mut fields = Decoder::new(footer);
+    Some(Footer {
+        properties_offset: fields.u64()?,
+        filter_offset: fields.u64()?,
+        index_offset: fields.u64()?,
+        digest: 0,
+    })
 }
 
 /// Puts another digest into the footer of a table, and the footer's checksum
@@ -299,11 +339,10 @@ pub fn set_table_digest(bytes: &mut [u8], identity: Identity, digest: u64) {
     let path = path_of(FileKind::Table(identity.table()));
     let place = place(&path, identity);
     let Some((data, footer_bytes)) = bytes.split_last_chunk_mut::<FOOTER_SIZE>() else { return };
-    let mut fields = Decoder::new(footer_bytes);
-    if let (Some(properties_offset), Some(index_offset)) = (fields.u64(), fields.u64())
+    if let Some(footer) = offsets_of(footer_bytes)
         && footer_bytes.ends_with(&[&VERSION.to_le_bytes()[..], &MAGIC].concat())
     {
-        let footer = Footer { properties_offset, index_offset, digest };
+        let footer = Footer { digest, ..footer };
         footer_bytes.copy_from_slice(&footer.encode(&place, to_u64(data.len())));
     }
 }

@@ -187,9 +187,9 @@ fn a_fixer_mends_every_checksum() {
             "log" => 1 + 3 * 2,
             "manifest" => 1 + 2 * 2,
             "block" | "CURRENT" => 1,
-            // Two for each data block, one each for properties, index and
+            // Two for each data block, one each for properties, filter, index and
             // footer, and the digest.
-            _ => 2 * TableParts::of(&bytes, IDENTITY).expect("sound").blocks.len() + 3 + 2,
+            _ => 2 * TableParts::of(&bytes, IDENTITY).expect("sound").blocks.len() + 4 + 2,
         };
         assert_eq!(mended, checksums * 32, "{name}");
     }
@@ -206,4 +206,38 @@ fn a_changed_value_is_read_once_its_checksums_are_fixed() {
     let found = decode_log(&log, IDENTITY, 10).expect("sound");
     assert_eq!(found.batches[0].operations[0], Operation::Entry(entry(b"a", 1, b"One")));
     assert_eq!(found.batches.len(), 3);
+}
+
+fn damage_of<T>(result: Result<T>) -> String {
+    match result {
+        Err(Error::Corruption { detail, .. }) => detail,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("no damage was seen"),
+    }
+}
+
+/// No writer makes such a file, and no read of another key can tell.
+#[test]
+fn a_key_that_is_not_in_the_filter_is_found_by_verify() {
+    let (bytes, _) =
+        write_table(IDENTITY, 120, Compression::None, &sorted_entries()).expect("in memory");
+    let mut parts = TableParts::of(&bytes, IDENTITY).expect("valid");
+    assert_eq!(parts.filter.len(), 64, "22 keys of 11 bits");
+    assert!(open_table(&parts.assemble(IDENTITY)).is_ok());
+    for byte in 0..parts.filter.len() {
+        for bit in (0..8).filter(|bit| parts.filter[byte] >> bit & 1 == 1) {
+            let mut parts = parts.clone();
+            parts.filter[byte] ^= 1 << bit;
+            let detail = damage_of(open_table(&parts.assemble(IDENTITY)));
+            assert!(detail.contains("is not in the filter"), "{detail}");
+        }
+    }
+    // One that has no room for a key would say of all that they are not there.
+    for size in [0, 63, 65] {
+        parts.filter.resize(size, 0xff);
+        let bytes = parts.assemble(IDENTITY);
+        let meta = table_meta_of(&bytes, IDENTITY).expect("a footer");
+        let table = TableBytes::open(&bytes, IDENTITY, &meta, 0).expect("in memory");
+        damage_of(table.get(b"gone", SeqNo(9)));
+    }
 }

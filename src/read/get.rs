@@ -2,7 +2,7 @@
 
 use super::value::Value;
 use crate::error::Result;
-use crate::format::{EntryRef, Level, SeqNo};
+use crate::format::{EntryRef, KeyHash, Level, SeqNo};
 use crate::store::{Store, View};
 
 /// What a read of one key found.
@@ -42,13 +42,15 @@ impl Reader<'_> {
             }
         }
         let version = &self.view.version;
+        // One for the filters of all tables.
+        let hash = KeyHash::of(key);
         let newest_first = version.level(Level::ZERO).iter();
         let level_0 = newest_first.filter(|table| table.meta().may_contain(key));
         let below = Level::all().skip(1).filter_map(|level| version.table_of(level, key));
         let mut searched = 0;
         for table in level_0.chain(below) {
             searched += 1;
-            if let Some(found) = table.get(key, self.seq)? {
+            if let Some(found) = table.get(key, hash, self.seq)? {
                 self.store.reads.count(searched);
                 return Ok(self.interpret(found.entry()));
             }

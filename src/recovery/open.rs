@@ -15,8 +15,9 @@ use crate::store::{
     Counters, Health, Histograms, Home, Observer, Reads, RecoveryReport, Snapshots, Store,
     UnsyncedLogs, Version, Views, VisibleSeq, log_identity, log_not_removed,
 };
-use crate::table::{BlockCache, OpenFiles};
+use crate::table::{BlockCache, HEAD_BYTES_MAX, HeadMemory, OpenFiles};
 use crate::wal::{LogFile, LogWriter, read_log, read_log_header};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -65,7 +66,7 @@ pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
         Some(current) => {
             let recorded = read_manifest(fs.as_ref(), dir, current)?;
             check_log_min(&recorded, dir, &names)?;
-            check_tables(&recorded, &names)?;
+            check_kept_tables(&recorded, &names)?;
             (current.database, recorded.state)
         }
         None => {
@@ -97,7 +98,7 @@ fn check_log_min(recorded: &Recorded, dir: &Path, names: &[String]) -> Result<()
 
 /// Where an edit cannot be read, no table of which the manifest knows may be gone: it
 /// would have gone because of that edit. Else that is told by the table itself.
-fn check_tables(recorded: &Recorded, names: &[String]) -> Result<()> {
+fn check_kept_tables(recorded: &Recorded, names: &[String]) -> Result<()> {
     let Some(offset) = recorded.cut_at else { return Ok(()) };
     let known = recorded.state.tables.keys().map(|&id| FileKind::Table(id).name());
     match known.into_iter().find(|name| !names.contains(name)) {
@@ -107,6 +108,20 @@ fn check_tables(recorded: &Recorded, names: &[String]) -> Result<()> {
             Err(Error::corruption(&recorded.path, offset, detail))
         }
     }
+}
+
+/// The tables that the manifest names must be there. Whether they are whole is
+/// told by the first read of each: to look at them all would take as long as there are many.
+fn check_tables(home: &Home, state: &State, names: &[String]) -> Result<()> {
+    let names: HashSet<&str> = names.iter().map(String::as_str).collect();
+    for &id in state.tables.keys() {
+        let file = FileKind::Table(id);
+        if !names.contains(&*file.name()) {
+            let detail = "the manifest names this table, but it is missing";
+            return Err(Error::corruption(&home.path(file), 0, detail));
+        }
+    }
+    Ok(())
 }
 
 struct Recovery {
@@ -151,6 +166,7 @@ impl Recovery {
             expiry: ExpiryFloor::new(state.expiry_floor_ms),
             unsynced_logs: UnsyncedLogs::default(),
             cache,
+            heads: Arc::new(HeadMemory::new(HEAD_BYTES_MAX)),
             files,
             counters: Counters::default(),
             latencies: Histograms::default(),
@@ -158,9 +174,9 @@ impl Recovery {
             observer,
             options,
         };
-        let open = |(level, meta): &(Level, TableMeta)| Ok((*level, store.open_table(meta)?));
-        let tables = state.tables.values().map(open).collect::<Result<Vec<_>>>()?;
-        let version = Version::new(tables);
+        check_tables(&store.home, &state, names)?;
+        let open = |(level, meta): &(Level, TableMeta)| (*level, store.open_table(meta));
+        let version = Version::new(state.tables.values().map(open));
         store.views = Views::new(Arc::clone(&memtable), version);
         Ok(Recovery { store, state, new_tables: Vec::new(), memtable, last_seq, report })
     }
@@ -176,8 +192,7 @@ impl Recovery {
         })?;
         self.clean_up(&manifest)?;
         let Recovery { mut store, new_tables, last_seq, report, .. } = self;
-        let open = |meta| Ok((Level::ZERO, store.open_table(meta)?));
-        let added = new_tables.iter().map(open).collect::<Result<Vec<_>>>()?;
+        let added = new_tables.iter().map(|meta| (Level::ZERO, store.open_table(meta)));
         let version = store.views.load().version.with(added, &[]);
         let memtable = Arc::new(Memtable::new(store.options.memtable_bytes));
         store.views = Views::new(memtable, version);

@@ -44,7 +44,7 @@ pub use visible::{Ticket, VisibleSeq};
 
 use crate::clock::ExpiryFloor;
 use crate::options::Options;
-use crate::table::{BlockCache, OpenFiles};
+use crate::table::{BlockCache, HeadMemory, OpenFiles};
 use std::sync::Arc;
 
 /// The state of one open database that is not bytes on disk.
@@ -68,6 +68,8 @@ pub struct Store {
     pub unsynced_logs: UnsyncedLogs,
     /// The cache of blocks.
     pub cache: Arc<BlockCache>,
+    /// The heads of tables in memory.
+    pub heads: Arc<HeadMemory>,
     /// The open files of tables.
     pub files: Arc<OpenFiles>,
     /// What happened so far.

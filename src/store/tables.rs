@@ -44,15 +44,12 @@ impl Store {
         builder.finish()
     }
 
-    /// Opens the table that `meta` describes.
-    ///
-    /// # Errors
-    /// [`crate::Error::Io`]; [`crate::Error::Corruption`] when the file is
-    /// missing or is not that table.
-    pub fn open_table(&self, meta: &TableMeta) -> Result<Arc<Table>> {
+    /// The table that `meta` describes. Its file is opened by its first use.
+    pub fn open_table(&self, meta: &TableMeta) -> Arc<Table> {
         let home = &self.home;
         let (files, cache) = (Arc::clone(&self.files), Arc::clone(&self.cache));
-        Table::open(files, &home.dir, home.database, meta, cache).map(Arc::new)
+        let heads = Arc::clone(&self.heads);
+        Arc::new(Table::open(files, &home.dir, home.database, meta, cache, heads))
     }
 
     /// Removes the files of tables that are no longer part of the database and

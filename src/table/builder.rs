@@ -1,6 +1,7 @@
 //! Writes a table, front to back.
 
 use super::block_builder::BlockBuilder;
+use super::filter::FilterBuilder;
 use super::format::{
     BLOCK_TARGET_BYTES_MAX, Footer, Place, block_trailer, digest_block, stored_size,
 };
@@ -22,7 +23,7 @@ use std::sync::Arc;
 const WRITE_BUFFER_BYTES: usize = 256 << 10;
 
 /// Writes a table. Its memory is bounded, whatever the table's size, but for
-/// the index: some bytes a block.
+/// the index, some bytes a block, and the filter, 8 bytes a key.
 ///
 /// Dropped without [`TableBuilder::finish`] it leaves a file that is no table,
 /// at [`TableBuilder::path`], for the caller to remove.
@@ -37,6 +38,7 @@ pub struct TableBuilder {
     /// The separator of the block being filled.
     separator: (Vec<u8>, SeqNo),
     index: IndexBuilder,
+    filter: FilterBuilder,
     properties: Properties,
     digest: u64,
     encoder: Compressor,
@@ -68,6 +70,7 @@ impl TableBuilder {
             block: BlockBuilder::default(),
             separator: (Vec::new(), SeqNo::MAX),
             index: IndexBuilder::default(),
+            filter: FilterBuilder::default(),
             properties: Properties::default(),
             digest: 0,
             encoder: Compressor::new(),
@@ -109,6 +112,9 @@ impl TableBuilder {
         }
         let is_shadowed = self.block.last().is_some_and(|(key, _)| key == entry.key);
         self.block.add(entry);
+        if !is_shadowed {
+            self.filter.add(entry.key);
+        }
         if self.properties.entries == 0 {
             self.properties.smallest_key = entry.key.to_vec();
         }
@@ -139,11 +145,16 @@ impl TableBuilder {
         let mut properties = Vec::new();
         self.properties.encode(&mut properties);
         self.write_block(&properties, Compression::None)?;
+        let filter_offset = self.sink.offset();
+        let filter = std::mem::take(&mut self.filter).finish();
+        let checksum = self.write_block(&filter, Compression::None)?;
+        let digest = digest_block(self.digest, checksum, stored_size(&filter));
+        drop(filter);
         let index_offset = self.sink.offset();
         let index = std::mem::take(&mut self.index).finish();
         let checksum = self.write_block(&index, Compression::None)?;
-        let digest = digest_block(self.digest, checksum, stored_size(&index));
-        let footer = Footer { properties_offset, index_offset, digest };
+        let digest = digest_block(digest, checksum, stored_size(&index));
+        let footer = Footer { properties_offset, filter_offset, index_offset, digest };
         let footer = footer.encode(&self.place(), self.sink.offset());
         self.sink.write(&footer)?;
         self.sink.flush()?;

@@ -1,17 +1,21 @@
 //! A cursor over a table: the index names the block, the block has the entry.
 
 use super::block::{Block, Position};
+use super::head_memory::CountedHead;
+use super::read_ahead::{Direction, ReadAhead};
 use super::reader::Table;
 use crate::error::Result;
 use crate::format::{EntryRef, SeqNo};
 use crate::iter::Cursor;
 use std::sync::Arc;
 
-/// A cursor over the entries of a table. It keeps one block in memory.
+/// A cursor over the entries of a table. It keeps one block in memory, what it has read
+/// ahead, and from its first move on the table's head.
 #[derive(Debug)]
 pub struct TableCursor {
     table: Arc<Table>,
-    /// Whether blocks come from the cache and go into it.
+    head: Option<Arc<CountedHead>>,
+    ahead: ReadAhead,
     /// The block it stands in, and its number; `None`: it stands on nothing.
     block: Option<Arc<Block>>,
     number: usize,
@@ -19,45 +23,72 @@ pub struct TableCursor {
 }
 
 impl TableCursor {
-    pub(super) fn new(table: Arc<Table>) -> Self {
-        TableCursor { table, block: None, number: 0, position: Position::default() }
+    pub(super) fn new(table: Arc<Table>, ahead: ReadAhead) -> Self {
+        let (number, position) = (0, Position::default());
+        TableCursor { table, head: None, ahead, block: None, number, position }
     }
 
-    /// Moves to an entry of block `number`: that which `choose` names. On
-    /// nothing where there is no such block, and after an error.
-    fn enter(&mut self, number: usize, choose: impl FnOnce(&Block) -> usize) -> Result<()> {
+    /// The head, pinned: otherwise a scan longer than the budget for heads allows
+    /// would read it again for each block.
+    fn head(&mut self) -> Result<Arc<CountedHead>> {
+        if let Some(head) = &self.head {
+            return Ok(Arc::clone(head));
+        }
+        Ok(Arc::clone(self.head.insert(self.table.head()?.pin())))
+    }
+
+    fn load(&mut self, head: &CountedHead, number: usize, way: Direction) -> Result<Arc<Block>> {
+        if self.ahead.is_stream() {
+            return self.ahead.block(&self.table, &head.index, number, way).map(Arc::new);
+        }
+        let (start, ..) = head.index.block(number).expect("the index has that block");
+        if let Some(block) = self.table.cached_block(start) {
+            self.ahead.interrupt();
+            return Ok(block);
+        }
+        let block = self.ahead.block(&self.table, &head.index, number, way)?;
+        Ok(self.table.cache_block(start, block))
+    }
+
+    /// Moves to the first entry of block `number`. On nothing where there is no
+    /// such block, and after an error.
+    fn enter(&mut self, number: usize) -> Result<()> {
         self.block = None;
-        let index = self.table.index()?;
-        if number < index.blocks() {
-            let block = self.table.block(index, number)?;
-            block.go_to(&mut self.position, choose(&block));
-            self.number = number;
-            self.block = Some(block);
+        let head = self.head()?;
+        if number < head.index.blocks() {
+            let block = self.load(&head, number, Direction::Forward)?;
+            self.stand(block, number, 0);
         }
         Ok(())
     }
 
     /// Moves to the last entry of the block before `number`.
     fn enter_before(&mut self, number: usize) -> Result<()> {
-        match number.checked_sub(1) {
-            Some(before) => self.enter(before, |block| block.entries() - 1),
-            None => {
-                self.block = None;
-                Ok(())
-            }
+        self.block = None;
+        if let Some(before) = number.checked_sub(1) {
+            let head = self.head()?;
+            let block = self.load(&head, before, Direction::Backward)?;
+            let last = block.entries() - 1;
+            self.stand(block, before, last);
         }
+        Ok(())
     }
 
     /// The block that `(key, seq)` belongs in, its number, and the first entry
     /// of it at or after that place. The cursor stands on nothing.
-    fn search(&mut self, key: &[u8], seq: SeqNo) -> Result<Option<(Arc<Block>, usize, usize)>> {
+    fn search(
+        &mut self,
+        key: &[u8],
+        seq: SeqNo,
+        way: Direction,
+    ) -> Result<Option<(Arc<Block>, usize, usize)>> {
         self.block = None;
-        let index = self.table.index()?;
-        if index.blocks() == 0 {
+        let head = self.head()?;
+        if head.index.blocks() == 0 {
             return Ok(None);
         }
-        let number = index.find(key, seq);
-        let block = self.table.block(index, number)?;
+        let number = head.index.find(key, seq);
+        let block = self.load(&head, number, way)?;
         let entry = block.lower_bound(key, seq).entry;
         Ok(Some((block, number, entry)))
     }
@@ -76,30 +107,30 @@ impl Cursor for TableCursor {
     }
 
     fn seek_first(&mut self) -> Result<()> {
-        self.enter(0, |_| 0)
+        self.enter(0)
     }
 
     fn seek_last(&mut self) -> Result<()> {
         // After an error it stands on nothing (INV-1 of `iter`).
         self.block = None;
-        let blocks = self.table.index()?.blocks();
+        let blocks = self.head()?.index.blocks();
         self.enter_before(blocks)
     }
 
     fn seek(&mut self, key: &[u8], seq: SeqNo) -> Result<()> {
-        match self.search(key, seq)? {
+        match self.search(key, seq, Direction::Forward)? {
             Some((block, number, entry)) if entry < block.entries() => {
                 self.stand(block, number, entry);
                 Ok(())
             }
             // All of the block is before: what is sought is the next block's first.
-            Some((_, number, _)) => self.enter(number + 1, |_| 0),
+            Some((_, number, _)) => self.enter(number + 1),
             None => Ok(()),
         }
     }
 
     fn seek_before(&mut self, key: &[u8], seq: SeqNo) -> Result<()> {
-        match self.search(key, seq)? {
+        match self.search(key, seq, Direction::Backward)? {
             Some((block, number, entry)) => match entry.checked_sub(1) {
                 Some(before) => {
                     self.stand(block, number, before);
@@ -114,7 +145,7 @@ impl Cursor for TableCursor {
     #[inline]
     fn next(&mut self) -> Result<()> {
         match &self.block {
-            Some(block) if !block.advance(&mut self.position) => self.enter(self.number + 1, |_| 0),
+            Some(block) if !block.advance(&mut self.position) => self.enter(self.number + 1),
             _ => Ok(()),
         }
     }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! file
-//!   data block 0 .. data block n-1 | properties block | index block | footer
+//!   data block 0 .. data block n-1 | properties block | filter block | index block | footer
 //!   nothing before, between or after them
 //!
 //! block, as stored                      checksum over: database id, table id,
@@ -35,16 +35,24 @@
 //!   varint shared, varint unshared, unshared bytes: the separator's key.
 //!           Block 0 has the separator "", before everything
 //!
+//! filter block, its payload, never compressed
+//!   lines of 64 bytes, 11 bits for each key (all versions of one count once), in a
+//!   table with entries at least one; of each key, by its XXH3 hash h of 64 bits,
+//!   line    (h * count of lines) >> 64
+//!   bits    six of the 512 of that line: h * 0x9e3779b97f4a7c15 modulo 2^64,
+//!           its upper 54 bits in six numbers of 9 bits; bit n is bit n % 8 of byte n / 8
+//!
 //! properties block, its payload, never compressed
 //!   what `Properties::encode` writes, nothing after it
 //!
 //! footer                                checksum over: database id, table id,
-//!   0   8  offset of the properties     offset of the footer, bytes 0 to 24,
-//!   8   8  offset of the index          version
-//!   16  8  digest
-//!   24  4  checksum
-//!   28  4  version: 1
-//!   32  8  magic: "eskertbl"
+//!   0   8  offset of the properties     offset of the footer, bytes 0 to 32,
+//!   8   8  offset of the filter         version
+//!   16  8  offset of the index
+//!   24  8  digest
+//!   32  4  checksum
+//!   36  4  version: 1
+//!   40  8  magic: "eskertbl"
 //! ```
 //!
 //! Keys, versions and payloads stand apart so that a search touches few cache
@@ -68,10 +76,10 @@ pub const MAGIC: [u8; 8] = *b"eskertbl";
 /// The version that this build writes, and the newest it reads.
 pub const VERSION: u32 = 1;
 
-const FOOTER_FIELDS_SIZE: usize = 8 + 8 + 8;
+const FOOTER_FIELDS_SIZE: usize = 8 + 8 + 8 + 8;
 /// Size of the footer.
 pub const FOOTER_SIZE: usize = FOOTER_FIELDS_SIZE + 4 + 4 + MAGIC.len();
-const _: () = assert!(FOOTER_SIZE == 40);
+const _: () = assert!(FOOTER_SIZE == 48);
 
 /// Size of what follows a block's payload: compression and checksum.
 pub const TRAILER_SIZE: usize = 1 + 4;
@@ -133,18 +141,19 @@ pub fn block_trailer(
     ([flag, a, b, c, d], checksum)
 }
 
-/// Checks the block at `offset` as stored, and gives its payload uncompressed.
+/// Checks the block at `offset` as stored, and gives how it is compressed, and
+/// its payload as stored.
 ///
 /// `expected`: the checksum that the index holds for it, where there is one.
 ///
 /// # Errors
-/// [`Error::Corruption`] where the checksum, the compression or the size is wrong.
-pub fn open_block(
+/// [`Error::Corruption`] where the checksum or the compression is wrong.
+pub fn check_block<'a>(
     place: &Place<'_>,
     offset: u64,
-    mut stored: Vec<u8>,
+    stored: &'a [u8],
     expected: Option<u32>,
-) -> Result<Vec<u8>> {
+) -> Result<(Compression, &'a [u8])> {
     let short = || place.damage(offset, "a block is shorter than its trailer");
     let (rest, checksum) = stored.split_last_chunk::<4>().ok_or_else(short)?;
     let (&flag, payload) = rest.split_last().ok_or_else(short)?;
@@ -160,14 +169,51 @@ pub fn open_block(
             ),
         ));
     }
-    let payload_size = payload.len();
     match flag {
-        0 => {
+        0 => Ok((Compression::None, payload)),
+        1 => Ok((Compression::Snappy, payload)),
+        _ => Err(place.damage(offset, format!("compression: expected 0 or 1, found {flag}"))),
+    }
+}
+
+/// Checks the block at `offset` as [`check_block`] does, and gives its payload
+/// uncompressed: without a copy where it is stored so.
+///
+/// # Errors
+/// [`Error::Corruption`]; also where the uncompressed size is wrong.
+pub fn open_block(
+    place: &Place<'_>,
+    offset: u64,
+    mut stored: Vec<u8>,
+    expected: Option<u32>,
+) -> Result<Vec<u8>> {
+    match check_block(place, offset, &stored, expected)? {
+        (Compression::None, payload) => {
+            let payload_size = payload.len();
             stored.truncate(payload_size);
             Ok(stored)
         }
-        1 => decompress(payload).map_err(|detail| place.damage(offset, detail)),
-        _ => Err(place.damage(offset, format!("compression: expected 0 or 1, found {flag}"))),
+        (Compression::Snappy, payload) => {
+            decompress(payload).map_err(|detail| place.damage(offset, detail))
+        }
+    }
+}
+
+/// As [`open_block`], of a block among others in memory.
+///
+/// # Errors
+/// As [`open_block`].
+pub fn open_block_of_run(
+    place: &Place<'_>,
+    offset: u64,
+    stored: &[u8],
+    expected: Option<u32>,
+) -> Result<Vec<u8>> {
+    match check_block(place, offset, stored, expected)? {
+        (Compression::None, payload) => Ok(payload.to_vec()),
+        (Compression::Snappy, payload) => {
+            decompress(payload).map_err(|detail| place.damage(offset, detail))
+        }
     }
 }
 
@@ -204,6 +250,8 @@ pub fn digest_block(digest: u64, checksum: u32, stored_size: u64) -> u64 {
 pub struct Footer {
     /// Where the properties block starts; also the size of all data blocks.
     pub properties_offset: u64,
+    /// Where the filter block starts.
+    pub filter_offset: u64,
     /// Where the index block starts.
     pub index_offset: u64,
     /// Identifies the table's content.
@@ -216,6 +264,7 @@ impl Footer {
     pub fn encode(&self, place: &Place<'_>, offset: u64) -> Vec<u8> {
         let mut out = Vec::with_capacity(FOOTER_SIZE);
         put_u64(&mut out, self.properties_offset);
+        put_u64(&mut out, self.filter_offset);
         put_u64(&mut out, self.index_offset);
         put_u64(&mut out, self.digest);
         let version = VERSION.to_le_bytes();
@@ -259,15 +308,17 @@ impl Footer {
         let mut d = Decoder::new(fields);
         let footer = Footer {
             properties_offset: d.u64().ok_or_else(short)?,
+            filter_offset: d.u64().ok_or_else(short)?,
             index_offset: d.u64().ok_or_else(short)?,
             digest: d.u64().ok_or_else(short)?,
         };
-        if footer.properties_offset > footer.index_offset || footer.index_offset > offset {
+        let Footer { properties_offset, filter_offset, index_offset, .. } = footer;
+        if ![properties_offset, filter_offset, index_offset, offset].is_sorted() {
             return Err(place.damage(
                 offset,
                 format!(
-                    "offsets: expected properties {} <= index {} <= footer {offset}",
-                    footer.properties_offset, footer.index_offset
+                    "offsets: expected properties {properties_offset} <= filter {filter_offset} \
+                     <= index {index_offset} <= footer {offset}"
                 ),
             ));
         }
@@ -303,18 +354,24 @@ mod tests {
 
     #[test]
     fn example_footer() {
-        let footer = Footer { properties_offset: 100, index_offset: 200, digest: 0x0807 };
+        let footer = Footer {
+            properties_offset: 100,
+            filter_offset: 150,
+            index_offset: 200,
+            digest: 0x0807,
+        };
         let bytes = footer.encode(&place(), 300);
         let expected = [
             100, 0, 0, 0, 0, 0, 0, 0, // properties
+            150, 0, 0, 0, 0, 0, 0, 0, // filter
             200, 0, 0, 0, 0, 0, 0, 0, // index
             7, 8, 0, 0, 0, 0, 0, 0, // digest
             0, 0, 0, 0, // checksum, below
             1, 0, 0, 0, // version
             b'e', b's', b'k', b'e', b'r', b't', b'b', b'l',
         ];
-        assert_eq!(bytes[..24], expected[..24]);
-        assert_eq!(bytes[28..], expected[28..]);
+        assert_eq!(bytes[..32], expected[..32]);
+        assert_eq!(bytes[36..], expected[36..]);
         let bytes: [u8; FOOTER_SIZE] = bytes.try_into().expect("size");
         assert_eq!(Footer::decode(&place(), 300, &bytes).expect("valid"), footer);
         assert!(Footer::decode(&place(), 301, &bytes).is_err(), "another place");
@@ -322,15 +379,15 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_no_corruption() {
-        let footer = Footer { properties_offset: 1, index_offset: 2, digest: 3 };
+        let footer = Footer { properties_offset: 1, filter_offset: 1, index_offset: 2, digest: 3 };
         let mut bytes: [u8; FOOTER_SIZE] = footer.encode(&place(), 9).try_into().expect("size");
-        bytes[28] = 2;
+        bytes[36] = 2;
         let error = Footer::decode(&place(), 9, &bytes).expect_err("newer");
         assert!(
             matches!(error, Error::UnsupportedFormat { found: 2, supported: 1, .. }),
             "{error}"
         );
-        bytes[28] = 0;
+        bytes[36] = 0;
         let error = Footer::decode(&place(), 9, &bytes).expect_err("never was");
         assert!(matches!(error, Error::Corruption { .. }), "{error}");
     }

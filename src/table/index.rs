@@ -152,11 +152,21 @@ impl Index {
         (self.keys, self.key_ends, self.heads) = (keys, ends, heads);
         self.offsets.shrink_to_fit();
         self.checksums.shrink_to_fit();
+        self.seqs.shrink_to_fit();
     }
 
     /// The count of data blocks.
     pub fn blocks(&self) -> usize {
         self.checksums.len()
+    }
+
+    /// Bytes of memory.
+    pub fn weight(&self) -> usize {
+        let numbers = self.heads.capacity() + self.key_ends.capacity() + self.seqs.capacity();
+        8 * (numbers + self.offsets.capacity())
+            + 4 * self.checksums.capacity()
+            + self.prefix.capacity()
+            + self.keys.capacity()
     }
 
     /// Where a block starts, where it ends, and its checksum.

@@ -9,28 +9,30 @@
 //! INV-2: a [`block::Block`] in memory has been checked as a whole: every
 //! length, kind and order in it holds. What reads it afterwards may rely on it.
 //! INV-3: every byte of the file is covered by a checksum that also covers its
-//! place (database, table, offset); blocks, index and footer leave no gap.
+//! place (database, table, offset); blocks, filter, index and footer leave no gap.
 //! INV-4: the digest in [`TableMeta`] pins the content: it is a function of
-//! the checksum of every block and of the index.
+//! the checksum of every block, of the filter and of the index.
 //! INV-5: a block is no larger than `block_bytes` unless it holds one entry only.
 //! INV-6: the separator of a block is greater than every entry before the block and
 //! at most its first; inside the versions of one key it is the place just after the
 //! last entry before. So one block answers a `get`.
+//! INV-7: every key of the table is in its filter, if only with a tombstone.
 //!
 //! Damage is an [`crate::Error::Corruption`] naming file and offset, found
 //! when the damaged part is first read; it is never "not there", and a damaged
-//! block leaves the others readable.
+//! block leaves the others readable. A file that is missing or of another length is
+//! found by the first use of the table: opening a table does nothing.
 //!
 //! Concurrency: a builder belongs to one thread. A [`Table`] is shared; reads
-//! take no lock but that of one cache shard, and once that of the first use,
-//! which reads the index.
+//! take no lock but that of one cache shard, and, where the head is not in
+//! memory, that of the one who reads it.
 //!
-//! Memory: a block is read whole, and an index is kept whole, 30 to 40 bytes and a
-//! separator for each block. Both are bounded by the file's size, whatever is in it.
+//! Memory: a block is read whole. The head is kept whole: 30 to 40 bytes and a
+//! separator for each block, 11 bits for each key. Both are bounded by the file's size,
+//! whatever is in it; the heads of all tables by [`HeadMemory`]. A cursor pins a head.
 //!
 //! Not here: which tables there are (`manifest`), visibility and expiry
-//! (`read`), the directory's sync and the removal of files (the caller),
-//! a filter of the keys that are not there, repair.
+//! (`read`), the directory's sync and the removal of files (the caller), repair.
 
 pub mod block;
 pub mod block_builder;
@@ -38,8 +40,12 @@ mod builder;
 mod cache;
 mod cursor;
 mod files;
+pub mod filter;
 pub mod format;
+mod head;
+mod head_memory;
 pub mod index;
+mod read_ahead;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -49,6 +55,7 @@ pub use builder::TableBuilder;
 pub use cache::BlockCache;
 pub use cursor::TableCursor;
 pub use files::OpenFiles;
+pub use head_memory::{HEAD_BYTES_MAX, HeadMemory};
 pub use reader::Table;
 
 use crate::format::TableMeta;

@@ -1,16 +1,17 @@
 //! Reads every block of a table, and counts what its properties should say.
 
 use super::block::Position;
-use super::index::Index;
+use super::head::Head;
 use super::reader::Table;
 use crate::error::Result;
 use crate::format::key::compare;
-use crate::format::{Properties, SeqNo};
+use crate::format::{KeyHash, Properties, SeqNo};
 use std::cmp::Ordering;
 
-/// Checks every data block, and the order from block to block against the
-/// separators (INV-1, INV-6).
-pub fn count(table: &Table, index: &Index) -> Result<Properties> {
+/// Checks every data block, the order from block to block against the
+/// separators (INV-1, INV-6), and that every key is in the filter (INV-7).
+pub fn count(table: &Table, head: &Head) -> Result<Properties> {
+    let index = &head.index;
     let mut counted = Properties::default();
     let mut last_seq = SeqNo::ZERO;
     let mut last_key = Vec::new();
@@ -37,6 +38,9 @@ pub fn count(table: &Table, index: &Index) -> Result<Properties> {
         }
         loop {
             let entry = block.entry_at(&position);
+            if !head.filter.may_contain(KeyHash::of(entry.key)) {
+                return Err(table.place().damage(start, "a key of the block is not in the filter"));
+            }
             counted.count(entry, counted.entries > 0 && entry.key == last_key);
             last_key.clear();
             last_key.extend_from_slice(entry.key);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The size of the data blocks of a table, as its footer has it.
 fn data_size(table: &[u8]) -> usize {
-    let footer = table.last_chunk::<40>().expect("a table has a footer");
+    let footer = table.last_chunk::<48>().expect("a table has a footer");
     let size = u64::from_le_bytes(*footer.first_chunk().expect("8 bytes"));
     usize::try_from(size).expect("a small file")
 }

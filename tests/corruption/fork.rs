@@ -91,7 +91,7 @@ fn a_table_of_a_copy_that_went_its_own_way_is_told_apart() {
         damaged
     };
     assert_eq!(readable(&with(foreign.clone()), table), 0);
-    let footer = good.last_chunk::<40>().expect("a footer");
+    let footer = good.last_chunk::<48>().expect("a footer");
     let data_size = u64::from_le_bytes(*footer.first_chunk().expect("8 bytes"));
     let data_size = usize::try_from(data_size).expect("small");
     // All of its blocks under our index; our blocks under its index.

@@ -4,20 +4,27 @@ use super::*;
 use crate::clock::Clock;
 use crate::fs::{DirLock, File, Fs, OpenMode};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// The disk, failing while it is told to.
+/// The disk, failing while it is told to, and counting.
 #[derive(Debug, Default)]
-struct FailingFs {
+pub struct FailingFs {
     disk: DiskFs,
-    fail: Arc<Fail>,
+    pub fail: Arc<Fail>,
 }
 
 #[derive(Debug, Default)]
-struct Fail {
-    reads: AtomicBool,
+pub struct Fail {
+    pub reads: AtomicBool,
     writes: AtomicBool,
     syncs: AtomicBool,
+    /// Reads of more than 64 KiB fail.
+    pub long_reads: AtomicBool,
+    /// Reads are done at once, and not in pieces of 7 bytes.
+    pub whole: AtomicBool,
+    pub read_calls: AtomicUsize,
+    pub read_bytes: AtomicUsize,
+    pub opens: AtomicUsize,
 }
 
 fn fail_if(flag: &AtomicBool) -> io::Result<()> {
@@ -26,6 +33,7 @@ fn fail_if(flag: &AtomicBool) -> io::Result<()> {
 
 impl Fs for FailingFs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        self.fail.opens.fetch_add(1, Ordering::Relaxed);
         let file = self.disk.open(path, mode)?;
         Ok(Arc::new(FailingFile { file, fail: Arc::clone(&self.fail) }))
     }
@@ -65,8 +73,15 @@ impl File for FailingFile {
     /// At most 7 bytes at a time: short reads and writes are completed.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         fail_if(&self.fail.reads)?;
-        let size = buf.len().min(7);
-        self.file.read_at(&mut buf[..size], offset)
+        if buf.len() > 64 << 10 {
+            fail_if(&self.fail.long_reads)?;
+        }
+        let is_whole = self.fail.whole.load(Ordering::Relaxed);
+        let size = if is_whole { buf.len() } else { buf.len().min(7) };
+        let size = self.file.read_at(&mut buf[..size], offset)?;
+        self.fail.read_calls.fetch_add(1, Ordering::Relaxed);
+        self.fail.read_bytes.fetch_add(size, Ordering::Relaxed);
+        Ok(size)
     }
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
         fail_if(&self.fail.writes)?;
@@ -94,21 +109,18 @@ fn a_failing_read_is_told_and_not_remembered() {
     let model = small_model();
     let meta = write(dir.path(), &model, options(100, Compression::Snappy));
     let fs = Arc::new(FailingFs::default());
-    let cache = Arc::new(BlockCache::new(0));
-    let files = Arc::new(OpenFiles::new(fs.clone()));
-    let table =
-        Table::open(files, dir.path(), DATABASE, &meta, cache).map(Arc::new).expect("sound");
+    let table = open_on(fs.clone(), dir.path(), &meta, 0);
     let mut cursor = table.cursor();
 
     // First the index, then, with the index in memory, a block.
     for _ in 0..2 {
         fs.fail.reads.store(true, Ordering::Relaxed);
-        assert!(is_io(&table.get(b"ttl", SeqNo::MAX), "read"));
+        assert!(is_io(&get(&table, b"ttl", SeqNo::MAX), "read"));
         assert!(is_io(&cursor.seek_last(), "read"));
         assert!(cursor.entry().is_none());
         assert!(is_io(&table.verify(), "read"));
         fs.fail.reads.store(false, Ordering::Relaxed);
-        assert!(table.get(b"ttl", SeqNo::MAX).expect("sound").is_some());
+        assert!(get(&table, b"ttl", SeqNo::MAX).expect("sound").is_some());
         assert!(scan(&table).expect("sound") == model.iter().map(item).collect::<Vec<_>>());
         table.verify().expect("sound");
     }
@@ -165,10 +177,7 @@ fn short_reads_and_writes_are_completed() {
         add(&mut builder, i).expect("add");
     }
     let meta = builder.finish().expect("finish");
-    let cache = Arc::new(BlockCache::new(0));
-    let files = Arc::new(OpenFiles::new(fs.clone()));
-    let table =
-        Table::open(files, dir.path(), DATABASE, &meta, cache).map(Arc::new).expect("sound");
+    let table = open_on(fs.clone(), dir.path(), &meta, 0);
     table.verify().expect("sound");
     assert_eq!(scan(&table).expect("sound").len(), 300);
 }

@@ -3,11 +3,13 @@
 mod damage;
 mod io;
 mod model;
+mod reads;
 
 use super::*;
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
-use crate::format::{DatabaseId, EntryKind, EntryRef, SeqNo, TableId};
+use crate::format::{DatabaseId, EntryKind, EntryRef, KeyHash, SeqNo, TableId};
+use crate::fs::Fs;
 use crate::fs::disk::DiskFs;
 use crate::iter::Cursor;
 use crate::options::Compression;
@@ -56,10 +58,19 @@ fn write(dir: &Path, model: &Model, o: TableOptions) -> TableMeta {
     write_as(DATABASE, ID, dir, model, o)
 }
 
-fn open(dir: &Path, meta: &TableMeta, cache_bytes: usize) -> Result<Arc<Table>> {
+fn open_on(fs: Arc<dyn Fs>, dir: &Path, meta: &TableMeta, cache_bytes: usize) -> Arc<Table> {
     let cache = Arc::new(BlockCache::new(cache_bytes));
-    let files = Arc::new(OpenFiles::new(Arc::new(DiskFs::new())));
-    Table::open(files, dir, DATABASE, meta, cache).map(Arc::new)
+    let heads = Arc::new(HeadMemory::new(HEAD_BYTES_MAX));
+    let files = Arc::new(OpenFiles::new(fs));
+    Arc::new(Table::open(files, dir, DATABASE, meta, cache, heads))
+}
+
+fn open(dir: &Path, meta: &TableMeta, cache_bytes: usize) -> Arc<Table> {
+    open_on(Arc::new(DiskFs::new()), dir, meta, cache_bytes)
+}
+
+fn get(table: &Table, key: &[u8], seq: SeqNo) -> Result<Option<reader::TableEntry>> {
+    table.get(key, KeyHash::of(key), seq)
 }
 
 fn set(model: &mut Model, key: &[u8], seq: u64, payload: &[u8]) {
@@ -67,7 +78,10 @@ fn set(model: &mut Model, key: &[u8], seq: u64, payload: &[u8]) {
 }
 
 fn scan(table: &Arc<Table>) -> Result<Vec<Owned>> {
-    let mut cursor = table.cursor();
+    collect(table.cursor())
+}
+
+fn collect(mut cursor: TableCursor) -> Result<Vec<Owned>> {
     let mut all = Vec::new();
     cursor.seek_first()?;
     while let Some(entry) = cursor.entry() {
@@ -101,7 +115,7 @@ fn a_block_may_be_stored_in_less_than_its_tail() {
     let mut model = Model::new();
     model.insert((vec![], Reverse(0)), (EntryKind::Delete, vec![]));
     let meta = write(dir.path(), &model, options(4096, Compression::Snappy));
-    let table = open(dir.path(), &meta, 0).expect("sound");
+    let table = open(dir.path(), &meta, 0);
     assert_eq!(scan(&table).expect("sound"), model.iter().map(item).collect::<Vec<_>>());
 }
 
@@ -122,9 +136,9 @@ fn huge_values_stand_in_blocks_of_their_own() {
     set(&mut model, &[0xff; crate::format::KEY_BYTES_MAX], 4, b"small");
     let meta = write(dir.path(), &model, options(4096, Compression::Snappy));
     assert!(meta.size_bytes < 5 << 20, "{}", meta.size_bytes);
-    let table = open(dir.path(), &meta, 1 << 20).expect("sound");
+    let table = open(dir.path(), &meta, 1 << 20);
     for entry in model.iter().map(item) {
-        let found = table.get(&entry.0, SeqNo::MAX).expect("sound").expect("there");
+        let found = get(&table, &entry.0, SeqNo::MAX).expect("sound").expect("there");
         assert!(owned(found.entry()) == entry, "{} bytes", entry.3.len());
     }
     assert!(scan(&table).expect("sound") == model.iter().map(item).collect::<Vec<_>>());
@@ -147,14 +161,15 @@ fn readers_of_many_threads_share_a_table() {
         set(&mut model, format!("key{i:05}").as_bytes(), 1, &i.to_le_bytes());
     }
     let meta = write(dir.path(), &model, options(256, Compression::Snappy));
-    let table = open(dir.path(), &meta, 8 << 10).expect("sound");
+    let table = open(dir.path(), &meta, 8 << 10);
     std::thread::scope(|scope| {
         for thread in 0..4u32 {
             let table = &table;
             scope.spawn(move || {
                 for i in (0..2000).map(|i| (i * 7 + thread * 31) % 2000u32) {
                     let key = format!("key{i:05}");
-                    let found = table.get(key.as_bytes(), SeqNo(1)).expect("sound").expect("there");
+                    let found =
+                        get(table, key.as_bytes(), SeqNo(1)).expect("sound").expect("there");
                     assert_eq!(found.entry().payload, i.to_le_bytes());
                 }
             });

@@ -109,7 +109,7 @@ proptest! {
     ) {
         let dir = tempfile::tempdir()?;
         let meta = write(dir.path(), &model, o);
-        let table = open(dir.path(), &meta, cache_bytes).expect("sound");
+        let table = open(dir.path(), &meta, cache_bytes);
         table.verify().expect("sound");
 
         let all: Vec<_> = model.iter().map(item).collect();
@@ -131,17 +131,18 @@ proptest! {
         for (key, seq) in near.chain(probes) {
             let expected = model.range((key.clone(), Reverse(seq))..).next().map(item);
             let expected = expected.filter(|e| e.0 == key);
-            let found = table.get(&key, SeqNo(seq)).expect("sound");
+            let found = get(&table, &key, SeqNo(seq)).expect("sound");
             prop_assert_eq!(found.map(|e| owned(e.entry())), expected);
         }
 
-        let mut cursor = table.cursor();
-        prop_assert!(cursor.entry().is_none());
-        let mut at = None;
-        for step in moves {
-            at = play(&mut cursor, &all, at, step.clone());
-            let expected = at.map(|at| all[at].clone());
-            prop_assert_eq!(cursor.entry().map(owned), expected, "after {:?}", step);
+        for mut cursor in [table.cursor(), table.stream()] {
+            prop_assert!(cursor.entry().is_none());
+            let mut at = None;
+            for step in &moves {
+                at = play(&mut cursor, &all, at, step.clone());
+                let expected = at.map(|at| all[at].clone());
+                prop_assert_eq!(cursor.entry().map(owned), expected, "after {:?}", step);
+            }
         }
     }
 }

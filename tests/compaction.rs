@@ -92,6 +92,32 @@ fn tables_are_merged_and_nothing_is_lost() {
 }
 
 #[test]
+fn small_tables_are_merged_among_themselves_and_hide_what_they_hid() {
+    let fs = SimFs::new();
+    let db = open(&fs);
+    for n in 0..1000 {
+        db.set(key(n), value(n, 500)).expect("a commit");
+    }
+    db.compact().expect("compacts");
+    let written = db.metrics().compaction.written_bytes;
+    for n in 0..10 {
+        db.delete(key(n * 90)).expect("a commit");
+        db.set(key(n * 90 + 1), "newer").expect("a commit");
+        db.flush().expect("a flush");
+        let level_0 = db.metrics().levels[0].tables;
+        assert!(level_0 < 5, "{level_0} after {n}");
+    }
+    // Not the half megabyte below, for a few entries.
+    assert!(db.metrics().compaction.written_bytes - written < 10_000);
+    for n in 0..10 {
+        assert_eq!(db.get(key(n * 90)).expect("a read"), None);
+        assert_eq!(db.get(key(n * 90 + 1)).expect("a read").as_deref(), Some(&b"newer"[..]));
+    }
+    assert_eq!(db.iter().count(), 990);
+    assert_eq!(db.iter().rev().count(), 990);
+}
+
+#[test]
 fn ordered_loads_are_moved_down_and_not_rewritten() {
     let fs = SimFs::new();
     let db = open(&fs);

@@ -3,6 +3,8 @@
 //! Every field states its unit, its default and why that is the default.
 //! [`Options::validate`] runs once, at open.
 
+mod memory;
+
 use crate::error::{Error, Result};
 use crate::event::Listener;
 use std::time::Duration;
@@ -92,6 +94,12 @@ pub struct Options {
     pub expired_retention: Duration,
     /// How blocks are compressed. Default: Snappy, as the reference.
     pub compression: Compression,
+    /// Memory of the whole database, in bytes, at least 4 MiB: memtables, indexes and
+    /// filters of tables, the block cache, and what compaction takes. Where these would take more
+    /// than this together, memtables and cache are made smaller than asked for. Not in it: a
+    /// batch larger than a memtable while it waits to be written out, what iterators hold,
+    /// and values on their way to the caller. Default: 1 GiB, with which memtables and cache are as asked for by default.
+    pub memory_bytes_max: usize,
     /// Memory for uncompressed blocks, in bytes; 0 turns the cache off.
     /// Default: 256 MiB, as the peers we compare with.
     pub block_cache_bytes: usize,
@@ -114,6 +122,7 @@ impl Default for Options {
             reclaim_within: Duration::from_secs(24 * 3600),
             expired_retention: Duration::from_secs(600),
             compression: Compression::Snappy,
+            memory_bytes_max: 1 << 30,
             block_cache_bytes: 256 << 20,
             listener: None,
         }
@@ -161,6 +170,10 @@ impl Options {
             format!("log_file_bytes is {}; it must be at least 64 KiB", self.log_file_bytes),
         )?;
         check(
+            self.memory_bytes_max >= memory::MEMORY_BYTES_MIN,
+            format!("memory_bytes_max is {}; it must be at least 4 MiB", self.memory_bytes_max),
+        )?;
+        check(
             (4 << 10..=1 << 32).contains(&self.table_bytes),
             format!("table_bytes is {}; it must be from 4 KiB to 4 GiB", self.table_bytes),
         )?;
@@ -204,6 +217,7 @@ mod tests {
             (Options { memtables_max: 1, ..Options::default() }, "memtables_max"),
             (Options { log_file_bytes: 1, ..Options::default() }, "log_file_bytes"),
             (Options { block_bytes: 1, ..Options::default() }, "block_bytes"),
+            (Options { memory_bytes_max: 1, ..Options::default() }, "memory_bytes_max"),
             (Options { table_bytes: 1, ..Options::default() }, "table_bytes"),
             (Options { reclaim_within: Duration::ZERO, ..Options::default() }, "reclaim_within"),
             (

@@ -6,7 +6,7 @@ use crate::input::of_noise;
 use crate::mutation::{ByteEdit, PartEdit};
 use crate::ops::{NOTHING, Plan, listed, read};
 use arbitrary::Arbitrary;
-use esker::crashtest::{History, Mode, Seen, run};
+use esker::crashtest::{History, Mode, Seen, Step, run};
 use esker::sim::{CrashModel, SimFs};
 use esker::{Db, Error, Fs, Options, SyncPolicy};
 use std::sync::Arc;
@@ -60,7 +60,12 @@ pub fn check(data: &[u8]) {
         // What no later record says to have been durable may have been cut off:
         // the last commit, or, where the end of the log is gone, more.
         let is_local = more.is_empty() && matches!(first, Damage::Bytes(_, ByteEdit::Flip(..)));
-        let is_claimed = options.sync_policy == SyncPolicy::Always && is_local;
+        // A record claims what was durable when it was written: not what a commit before it
+        // had left to it to sync.
+        let leaves_its_sync = |step: &Step| matches!(step, Step::Commit { sync: Some(false), .. });
+        let is_claimed = options.sync_policy == SyncPolicy::Always
+            && is_local
+            && !plan.steps().iter().any(leaves_its_sync);
         least = if is_claimed { least.min(history.before_last_record()) } else { 0 };
     }
     let disk = disk_of(&damaged, &disk).expect("no call fails here");

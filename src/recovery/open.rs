@@ -15,7 +15,7 @@ use crate::store::{
     Counters, Health, Histograms, Home, Observer, Reads, RecoveryReport, Snapshots, Store,
     UnsyncedLogs, Version, Views, VisibleSeq, log_identity, log_not_removed,
 };
-use crate::table::{BlockCache, HEAD_BYTES_MAX, HeadMemory, OpenFiles};
+use crate::table::{BlockCache, HeadMemory, OpenFiles};
 use crate::wal::{LogFile, LogWriter, read_log, read_log_header};
 use std::collections::HashSet;
 use std::path::Path;
@@ -144,6 +144,12 @@ impl Recovery {
         names: &[String],
         report: RecoveryReport,
     ) -> Result<Self> {
+        let shares = options.memory_shares();
+        let options = Options {
+            memtable_bytes: shares.memtable_bytes,
+            block_cache_bytes: shares.block_cache_bytes,
+            ..options
+        };
         let next_file = names
             .iter()
             .filter_map(|name| FileKind::parse(name).and_then(FileKind::number))
@@ -166,7 +172,7 @@ impl Recovery {
             expiry: ExpiryFloor::new(state.expiry_floor_ms),
             unsynced_logs: UnsyncedLogs::default(),
             cache,
-            heads: Arc::new(HeadMemory::new(HEAD_BYTES_MAX)),
+            heads: Arc::new(HeadMemory::new(shares.head_bytes)),
             files,
             counters: Counters::default(),
             latencies: Histograms::default(),

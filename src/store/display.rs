@@ -19,10 +19,12 @@ impl fmt::Display for Metrics {
         let memtable_bytes = crate::format::codec::to_u64(self.memory.memtable_bytes);
         writeln!(
             f,
-            "memory       {} memtables {}, block cache {}",
+            "memory       {} memtables {}, block cache {}, heads of tables {}, of {}",
             self.memtables,
             Bytes(memtable_bytes),
-            Bytes(self.memory.block_cache_bytes)
+            Bytes(self.memory.block_cache_bytes),
+            Bytes(crate::format::codec::to_u64(self.memory.head_bytes)),
+            Bytes(crate::format::codec::to_u64(self.memory.budget_bytes))
         )?;
         let (commits, groups) = (self.commits, self.commit_groups);
         let user = Bytes(self.user_bytes);

@@ -200,6 +200,10 @@ pub struct MemoryMetrics {
     pub memtable_bytes: usize,
     /// Blocks in the cache.
     pub block_cache_bytes: u64,
+    /// Indexes and filters of tables in memory.
+    pub head_bytes: usize,
+    /// What all of it may take together, with what compaction takes: `Options::memory_bytes_max`.
+    pub budget_bytes: usize,
 }
 
 /// How the cache of blocks does. Reads for `Db::verify` and for merging tables go past it.
@@ -342,6 +346,8 @@ impl Store {
             memory: MemoryMetrics {
                 memtable_bytes: view.active.used_bytes() + sealed.sum::<usize>(),
                 block_cache_bytes: self.cache.used_bytes(),
+                head_bytes: self.heads.used_bytes(),
+                budget_bytes: self.options.memory_bytes_max,
             },
             block_cache: self.cache_metrics(),
             reads: self.reads.metrics(),

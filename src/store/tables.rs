@@ -4,7 +4,7 @@ use super::Store;
 use super::observer::log_not_removed;
 use crate::error::Result;
 use crate::format::{FileKind, TableId, TableMeta};
-use crate::iter::Cursor;
+use crate::iter::{Cursor, Fate, Retention};
 use crate::memtable::Memtable;
 use crate::table::{Table, TableBuilder, TableOptions};
 use std::io::ErrorKind;
@@ -33,14 +33,19 @@ impl Store {
         builder.set_written(home.clock.now_ms());
         let mut cursor = memtable.cursor();
         cursor.seek_first()?;
+        // What was overwritten while it was in memory, and what no snapshot sees, goes
+        // no further. Everything in the memtable is visible by now.
+        let mut retention = Retention::new(self.snapshots.seqs());
         let mut entries = 0_usize;
         while let Some(entry) = cursor.entry() {
-            builder.add(entry)?;
+            if retention.fate(entry, false, || false) == Fate::Keep {
+                builder.add(entry)?;
+            }
             entries += 1;
             cursor.next()?;
         }
         // Before its log file may go: nothing may have been passed over.
-        assert_eq!(entries, memtable.len(), "every entry of the memtable goes into the table");
+        assert_eq!(entries, memtable.len(), "every entry of the memtable is looked at");
         builder.finish()
     }
 

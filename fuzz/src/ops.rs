@@ -116,6 +116,8 @@ pub enum Act {
     Check,
     /// Let time pass.
     Advance(u16),
+    /// `compact`.
+    Compact,
 }
 
 impl Act {
@@ -133,6 +135,7 @@ impl Act {
             Act::Persist => Step::Persist,
             Act::Flush => Step::Flush,
             Act::Verify => Step::Maintain("verify".into()),
+            Act::Compact => Step::Maintain("compact".into()),
             Act::Reopen => Step::Reopen,
             Act::Abandon => Step::Abandon,
             Act::Check => Step::Check,

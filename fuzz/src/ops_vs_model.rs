@@ -53,6 +53,7 @@ enum Act {
     Abandon,
     Advance(u16),
     StepBack(u16),
+    Compact,
 }
 
 #[derive(Debug)]
@@ -143,6 +144,7 @@ impl Machine {
             Act::Forget => drop(self.snapshots.pop_front()),
             Act::Persist => self.db.persist().expect("persist"),
             Act::Flush => self.db.flush().expect("flush"),
+            Act::Compact => self.db.compact().expect("compact"),
             Act::Verify => self.db.verify().expect("verify"),
             Act::Reopen => {
                 self.read_all();

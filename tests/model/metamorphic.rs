@@ -78,20 +78,22 @@ fn ops(count: usize) -> impl Strategy<Value = Vec<Op>> {
 #[derive(Debug, Clone, Copy)]
 enum Interlude {
     Flush,
+    Compact,
     Persist,
     Reopen,
     Close,
 }
 
 fn interlude() -> impl Strategy<Value = Interlude> {
-    use Interlude::{Close, Flush, Persist, Reopen};
-    prop_oneof![Just(Flush), Just(Persist), Just(Reopen), Just(Close)]
+    use Interlude::{Close, Compact, Flush, Persist, Reopen};
+    prop_oneof![Just(Flush), Just(Compact), Just(Persist), Just(Reopen), Just(Close)]
 }
 
 impl Store {
     fn pause(&mut self, interlude: Interlude) {
         match interlude {
             Interlude::Flush => self.db().flush().expect("a flush"),
+            Interlude::Compact => self.db().compact().expect("a compaction"),
             Interlude::Persist => self.db().persist().expect("a sync"),
             Interlude::Reopen => self.reopen(),
             Interlude::Close => {

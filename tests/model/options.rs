@@ -10,6 +10,9 @@ pub fn tiny() -> Options {
         memtables_max: 2,
         log_file_bytes: 64 << 10,
         block_bytes: 256,
+        table_bytes: 4 << 10,
+        expired_retention: Duration::ZERO,
+        reclaim_within: Duration::from_millis(1),
         block_cache_bytes: 0,
         sync_policy: SyncPolicy::Never,
         ..Options::default()
@@ -32,6 +35,8 @@ pub fn all() -> Vec<(&'static str, Options)> {
             Options { sync_policy: SyncPolicy::Interval(Duration::from_millis(1)), ..of() },
         ),
         ("never synced", Options { sync_policy: SyncPolicy::Never, ..of() }),
+        ("tiny tables", Options { table_bytes: 4 << 10, ..of() }),
+        ("never merged unasked", Options { auto_compaction: false, ..of() }),
         ("all tiny", tiny()),
         ("without a log", Options { wal_enabled: false, ..tiny() }),
     ]

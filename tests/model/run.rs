@@ -124,6 +124,7 @@ impl Run {
             Step::Advance(ms) => self.advance(*ms),
             Step::ClockBack(ms) => self.step_back(*ms)?,
             Step::Flush => self.db().flush().expect("flush"),
+            Step::Compact => self.db().compact().expect("compact"),
             Step::Persist => self.db().persist().expect("persist"),
             Step::Reopen => self.reopen(true)?,
             // Without a log only `close` keeps what was committed.

@@ -24,6 +24,7 @@ pub enum Step {
     /// The clock is set back by so many milliseconds.
     ClockBack(u16),
     Flush,
+    Compact,
     Persist,
     Reopen,
     /// Drop the handle without closing it.
@@ -79,6 +80,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (1..40_u16).prop_map(Step::Advance),
         1 => (1..100_u16).prop_map(Step::ClockBack),
         3 => Just(Step::Flush),
+        2 => Just(Step::Compact),
         1 => Just(Step::Persist),
         2 => Just(Step::Reopen),
         1 => Just(Step::Abandon),

@@ -6,11 +6,11 @@ use crate::input::{Entries, Input, of_file, of_noise};
 use crate::mutation::{ByteEdit, Mutations, PartEdit, first_difference};
 use crate::{IDENTITY, assert_located};
 use arbitrary::Arbitrary;
-use esker::{Compression, Error};
 use esker::fuzzing::{
     Entry, EntryKind, SeqNo, TableBytes, TableMeta, TableParts, fix_block, fix_table,
     set_table_digest, table_meta_of, write_table,
 };
+use esker::{Compression, Error};
 
 const NAME: &str = "000007.tbl";
 const TRAILER_SIZE: usize = 5;
@@ -144,8 +144,7 @@ fn assert_streamed(
     backwards: &Result<Vec<Entry>, Error>,
     file_size: usize,
 ) {
-    for (expected, streamed) in
-        [(forwards, table.stream()), (backwards, table.stream_backwards())]
+    for (expected, streamed) in [(forwards, table.stream()), (backwards, table.stream_backwards())]
     {
         assert_located(&streamed, NAME, file_size);
         match (expected, streamed) {

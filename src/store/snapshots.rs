@@ -56,6 +56,15 @@ impl Snapshots {
         self.held.lock().keys().copied().collect()
     }
 
+    /// The numbers that are held and the one that is visible now, which is entered at any
+    /// moment, ascending. Tables may hold newer entries, of an ingest that is about to be published.
+    pub fn seqs_and_visible(&self, visible: &VisibleSeq) -> Vec<SeqNo> {
+        let held = self.held.lock();
+        let seq = visible.load();
+        let others = held.keys().copied().filter(|&other| other != seq);
+        others.chain([seq]).collect()
+    }
+
     /// How many snapshots are held, and the number and time of the oldest.
     pub fn summary(&self) -> (usize, Option<(SeqNo, Duration)>) {
         let held = self.held.lock();

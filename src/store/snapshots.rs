@@ -72,3 +72,23 @@ impl Snapshots {
         (count, held.first_key_value().map(|(seq, held)| (*seq, held.since)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A merge that began between an ingest's edit and its publication would drop what a
+    // reader sees that is entered a moment later.
+    #[test]
+    fn the_visible_number_may_be_entered_at_any_moment() {
+        let snapshots = Snapshots::default();
+        let visible = VisibleSeq::new(SeqNo(10));
+        assert_eq!(snapshots.seqs_and_visible(&visible), [SeqNo(10)]);
+        snapshots.take(&visible, Duration::ZERO);
+        assert_eq!(snapshots.seqs_and_visible(&visible), [SeqNo(10)]);
+        let ticket = visible.enter(SeqNo(12), 1);
+        visible.member_done(ticket);
+        assert_eq!(snapshots.seqs_and_visible(&visible), [SeqNo(10), SeqNo(12)]);
+        assert_eq!(snapshots.seqs(), [SeqNo(10)]);
+    }
+}

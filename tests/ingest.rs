@@ -349,6 +349,39 @@ fn it_leaves_the_directory_alone_once_the_database_is_closed() {
     assert!(matches!(db.start_ingest(), Err(Error::Closed)));
 }
 
+// Else it would write into, and remove from, a directory that may be another handle's.
+#[test]
+fn close_waits_for_an_ingest_that_is_being_finished() {
+    let disk = SimFs::new();
+    let fs = HookedFs::new(&disk);
+    let db = open(&fs);
+    let mut ingest = db.start_ingest().expect("begins");
+    ingest.put("a", "ingested ").expect("a put");
+    let (reached, at_sync) = channel();
+    let (go_on, gate) = channel::<()>();
+    let mut gate = Some(gate);
+    fs.set_hook(move |call| {
+        if call.is(CallKind::SyncData, ".tbl")
+            && let Some(gate) = gate.take()
+        {
+            reached.send(()).expect("the test listens");
+            gate.recv().expect("the test speaks");
+        }
+        Ok(())
+    });
+    let ingested = spawn(move || ingest.finish());
+    soon(&at_sync, "the sync of the table");
+    let closing = db.clone();
+    let closed = spawn(move || closing.close());
+    closed.recv_timeout(Duration::from_millis(300)).expect_err("it waits");
+    go_on.send(()).expect("the hook listens");
+    soon(&closed, "the close").expect("closed");
+    let e = soon(&ingested, "the ingest").expect_err("the database is closed");
+    assert!(matches!(e, Error::Closed), "{e}");
+    assert_eq!(tables(&disk), 0);
+    assert_eq!(open(&disk).iter().count(), 0);
+}
+
 // While the edit is on its way nobody commits: such a commit would have to be newer than
 // the ingest, and visible before it.
 #[test]

@@ -409,6 +409,9 @@ fn a_commit_waits_while_an_ingest_is_put_in_force() {
     let ingesting = db.clone();
     let ingested = spawn(move || ingesting.ingest(entries(0..200, "ingested")).map(|_| ()));
     soon(&at_edit, "the edit");
+    // For readers that are yet to come, should a merge begin now.
+    let held = db.metrics().snapshots;
+    assert_eq!((held.count, held.oldest_seq), (1, Some(db.metrics().last_seq)));
     let snapshot = db.snapshot();
     let image = disk.crash_image(&CrashModel::SyncedOnly);
     let committing = db.clone();
@@ -422,6 +425,8 @@ fn a_commit_waits_while_an_ingest_is_put_in_force() {
     assert_eq!([of(&db, 1), of(&db, 2)], ["later", "ingested"]);
     assert_eq!([seen_by(&snapshot, 1), seen_by(&snapshot, 2)], ["old", ""]);
     assert_eq!(open(&image).iter().count(), 200, "the edit was durable");
+    drop(snapshot);
+    assert_eq!(db.metrics().snapshots.count, 0);
 }
 
 // Memtables are written out once without the lead, so that writers wait for little. What is

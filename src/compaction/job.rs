@@ -70,8 +70,7 @@ impl<'a> Merger<'a> {
     }
 
     fn merge(&mut self, inputs: &[Arc<Table>]) -> Result<()> {
-        let mut retention =
-            Retention::new(self.store.snapshots.seqs_and_visible(&self.store.visible));
+        let mut retention = Retention::new(self.store.snapshots.seqs());
         let cursors: Vec<TableCursor> = inputs.iter().map(Table::cursor).collect();
         let mut merge = Merge::new(cursors);
         merge.seek_first()?;

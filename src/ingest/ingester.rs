@@ -121,7 +121,17 @@ impl Ingester {
         flush();
         self.store.views.wait_until_flushed(sealed_seq)?;
         self.compactor.wait_for_job();
-        self.pipeline.take_in(seq, flush, || self.install(writer, opened, seq))
+        let Store { snapshots, visible, home, .. } = &*self.store;
+        let mut held = None;
+        let taken = self.pipeline.take_in(seq, flush, || {
+            // A merge may begin before N is visible: it leaves what readers until then need.
+            held = Some(snapshots.take(visible, home.clock.elapsed()));
+            self.install(writer, opened, seq)
+        });
+        if let Some(seq) = held {
+            snapshots.release(seq);
+        }
+        taken
     }
 
     /// With the lead held, and everything that was committed before in tables.

@@ -40,8 +40,9 @@
 //! Then the edit is applied, which also raises the last sequence number to N, then readers get
 //! the view with the tables, then N becomes visible. A reader at a smaller number sees no
 //! entry of the ingest. One at N or above that takes its number first, as snapshots and
-//! iterators do, gets a view that has them all. A merge that begins between the edit and the
-//! publication keeps what a reader below N needs (`Snapshots::seqs_and_visible`).
+//! iterators do, gets a view that has them all. From before the edit until N is visible the ingest
+//! holds a snapshot itself: a merge that begins meanwhile keeps what a reader below N
+//! needs, though such a reader may enter only after the merge has looked who reads.
 //!
 //! # Crashes and failures
 //!

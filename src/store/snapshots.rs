@@ -56,39 +56,10 @@ impl Snapshots {
         self.held.lock().keys().copied().collect()
     }
 
-    /// The numbers that are held and the one that is visible now, which is entered at any
-    /// moment, ascending. Tables may hold newer entries, of an ingest that is about to be published.
-    pub fn seqs_and_visible(&self, visible: &VisibleSeq) -> Vec<SeqNo> {
-        let held = self.held.lock();
-        let seq = visible.load();
-        let others = held.keys().copied().filter(|&other| other != seq);
-        others.chain([seq]).collect()
-    }
-
     /// How many snapshots are held, and the number and time of the oldest.
     pub fn summary(&self) -> (usize, Option<(SeqNo, Duration)>) {
         let held = self.held.lock();
         let count = held.values().map(|held| held.count).sum();
         (count, held.first_key_value().map(|(seq, held)| (*seq, held.since)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // A merge that began between an ingest's edit and its publication would drop what a
-    // reader sees that is entered a moment later.
-    #[test]
-    fn the_visible_number_may_be_entered_at_any_moment() {
-        let snapshots = Snapshots::default();
-        let visible = VisibleSeq::new(SeqNo(10));
-        assert_eq!(snapshots.seqs_and_visible(&visible), [SeqNo(10)]);
-        snapshots.take(&visible, Duration::ZERO);
-        assert_eq!(snapshots.seqs_and_visible(&visible), [SeqNo(10)]);
-        let ticket = visible.enter(SeqNo(12), 1);
-        visible.member_done(ticket);
-        assert_eq!(snapshots.seqs_and_visible(&visible), [SeqNo(10), SeqNo(12)]);
-        assert_eq!(snapshots.seqs(), [SeqNo(10)]);
     }
 }

@@ -16,8 +16,8 @@ fn main() {
     println!("{count} entries{}\n", if quick { ", --quick: the figures mean nothing" } else { "" });
     println!("| way | durable | merged as well | entries/s | written per byte |");
     println!("| --- | --- | --- | --- | --- |");
-    let rows: [(&str, SyncPolicy, fn(&Db, u64)); 3] = [
-        ("ingest", SyncPolicy::Always, ingest),
+    let rows = [
+        ("ingest", SyncPolicy::Always, ingest as fn(&Db, u64)),
         ("batches, not synced", SyncPolicy::Never, batches),
         ("batches, synced", SyncPolicy::Always, batches),
     ];

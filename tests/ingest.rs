@@ -527,7 +527,11 @@ fn read_whole(db: &Db, until: &AtomicBool, acknowledged: &AtomicU64) {
             assert!(*writer == of_ingest || is_written && writer.starts_with('w'), "{n}: {writer}");
         }
         assert_eq!(seen[7].starts_with('w'), seen[299].starts_with('w'), "a batch in part");
-        assert_eq!(again.to_vec(), PLACES.map(|n| seen[n as usize].clone()), "a snapshot changed");
+        assert_eq!(
+            again.to_vec(),
+            PLACES.map(|n| seen[usize::try_from(n).expect("small")].clone()),
+            "a snapshot changed"
+        );
         assert!(of_ingest >= format!("i{before:08}") && of_ingest >= last, "time went backwards");
         last = of_ingest;
     }

@@ -51,6 +51,7 @@ mod fs;
 #[cfg(feature = "sim")]
 pub mod fuzzing;
 mod histogram;
+mod ingest;
 mod iter;
 mod lsm_engine;
 mod manifest;
@@ -64,7 +65,7 @@ mod wal;
 mod worker;
 
 pub use clock::{Clock, SystemClock};
-pub use db::{Db, Keys, Range, Snapshot, WriteBatch};
+pub use db::{Db, Ingest, IngestReport, Keys, Range, Snapshot, WriteBatch};
 pub use engine::{Config, EXPIRED_RETENTION, Engine, MemoryEngine, Transaction};
 pub use error::{Error, Result};
 pub use event::{Event, Listener, StallReason};

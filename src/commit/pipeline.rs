@@ -104,6 +104,61 @@ impl Pipeline {
         Ok(self.leader.lock().entered_seq)
     }
 
+    /// Takes in, as one commit, entries that are in tables already, all of them of the number `seq`:
+    /// has what was committed before written out, and `install` put the tables in force. Nobody
+    /// commits meanwhile. `flush` does the work of the flush worker, where there is none.
+    ///
+    /// False: `seq` has been passed, and nothing was done.
+    ///
+    /// # Errors
+    /// As [`Pipeline::seal`] and `Views::wait_until_flushed`; what `install` fails with.
+    pub fn take_in(
+        &self,
+        seq: SeqNo,
+        flush: impl FnOnce(),
+        install: impl FnOnce() -> Result<()>,
+    ) -> Result<bool> {
+        self.store.health.check_sound()?;
+        if let Entry::Wait(waiter) = self.queue.enter(Request::Seal) {
+            let verdict = waiter.wait();
+            assert!(matches!(verdict, Verdict::Lead), "what joins no group leads");
+        }
+        let abandon = |e| self.abandon_lead(e, &[]);
+        let taken = on_panic(abandon, || {
+            let mut leader = self.leader.lock();
+            self.take_in_leading(&mut leader, seq, flush, install)
+        });
+        self.queue.hand_over(1);
+        taken
+    }
+
+    fn take_in_leading(
+        &self,
+        leader: &mut Leader,
+        seq: SeqNo,
+        flush: impl FnOnce(),
+        install: impl FnOnce() -> Result<()>,
+    ) -> Result<bool> {
+        let Store { health, views, visible, .. } = &*self.store;
+        health.check_open()?;
+        if seq <= leader.last_seq {
+            return Ok(false);
+        }
+        self.seal_active(leader)?;
+        flush();
+        views.wait_until_flushed(leader.entered_seq)?;
+        // Also if it fails: it may be in force after a crash, and what is committed
+        // from now on must be newer.
+        leader.last_seq = seq;
+        install()?;
+        leader.entered_seq = seq;
+        leader.sealed_seq = seq;
+        let ticket = visible.enter(seq, 1);
+        visible.member_done(ticket);
+        self.store.counters.commits.add(1);
+        if visible.wait(ticket) { Ok(true) } else { health.check_sound().map(|()| true) }
+    }
+
     /// Waits until whoever writes to the log has done so, and lets nobody do so
     /// afterwards: the log may then be another handle's.
     pub fn end(&self) {

@@ -140,7 +140,18 @@ impl Compactor {
 
     /// Waits until whoever is at a job has ended it; the database is closed, so no other begins.
     pub fn end(&self) {
+        self.wait_for_job();
+    }
+
+    /// Waits for the end of the job at hand, if there is one.
+    pub fn wait_for_job(&self) {
         drop(self.work.lock());
+    }
+
+    /// Keeps jobs from being begun for as long as what it returns lives. `None`: one is
+    /// under way, or waits for its change to be put in force.
+    pub fn try_pause(&self) -> Option<impl Sized + '_> {
+        self.work.try_lock().filter(|work| work.pending.is_none())
     }
 
     /// Does one job, if `choose` names one; whether it did.

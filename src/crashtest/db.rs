@@ -65,6 +65,19 @@ impl Store for Db {
         Ok(())
     }
 
+    fn ingest(&self, ops: &[Op]) -> Result<(), Failure> {
+        let mut ingest = self.start_ingest()?;
+        for op in ops {
+            match op {
+                Op::Put { key, value, ttl: None } => ingest.put(key, value)?,
+                Op::Put { key, value, ttl: Some(ttl) } => ingest.put_with_ttl(key, value, *ttl)?,
+                Op::Delete { .. } => return Err(Failure::Wrong("a delete in an ingest".into())),
+            }
+        }
+        ingest.finish()?;
+        Ok(())
+    }
+
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
         Ok(Db::get(self, key)?.map(|value| value.to_vec()))
     }

@@ -70,6 +70,12 @@ impl<S: Store> Driver<'_, S> {
     fn step(&mut self, step: &Step) -> Result<(), Ended> {
         match step {
             Step::Commit { ops, sync } => self.commit(ops, *sync),
+            Step::Ingest(ops) => {
+                let now_ms = self.fs.sim_clock().now_ms();
+                let result = self.store().ingest(ops);
+                self.history.push(ops, now_ms, result.is_ok());
+                self.durable_if(result)
+            }
             Step::Persist => {
                 let result = self.store().persist();
                 // Without a log there is nothing that it could make durable.

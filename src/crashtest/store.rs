@@ -44,6 +44,15 @@ pub trait Store: Sized {
     /// Any [`Failure`]; the commit may then be there after a crash, or not.
     fn commit(&self, ops: &[Op], sync: Option<bool>) -> Result<(), Failure>;
 
+    /// A bulk load of `ops`, which are puts in ascending order of their keys, each once: all or
+    /// nothing, and durable. A store that has no other way commits them.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn ingest(&self, ops: &[Op]) -> Result<(), Failure> {
+        self.commit(ops, Some(true))
+    }
+
     /// The value of `key`.
     ///
     /// # Errors

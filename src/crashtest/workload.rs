@@ -1,5 +1,6 @@
 //! What a run does: a list of steps, written out or made from a seed.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -79,6 +80,8 @@ pub enum Step {
         /// As in [`crate::WriteOptions`].
         sync: Option<bool>,
     },
+    /// A bulk load, all or nothing: puts in ascending order of their keys, each once.
+    Ingest(Vec<Op>),
     /// Make everything durable.
     Persist,
     /// Move what is in memory into its final files.
@@ -156,6 +159,9 @@ pub fn small() -> Vec<(&'static str, Vec<Step>)> {
         ("synced now and then", synced_now_and_then()),
         ("compactions", compactions()),
         ("deletes reach the last level", deletes_reach_the_last_level()),
+        ("an ingest into an empty store", ingest_into_an_empty_store()),
+        ("ingests over what is there", ingests_over_what_is_there()),
+        ("an ingest between commits", ingest_between_commits()),
     ]
 }
 
@@ -170,6 +176,12 @@ fn delete(key: &str) -> Step {
 fn batch(number: u64, count: u64, size: u64) -> Step {
     let put = |index: u64| Op::put(format!("k{:03}", index % 40), value(number, index, size));
     Step::commit((0..count).map(put).collect())
+}
+
+/// Like [`batch`], but every `apart`th key of 40: of several tables where it is large.
+fn ingest(number: u64, count: u64, size: u64, apart: usize) -> Step {
+    let put = |index: u64| Op::put(format!("k{index:03}"), value(number, index, size));
+    Step::Ingest((0..count).step_by(apart).map(put).collect())
 }
 
 fn later(ms: u64) -> Step {
@@ -214,6 +226,54 @@ fn deletes_reach_the_last_level() -> Vec<Step> {
         Step::commit((5..30).map(|n| Op::delete(format!("k{n:03}"))).collect()),
         Step::Flush,
         Step::Maintain("verify".into()),
+    ]
+}
+
+fn ingest_into_an_empty_store() -> Vec<Step> {
+    vec![ingest(1, 30, 1500, 1), Step::Check, set("k003", 2), Step::Check, Step::Reopen]
+}
+
+/// In memtables, in tables of level 0, and far below.
+fn ingests_over_what_is_there() -> Vec<Step> {
+    vec![
+        batch(1, 20, 300),
+        Step::Maintain("compact".into()),
+        batch(2, 10, 300),
+        Step::Flush,
+        delete("k003"),
+        set("k004", 3),
+        ingest(4, 24, 900, 3),
+        Step::Check,
+        delete("k006"),
+        ingest(5, 9, 100, 2),
+        Step::Check,
+        Step::Maintain("compact".into()),
+        Step::Maintain("verify".into()),
+        Step::Abandon,
+        ingest(6, 40, 20, 1),
+    ]
+}
+
+/// What is committed without a sync comes before it and after it.
+fn ingest_between_commits() -> Vec<Step> {
+    let unsynced = |key: &str, number| {
+        let ops = vec![Op::put(key, value(number, 0, 30))];
+        Step::Commit { ops, sync: Some(false) }
+    };
+    let ttl = Some(Duration::from_secs(1));
+    let expiring = Op::Put { key: "k001".into(), value: value(4, 1, 30), ttl };
+    vec![
+        unsynced("k000", 1),
+        unsynced("k001", 2),
+        Step::Ingest(vec![Op::put("k000", value(3, 0, 30)), expiring]),
+        unsynced("k000", 5),
+        Step::Check,
+        later(1000),
+        Step::Check,
+        unsynced("k002", 6),
+        Step::Persist,
+        ingest(7, 3, 30, 1),
+        unsynced("k001", 8),
     ]
 }
 
@@ -305,6 +365,7 @@ fn step(dice: &mut Dice, number: u64) -> Step {
         86..90 => Step::Abandon,
         90..95 => Step::Check,
         95 => Step::Maintain("compact".into()),
+        96 | 97 => random_ingest(dice, number),
         _ => Step::Advance(Duration::from_millis(dice.below(2_000))),
     }
 }
@@ -331,6 +392,13 @@ fn op(dice: &mut Dice, number: u64, index: u64) -> Op {
         _ => 10 + dice.below(600),
     };
     Op::put(key, value(number, index, size))
+}
+
+fn random_ingest(dice: &mut Dice, number: u64) -> Step {
+    let keys: BTreeSet<Vec<u8>> = (0..1 + dice.below(12)).map(|_| key(dice)).collect();
+    let size = 10 + dice.below(3000);
+    let put = |(index, key)| Op::put(key, value(number, index, size));
+    Step::Ingest((0..).zip(keys).map(put).collect())
 }
 
 /// More than the smallest memtable and the smallest log file hold.

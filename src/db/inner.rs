@@ -5,6 +5,7 @@ use crate::compaction::{Compactor, KeyRange};
 use crate::error::{Error, Result};
 use crate::flush::Flusher;
 use crate::fs::{DirLock, Fs, IoContext};
+use crate::ingest::{self, Ingester};
 use crate::options::Options;
 use crate::recovery::{self, Opened};
 use crate::store::{Catalog, Metrics, RecoveryReport, Store};
@@ -68,6 +69,7 @@ pub struct Inner {
     /// Taken by the flush worker until it ends.
     flusher: Arc<Mutex<Flusher>>,
     compactor: Arc<Compactor>,
+    pub ingester: Ingester,
     /// The file system allows no threads.
     is_inline: bool,
     /// `None` once closed.
@@ -84,6 +86,12 @@ impl Inner {
         let flusher = Flusher::new(Arc::clone(&store), Arc::clone(&catalog));
         let flusher = Arc::new(Mutex::new(flusher));
         let compactor = Arc::new(Compactor::new(Arc::clone(&store), Arc::clone(&catalog)));
+        let ingester = Ingester::new(
+            Arc::clone(&store),
+            Arc::clone(&pipeline),
+            Arc::clone(&catalog),
+            Arc::clone(&compactor),
+        );
         let is_inline = !store.home.fs.allows_threads();
         let mut running = Running {
             flush_worker: None,
@@ -98,7 +106,17 @@ impl Inner {
         }
         store.log_opened(&report);
         let running = Mutex::new(Some(running));
-        Ok(Inner { store, pipeline, catalog, report, flusher, compactor, is_inline, running })
+        Ok(Inner {
+            store,
+            pipeline,
+            catalog,
+            report,
+            flusher,
+            compactor,
+            ingester,
+            is_inline,
+            running,
+        })
     }
 
     /// Commits `batch`.
@@ -128,6 +146,19 @@ impl Inner {
         self.flush()?;
         let abandon = poison_on_panic(&self.store);
         on_panic(abandon, || self.compactor.compact(range, self.store.visible.load()))
+    }
+
+    /// Puts an ingest in force.
+    pub fn finish_ingest(&self, writer: ingest::Writer) -> Result<ingest::Done> {
+        let flush = || {
+            if self.is_inline {
+                self.flusher.lock().run_inline();
+            }
+        };
+        let abandon = poison_on_panic(&self.store);
+        let done = on_panic(abandon, || self.ingester.finish(writer, flush));
+        self.work();
+        done
     }
 
     pub fn flush(&self) -> Result<()> {
@@ -161,6 +192,7 @@ impl Inner {
         // Also when nothing is recorded: where there are no threads, a caller's
         // may be at a flush, and must not be when the lock is another handle's.
         let _flusher = self.flusher.lock();
+        self.ingester.end();
         // Nor at a compaction, which looks every now and then whether to go on.
         self.compactor.end();
         let sound = self.store.health.check_sound();

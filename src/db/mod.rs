@@ -10,11 +10,13 @@
 //! Concurrency: a [`Db`] is cheap to clone, and all calls may come from any thread.
 
 mod batch;
+mod ingest;
 mod inner;
 mod iter;
 mod snapshot;
 
 pub use batch::WriteBatch;
+pub use ingest::{Ingest, IngestReport};
 pub use iter::{Keys, Range};
 pub use snapshot::Snapshot;
 

@@ -73,7 +73,7 @@ impl Snapshot {
     }
 
     /// The number of the last operation that it sees, counted since the
-    /// database was created.
+    /// database was created; a bulk load skips some.
     #[must_use]
     pub fn sequence_number(&self) -> u64 {
         self.seq.0

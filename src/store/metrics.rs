@@ -35,6 +35,10 @@ counters! {
     flush_written_bytes,
     /// Attempts to write one that failed and were or will be repeated.
     flush_failures,
+    /// Bulk loads.
+    ingests,
+    /// Bytes of the tables that they wrote.
+    ingest_written_bytes,
     /// Merges of tables, those included that only moved some.
     compactions,
     /// Bytes that they read.
@@ -118,7 +122,7 @@ pub struct RecoveryReport {
 #[non_exhaustive]
 pub struct Metrics {
     /// The newest visible sequence number: operations committed since the
-    /// database was created.
+    /// database was created, and the numbers that bulk loads skipped.
     pub last_seq: u64,
     /// The tables, by level, from 0 on; each level is there.
     pub levels: Vec<LevelMetrics>,
@@ -152,6 +156,10 @@ pub struct Metrics {
     pub flush_failures: u64,
     /// What the flush worker is failing with at the moment; it keeps trying.
     pub flush_failure: Option<String>,
+    /// Bulk loads (`Db::ingest`); each is one of `commits`, too.
+    pub ingests: u64,
+    /// Bytes of the tables that they wrote.
+    pub ingest_written_bytes: u64,
     /// What merging tables came to.
     pub compaction: CompactionMetrics,
     /// Times that writers had to wait.
@@ -303,7 +311,8 @@ impl Metrics {
     /// written, and `open` may have written what others committed: it is a figure for long runs.
     #[must_use]
     pub fn write_amplification(&self) -> Option<f64> {
-        let tables = self.flush_written_bytes + self.compaction.written_bytes;
+        let tables =
+            self.flush_written_bytes + self.ingest_written_bytes + self.compaction.written_bytes;
         ratio(self.log_written_bytes + tables, self.user_bytes)
     }
 }
@@ -359,6 +368,8 @@ impl Store {
             flushes: counters.flushes.get(),
             flush_written_bytes: counters.flush_written_bytes.get(),
             flush_failures: counters.flush_failures.get(),
+            ingests: counters.ingests.get(),
+            ingest_written_bytes: counters.ingest_written_bytes.get(),
             flush_failure: self.views.failure().map(|e| e.to_string()),
             compaction: counters.compaction(),
             stalls: counters.stalls.get(),

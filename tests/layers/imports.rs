@@ -14,7 +14,7 @@ const STRATA: &[&[&str]] = &[
     &["store"],
     &["commit", "read", "flush", "recovery", "compaction", "backup"],
     &["fuzzing"],
-    &["txn", "gc"],
+    &["txn", "gc", "ingest"],
     &["db"],
     &["lsm_engine", "crashtest"],
     &["server"],

@@ -110,6 +110,7 @@ impl Run {
                 self.model.apply((k.clone(), None), self.now_ms);
             }
             Step::Batch(ops, sync) => self.batch(ops, *sync),
+            Step::Ingest(entries) => self.ingest(entries),
             Step::Get(k) => self.get(k)?,
             Step::Range(low, high, turns) => {
                 let bounds = (low.clone(), high.clone());
@@ -176,6 +177,27 @@ impl Run {
         ops.iter().for_each(|op| add(&mut batch, op));
         assert_eq!(batch.len(), ops.len());
         self.db().write_with(batch, WriteOptions { sync }).expect("write");
+        for op in ops {
+            self.model.apply(op, self.now_ms);
+        }
+    }
+
+    fn ingest(&mut self, entries: &BTreeMap<Vec<u8>, (Vec<u8>, u16)>) {
+        let mut ingest = self.db().start_ingest().expect("begins");
+        let mut ops: Vec<Op> = Vec::new();
+        for (key, (value, ttl_ms)) in entries {
+            let ttl_ms = if self.sim.is_some() { *ttl_ms } else { 0 };
+            match ttl_ms {
+                0 => ingest.put(key, value).expect("a put"),
+                ms => {
+                    let ttl = Duration::from_millis(ms.into());
+                    ingest.put_with_ttl(key, value, ttl).expect("a put");
+                }
+            }
+            ops.push((key.clone(), Some((value.clone(), ttl_ms))));
+        }
+        let report = ingest.finish().expect("finished");
+        assert_eq!(report.entries, ops.len() as u64);
         for op in ops {
             self.model.apply(op, self.now_ms);
         }

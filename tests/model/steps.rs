@@ -1,6 +1,7 @@
 //! What a user may do, at random.
 
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 /// A key, and its new value with a time to live in milliseconds (0: none), or
@@ -13,6 +14,7 @@ pub enum Step {
     SetWithTtl(Vec<u8>, Vec<u8>, u16),
     Delete(Vec<u8>),
     Batch(Vec<Op>, Option<bool>),
+    Ingest(BTreeMap<Vec<u8>, (Vec<u8>, u16)>),
     Get(Vec<u8>),
     Range(Bound<Vec<u8>>, Bound<Vec<u8>>, Vec<bool>),
     Prefix(Vec<u8>, bool),
@@ -59,9 +61,12 @@ fn ttl_ms() -> impl Strategy<Value = u16> {
     1..50_u16
 }
 
+fn ttl_or_none() -> impl Strategy<Value = u16> {
+    prop_oneof![3 => Just(0), 1 => ttl_ms()]
+}
+
 pub fn op() -> impl Strategy<Value = Op> {
-    let ttl = prop_oneof![3 => Just(0), 1 => ttl_ms()];
-    (key(), proptest::option::weighted(0.7, (value(), ttl)))
+    (key(), proptest::option::weighted(0.7, (value(), ttl_or_none())))
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -71,6 +76,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => key().prop_map(Step::Delete),
         4 => (proptest::collection::vec(op(), 0..8), any::<Option<bool>>())
             .prop_map(|(ops, sync)| Step::Batch(ops, sync)),
+        3 => proptest::collection::btree_map(key(), (value(), ttl_or_none()), 0..8)
+            .prop_map(Step::Ingest),
         8 => key().prop_map(Step::Get),
         6 => (bound(), bound(), proptest::collection::vec(any::<bool>(), 1..12))
             .prop_map(|(low, high, turns)| Step::Range(low, high, turns)),

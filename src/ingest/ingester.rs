@@ -1,0 +1,185 @@
+//! Puts the tables of an ingest in force.
+
+use super::gate::Gate;
+use super::poison_after_sync;
+use super::writer::Writer;
+use crate::commit::Pipeline;
+use crate::compaction::Compactor;
+use crate::error::{Error, Result};
+use crate::format::{Level, SeqNo, TableMeta};
+use crate::fs::IoContext;
+use crate::manifest::Edit;
+use crate::store::{Catalog, Change, Store, Version, may_be_retried};
+use crate::table::Table;
+use std::sync::Arc;
+
+/// What an ingest came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Entries.
+    pub entries: u64,
+    /// The tables that they are in.
+    pub tables: usize,
+    /// The length of those, in bytes.
+    pub table_bytes: u64,
+    /// How often they were written anew, see [`super`].
+    pub rewrites: u32,
+}
+
+/// Ingests into one database.
+#[derive(Debug)]
+pub struct Ingester {
+    store: Arc<Store>,
+    pipeline: Arc<Pipeline>,
+    catalog: Arc<Catalog>,
+    compactor: Arc<Compactor>,
+    gate: Arc<Gate>,
+}
+
+impl Ingester {
+    /// Into `store`, by way of these.
+    #[must_use]
+    pub fn new(
+        store: Arc<Store>,
+        pipeline: Arc<Pipeline>,
+        catalog: Arc<Catalog>,
+        compactor: Arc<Compactor>,
+    ) -> Self {
+        Ingester { store, pipeline, catalog, compactor, gate: Arc::default() }
+    }
+
+    /// Begins one.
+    ///
+    /// # Errors
+    /// As [`Writer::new`].
+    pub fn begin(&self) -> Result<Writer> {
+        Writer::new(&self.store, &self.gate, 0)
+    }
+
+    /// Waits for ingests that are being finished; from then on none touches the directory.
+    pub fn end(&self) {
+        self.gate.end();
+    }
+
+    /// Makes all that `writer` took durable and visible at once. `flush` does the work of
+    /// the flush worker, where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Indeterminate`]: it is not visible, and after a crash all of it may be there or nothing.
+    /// All others: nothing has changed, and what was written is removed.
+    pub fn finish(&self, mut writer: Writer, flush: impl Fn()) -> Result<Done> {
+        let _gate = self.gate.enter()?;
+        writer.finish().map_err(|e| self.failed(e))?;
+        if writer.tables().is_empty() {
+            return Ok(Done::default());
+        }
+        for rewrites in 0.. {
+            let opened = self.open(writer.tables()).map_err(|e| self.failed(e))?;
+            let mut done = Done {
+                entries: writer.entries(),
+                tables: opened.len(),
+                table_bytes: opened.iter().map(|table| table.meta().size_bytes).sum(),
+                rewrites,
+            };
+            if self.put_in_force(&mut writer, &opened, &flush)? {
+                self.count(&writer, &mut done);
+                return Ok(done);
+            }
+            writer = writer.again(&opened, rewrites + 1).map_err(|e| self.failed(e))?;
+        }
+        unreachable!("more rewrites than there are sequence numbers")
+    }
+
+    fn count(&self, writer: &Writer, done: &mut Done) {
+        let counters = &self.store.counters;
+        counters.ingests.add(1);
+        counters.ingest_written_bytes.add(done.table_bytes * u64::from(done.rewrites + 1));
+        counters.user_bytes.add(writer.user_bytes());
+        log::info!(
+            target: "esker::ingest", entries = done.entries, tables = done.tables;
+            "ingested {} entries in {} tables", done.entries, done.tables
+        );
+    }
+
+    /// Makes the names of the tables durable, and opens them.
+    fn open(&self, tables: &[TableMeta]) -> Result<Vec<Arc<Table>>> {
+        let home = &self.store.home;
+        home.fs.sync_dir(&home.dir).during("sync", &home.dir)?;
+        Ok(tables.iter().map(|meta| self.store.open_table(meta)).collect())
+    }
+
+    /// False: the number of the entries has been passed.
+    fn put_in_force(
+        &self,
+        writer: &mut Writer,
+        opened: &[Arc<Table>],
+        flush: &impl Fn(),
+    ) -> Result<bool> {
+        let seq = writer.seq();
+        // Without the lead, so that little is left to do with it.
+        let sealed_seq = self.pipeline.seal()?;
+        flush();
+        self.store.views.wait_until_flushed(sealed_seq)?;
+        self.compactor.wait_for_job();
+        let Store { snapshots, visible, home, .. } = &*self.store;
+        let mut held = None;
+        let taken = self.pipeline.take_in(seq, flush, || {
+            // A merge may begin before N is visible: it leaves what readers until then need.
+            held = Some(snapshots.take(visible, home.clock.elapsed()));
+            self.install(writer, opened, seq)
+        });
+        if let Some(seq) = held {
+            snapshots.release(seq);
+        }
+        taken
+    }
+
+    /// With the lead held, and everything that was committed before in tables.
+    fn install(&self, writer: &mut Writer, opened: &[Arc<Table>], seq: SeqNo) -> Result<()> {
+        let paused = self.compactor.try_pause();
+        let version = Arc::clone(&self.store.views.load().version);
+        let level = |table: &Arc<Table>| match &paused {
+            Some(_) => level_of(&version, table.meta()),
+            None => Level::ZERO,
+        };
+        let added = opened.iter().map(|table| (level(table), Arc::clone(table))).collect();
+        let edit = Edit { last_seq: Some(seq), ..Edit::default() };
+        let tables = writer.take_tables();
+        let Err(e) = self.catalog.apply(Change { edit, added, ..Change::default() }) else {
+            return Ok(());
+        };
+        if !may_be_retried(&e) {
+            return Err(indeterminate(self.failed(e)));
+        }
+        // Its bytes may stand in the manifest: written anew, it is without them.
+        match self.catalog.apply(Change::default()) {
+            Ok(()) => {
+                writer.give_back(tables);
+                Err(e)
+            }
+            Err(again) if may_be_retried(&again) => Err(indeterminate(e)),
+            Err(again) => Err(indeterminate(self.failed(again))),
+        }
+    }
+
+    fn failed(&self, e: Error) -> Error {
+        poison_after_sync(&self.store, e)
+    }
+}
+
+/// The lowest level to which the table can go, as no table there or above overlaps it (INV-4).
+fn level_of(version: &Version, meta: &TableMeta) -> Level {
+    let overlaps = |table: &Arc<Table>| {
+        let other = table.meta();
+        other.smallest_key() <= meta.largest_key() && meta.smallest_key() <= other.largest_key()
+    };
+    let is_free = |level: &Level| !version.level(*level).iter().any(overlaps);
+    Level::all().take_while(is_free).last().unwrap_or(Level::ZERO)
+}
+
+fn indeterminate(e: Error) -> Error {
+    match e {
+        Error::Poisoned { cause } => Error::Indeterminate { cause },
+        e => Error::Indeterminate { cause: Arc::new(e) },
+    }
+}

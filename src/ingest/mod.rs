@@ -1,0 +1,93 @@
+//! Bulk load: sorted entries straight into tables, as one commit.
+//!
+//! Place on the data's path: beside log and memtable. A [`Writer`] takes entries in
+//! order and writes them into tables; [`Ingester::finish`] puts those in force.
+//!
+//! INV-1: tables are durable, names included, before the one edit that names them
+//! all: after a crash there are all of an ingest's entries or none.
+//! INV-2: all entries of an ingest have one sequence number, N, which is greater than
+//! that of every commit before it and less than that of every commit after it.
+//! INV-3: when the tables come into force, no memtable has an entry, and no log
+//! file that counts has a record, of a number below N.
+//! INV-4: where the tables go, no table of the same level or of one above overlaps them,
+//! or it is level 0. So the order of versions holds (INV-4 of `store`).
+//! INV-5: once the database is closed, no file is made or removed.
+//!
+//! # The number
+//!
+//! An entry's number stands in the tables' bytes, and those are written before it is known
+//! which commits come before. So N is drawn ahead: [`AHEAD`] above what is visible when
+//! writing begins. Commits made meanwhile count on below it. Under the lead (INV-1 of `commit`)
+//! N is compared with the last number given out:
+//!
+//! - N is greater: it is given out now. What was given out before is smaller, what will be
+//!   is greater, and the numbers between are never used. That is INV-2.
+//! - It is not, because 2^28 operations or another ingest came between: the lead is
+//!   let go, the tables are written once more with a number further ahead, and so on.
+//!
+//! Numbers end at 2^55, which leaves 2^27 ingests to a database; one more is refused.
+//!
+//! # The order against memtables and log
+//!
+//! Reads look into memtables before tables, and take the first version at or below their number.
+//! So an older entry in a memtable would hide the ingested one. And recovery refuses a
+//! record that is not newer than the tables. Therefore, with the lead held, so that nothing can be
+//! committed: the active memtable is sealed and everything sealed is flushed. The edit of the last
+//! flush names a log file without records. What is committed after the lead was
+//! let go is in memtables and records of larger numbers. That is INV-3. Before the lead is
+//! taken, everything is flushed once, so that writers wait for little.
+//!
+//! Then the edit is applied, which also raises the last sequence number to N, then readers get
+//! the view with the tables, then N becomes visible. A reader at a smaller number sees no
+//! entry of the ingest. One at N or above that takes its number first, as snapshots and
+//! iterators do, gets a view that has them all. From before the edit until N is visible the ingest
+//! holds a snapshot itself: a merge that begins meanwhile keeps what a reader below N
+//! needs, though such a reader may enter only after the merge has looked who reads.
+//!
+//! # Crashes and failures
+//!
+//! - Before the edit: the tables are files that no manifest names; the next open removes them.
+//!   The log replays as ever: its records are newer than the tables that are named.
+//! - After it: the manifest's last number is N, and the log that it names has only larger ones.
+//! - The edit is refused (no space, say): its bytes may stand in the manifest all the same. The
+//!   manifest is then written anew without it, and the tables are removed: nothing has changed.
+//!   Is that refused as well, the outcome is open (`Indeterminate`), and the tables stay; N
+//!   counts as given out, so that what is committed later is newer in either outcome.
+//! - A sync fails: poisoned, as everywhere.
+//!
+//! # Where the tables go
+//!
+//! Each goes to the lowest level of which INV-4 holds, by its range of keys. A merge
+//! under way may put a table into a gap between its inputs, of which the version in force tells
+//! nothing; while there is one, all go to level 0. One that has begun is waited for before
+//! the lead is taken.
+//!
+//! Concurrency: a writer belongs to one thread; any number of ingests at a time. Locks: the
+//! gate, then the lead, then the compactor's work (only tried) or the catalog's.
+//! Not here: the public types (`db`).
+
+mod gate;
+mod ingester;
+mod writer;
+
+pub use ingester::{Done, Ingester};
+pub use writer::Writer;
+
+use crate::error::Error;
+use crate::store::Store;
+
+/// What a failure means: after one of a sync nothing is written any more.
+fn poison_after_sync(store: &Store, e: Error) -> Error {
+    match e {
+        Error::Io { op: "sync", .. } | Error::Poisoned { .. } => {
+            let poisoned = store.health.poison(e);
+            store.views.abort(poisoned.clone());
+            poisoned
+        }
+        e => e,
+    }
+}
+
+/// How far ahead of the visible number that of an ingest is drawn: more operations than
+/// are committed while its tables are written.
+const AHEAD: u64 = 1 << 28;

@@ -12,12 +12,15 @@ pub enum StallReason {
     /// As many memtables are in memory as may be (`Options::memtables_max`), and
     /// one must be written out first.
     Memtables,
+    /// Level 0 has as many tables as it may have, and some must be merged down first.
+    Level0,
 }
 
 impl fmt::Display for StallReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StallReason::Memtables => f.write_str("as many memtables as may be"),
+            StallReason::Level0 => f.write_str("as many tables in level 0 as may be"),
         }
     }
 }

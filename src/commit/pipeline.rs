@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::event::StallReason;
 use crate::format::{SeqNo, crc};
 use crate::memtable::Memtable;
-use crate::store::{SealedMemtable, Store};
+use crate::store::{Drained, SealedMemtable, Store};
 use crate::wal::ops;
 use crate::worker::on_panic;
 use parking_lot::Mutex;
@@ -138,6 +138,7 @@ impl Pipeline {
             }
             _ => Vec::new(),
         };
+        self.store.pay_for(group_bytes(request, &others));
         let abandon = |e| self.abandon_lead(e, &others);
         let placed = on_panic(abandon, || {
             let mut leader = self.leader.lock();
@@ -264,6 +265,7 @@ impl Pipeline {
         if !self.log.wants_switch() && leader.active.reserve(bytes) {
             return Ok(());
         }
+        self.await_level_0();
         self.rotate(leader, bytes)?;
         let reserved = leader.active.reserve(bytes);
         assert!(reserved, "a new memtable is made large enough");
@@ -293,6 +295,17 @@ impl Pipeline {
         self.store.stall(StallReason::Memtables, || views.wait_for_room(sealed_max))
     }
 
+    /// Waits as long as level 0 has too many tables and somebody merges them. With the
+    /// database closed or poisoned nobody does any more.
+    fn await_level_0(&self) {
+        let Store { views, pressure, health, .. } = &*self.store;
+        let is_in_use = || health.check_open().and_then(|()| health.check_sound()).is_ok();
+        if pressure.is_level_0_full() && is_in_use() {
+            let must_wait = || pressure.is_level_0_full() && is_in_use();
+            self.store.stall(StallReason::Level0, || views.wait_while(must_wait));
+        }
+    }
+
     /// Seals the active memtable with its log file and begins new ones.
     fn rotate(&self, leader: &mut Leader, bytes_min: usize) -> Result<()> {
         let options = &self.store.options;
@@ -311,6 +324,7 @@ impl Pipeline {
             next_base: sealed.next_base,
             next_file: Mutex::new(Some(sealed.next_file)),
         });
+        self.store.measure_pressure(Drained::default());
         Ok(())
     }
 }
@@ -320,6 +334,11 @@ fn as_commit(request: &Request) -> Option<(&Batch, u32, bool)> {
         Request::Commit { batch, body_crc, sync } => Some((batch, *body_crc, *sync)),
         Request::Seal => None,
     }
+}
+
+fn group_bytes(own: &Request, others: &[Arc<Waiter>]) -> u64 {
+    let members = std::iter::once(own).chain(others.iter().map(|waiter| &waiter.request));
+    members.filter_map(as_commit).map(|(batch, ..)| batch.user_bytes()).sum()
 }
 
 fn entries(request: &Request) -> u64 {

@@ -155,6 +155,7 @@ impl Compactor {
         let conditions = self.conditions(&version);
         let tree = Tree::new(version.metas());
         let base_bytes = self.store.options.level_base_bytes();
+        self.store.pressure.measure_excess(tree.excess_bytes(base_bytes));
         let situation = Situation { base_bytes, conditions, left_alone: &work.damaged };
         let Some(job) = choose(&tree, &situation) else { return Ok(false) };
         let inputs = inputs(&version, &job);
@@ -195,6 +196,7 @@ impl Compactor {
             self.failed(e)
         })?;
         self.store.counters.compactions.add(1);
+        self.store.pressure.set_hindered(!work.damaged.is_empty());
         Ok(())
     }
 
@@ -203,6 +205,8 @@ impl Compactor {
     fn failed(&self, e: Error) -> Error {
         if !matches!(e, Error::Closed) {
             self.store.counters.compaction_failures.add(1);
+            // Nobody waits for what may never come.
+            self.store.pressure.set_hindered(true);
         }
         match e {
             Error::Closed | Error::Corruption { .. } | Error::UnsupportedFormat { .. } => e,

@@ -12,8 +12,8 @@ use crate::manifest::{Manifest, Recorded, State, before_the_switch, read_current
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
-    Counters, Health, Histograms, Home, Observer, Reads, RecoveryReport, Snapshots, Store,
-    UnsyncedLogs, Version, Views, VisibleSeq, log_identity, log_not_removed,
+    Counters, Drained, Health, Histograms, Home, Observer, Pressure, Reads, RecoveryReport,
+    Snapshots, Store, UnsyncedLogs, Version, Views, VisibleSeq, log_identity, log_not_removed,
 };
 use crate::table::{BlockCache, OpenFiles};
 use crate::wal::{LogFile, LogWriter, read_log, read_log_header};
@@ -142,11 +142,13 @@ impl Recovery {
         let files = Arc::new(OpenFiles::new(Arc::clone(&home.fs)));
         let last_seq = state.last_seq;
         let observer = Arc::new(Observer::new(options.listener.clone()));
+        let pressure = Pressure::new(&options, home.fs.allows_threads());
         let mut store = Store {
             home,
             health: Health::new(Arc::clone(&observer)),
             views: Views::new(Arc::clone(&memtable), Version::default()),
             visible: VisibleSeq::new(last_seq),
+            pressure,
             snapshots: Snapshots::default(),
             expiry: ExpiryFloor::new(state.expiry_floor_ms),
             unsynced_logs: UnsyncedLogs::default(),
@@ -182,6 +184,7 @@ impl Recovery {
         let memtable = Arc::new(Memtable::new(store.options.memtable_bytes));
         store.views = Views::new(memtable, version);
         store.visible = VisibleSeq::new(last_seq);
+        store.measure_pressure(Drained::default());
         Ok(Opened { store: Arc::new(store), log, manifest, last_seq, report, lock })
     }
 

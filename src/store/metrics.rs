@@ -66,6 +66,8 @@ pub struct Histograms {
     pub compaction: Histogram,
     /// As there.
     pub stall: Histogram,
+    /// As there.
+    pub delay: Histogram,
 }
 
 /// What gets cost: those that no memtable answered, and the tables that they looked at.
@@ -159,6 +161,8 @@ pub struct Metrics {
     /// How long they waited, together, in waits that have ended. While one waits, the
     /// writers that come after it wait with it; that is counted once.
     pub stall_time: Duration,
+    /// How writers are slowed.
+    pub pressure: PressureMetrics,
     /// The snapshots that are held.
     pub snapshots: SnapshotMetrics,
     /// How long things took.
@@ -258,6 +262,22 @@ pub struct CompactionMetrics {
     pub failures: u64,
 }
 
+/// How writers are slowed because compaction or flushes are behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PressureMetrics {
+    /// How far things have come from where writers are first slowed to where they stop, in
+    /// percent. 0 also where that has just begun.
+    pub debt_percent: u64,
+    /// Bytes of keys and values that may be written a second; `None`: there is no limit.
+    pub allowed_bytes_per_second: Option<u64>,
+    /// What compaction takes out of level 0, in such bytes a second, lately; `None` before
+    /// the first time.
+    pub drained_bytes_per_second: Option<u64>,
+    /// How long leaders have slept, together, with their groups.
+    pub delay_time: Duration,
+}
+
 /// The snapshots that are held (`Db::snapshot`; an iterator of `Db` holds one, too).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -291,6 +311,9 @@ pub struct Latencies {
     pub compaction: Latency,
     /// A wait of writers ([`Metrics::stalls`]).
     pub stall: Latency,
+    /// A leader's sleep before its group, because compaction or flushes are behind
+    /// ([`PressureMetrics`]); the group slept with it.
+    pub delay: Latency,
 }
 
 impl Metrics {
@@ -357,6 +380,12 @@ impl Store {
             compaction: counters.compaction(),
             stalls: counters.stalls.get(),
             stall_time: latencies.stall.sum,
+            pressure: PressureMetrics {
+                debt_percent: self.pressure.debt_percent(),
+                allowed_bytes_per_second: self.pressure.rate(),
+                drained_bytes_per_second: self.pressure.drained(),
+                delay_time: latencies.delay.sum,
+            },
             snapshots: self.snapshot_metrics(&levels),
             levels,
             latencies,
@@ -400,6 +429,7 @@ impl Histograms {
             flush: self.flush.snapshot(),
             compaction: self.compaction.snapshot(),
             stall: self.stall.snapshot(),
+            delay: self.delay.snapshot(),
         }
     }
 }

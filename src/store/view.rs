@@ -11,6 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+/// How often [`Views::wait_while`] looks by itself.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// A memtable that takes no more entries and waits to be written out.
 #[derive(Debug)]
 pub struct SealedMemtable {
@@ -159,6 +162,15 @@ impl Views {
             self.changed.wait(&mut progress);
         }
         Ok(())
+    }
+
+    /// Waits as long as `must_wait` says so. It is asked anew after each change, and
+    /// every now and then: what it looks at may not be announced here.
+    pub fn wait_while(&self, must_wait: impl Fn() -> bool) {
+        let mut progress = self.progress.lock();
+        while !progress.stopped && must_wait() {
+            let _ = self.changed.wait_for(&mut progress, LOOK_AGAIN);
+        }
     }
 
     /// Waits until every memtable sealed with `last_seq` or less is in a table.

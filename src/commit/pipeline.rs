@@ -5,9 +5,11 @@ use super::log::{Log, Record};
 use super::queue::{Entry, Placed, Queue, Request, Verdict, Waiter};
 use crate::error::{Error, Result};
 use crate::event::StallReason;
+use crate::format::codec::to_u64;
+use crate::format::frame::FRAME_HEADER_SIZE;
 use crate::format::{SeqNo, crc};
 use crate::memtable::Memtable;
-use crate::store::{Drained, SealedMemtable, Store};
+use crate::store::{Drained, SealedMemtable, Store, View};
 use crate::wal::ops;
 use crate::worker::on_panic;
 use parking_lot::Mutex;
@@ -128,10 +130,11 @@ impl Pipeline {
         let others = match request {
             Request::Commit { batch, .. } if batch.ops().len() <= JOIN_BYTES_MAX => {
                 let mut bytes = 0;
+                let bytes_max = self.group_bytes_max();
                 self.queue.gather(|other| match other {
                     Request::Commit { batch, .. } if batch.ops().len() <= JOIN_BYTES_MAX => {
                         bytes += batch.ops().len();
-                        bytes <= GROUP_BYTES_MAX
+                        bytes <= bytes_max
                     }
                     _ => false,
                 })
@@ -166,6 +169,13 @@ impl Pipeline {
                 Err(e)
             }
         }
+    }
+
+    /// The most operations that go along with a leader, in bytes: few enough that the log
+    /// of a group is never much of what an open may have to replay.
+    fn group_bytes_max(&self) -> usize {
+        let part = self.store.options.log_replay_bytes_max / 4;
+        usize::try_from(part).unwrap_or(usize::MAX).min(GROUP_BYTES_MAX)
     }
 
     /// The leader panicked: what it was at is of no more use to anybody.
@@ -203,7 +213,8 @@ impl Pipeline {
         let members =
             || std::iter::once(own).chain(others.iter().map(|w| &w.request)).filter_map(as_commit);
         let bytes = members().map(|(batch, ..)| batch.memtable_bytes()).sum();
-        self.make_room(leader, bytes)?;
+        let log_bytes = members().map(|(batch, ..)| log_bytes(batch)).sum();
+        self.make_room(leader, bytes, log_bytes)?;
 
         let floor = self.floor_record(leader);
         let first_seq = SeqNo(leader.last_seq.0 + 1);
@@ -234,7 +245,7 @@ impl Pipeline {
         leader.entered_seq = leader.last_seq;
         let count = others.len() + 1;
         let ticket = self.store.visible.enter(leader.last_seq, count);
-        self.store.counters.commits.add(crate::format::codec::to_u64(count));
+        self.store.counters.commits.add(to_u64(count));
         self.store.counters.commit_groups.add(1);
         self.store.counters.user_bytes.add(members().map(|(batch, ..)| batch.user_bytes()).sum());
         Ok(Placed { memtable: Arc::clone(&leader.active), first_seq, ticket })
@@ -260,16 +271,32 @@ impl Pipeline {
     }
 
     /// Sees to it that the active memtable has `bytes` to spare and that the
-    /// log takes another group.
-    fn make_room(&self, leader: &mut Leader, bytes: usize) -> Result<()> {
-        if !self.log.wants_switch() && leader.active.reserve(bytes) {
+    /// log takes another group, of `log_bytes`.
+    fn make_room(&self, leader: &mut Leader, bytes: usize, log_bytes: u64) -> Result<()> {
+        if self.log.wants_switch(log_bytes) || !leader.active.reserve(bytes) {
+            self.await_level_0();
+            self.rotate(leader, bytes)?;
+            let reserved = leader.active.reserve(bytes);
+            assert!(reserved, "a new memtable is made large enough");
+        }
+        self.await_replay(log_bytes).inspect_err(|_| leader.active.release(bytes))
+    }
+
+    /// Waits until the log that an open would have to replay takes another `bytes`, or there
+    /// is none but what the current file holds.
+    fn await_replay(&self, bytes: u64) -> Result<()> {
+        let Store { views, options, home, .. } = &*self.store;
+        let end = self.log.end_position().saturating_add(bytes);
+        let must_wait = |view: &View| {
+            let oldest = view.sealed.last();
+            oldest.is_some_and(|sealed| end - sealed.base > options.log_replay_bytes_max)
+        };
+        // Where there are no threads, we write the memtable out ourselves, after this.
+        if !options.wal_enabled || !must_wait(&views.load()) || !home.fs.allows_threads() {
             return Ok(());
         }
-        self.await_level_0();
-        self.rotate(leader, bytes)?;
-        let reserved = leader.active.reserve(bytes);
-        assert!(reserved, "a new memtable is made large enough");
-        Ok(())
+        views.check_flushing()?;
+        self.store.stall(StallReason::LogReplay, || views.wait_for_flushes(must_wait))
     }
 
     fn seal_active(&self, leader: &mut Leader) -> Result<()> {
@@ -279,7 +306,7 @@ impl Pipeline {
         }
         // Not whether the memtable is empty: a batch that belongs into it may
         // still be on its way.
-        if leader.entered_seq == leader.sealed_seq && !self.log.wants_switch() {
+        if leader.entered_seq == leader.sealed_seq && !self.log.wants_switch(0) {
             return Ok(());
         }
         self.rotate(leader, 0)
@@ -320,6 +347,7 @@ impl Pipeline {
             memtable,
             last_seq,
             log: sealed.log,
+            base: sealed.base,
             next_log: sealed.next_log,
             next_base: sealed.next_base,
             next_file: Mutex::new(Some(sealed.next_file)),
@@ -334,6 +362,11 @@ fn as_commit(request: &Request) -> Option<(&Batch, u32, bool)> {
         Request::Commit { batch, body_crc, sync } => Some((batch, *body_crc, *sync)),
         Request::Seal => None,
     }
+}
+
+/// What `batch` takes in the log at most, a record of the expiry floor included.
+fn log_bytes(batch: &Batch) -> u64 {
+    to_u64(batch.ops().len() + 2 * FRAME_HEADER_SIZE + ops::EXPIRY_FLOOR_BYTES_MAX)
 }
 
 fn group_bytes(own: &Request, others: &[Arc<Waiter>]) -> u64 {

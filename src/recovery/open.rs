@@ -206,6 +206,7 @@ impl Recovery {
         for (i, &id) in (1..).zip(&logs) {
             let file = read_log(fs.as_ref(), &dir, identity, id)?;
             self.report.log_files += 1;
+            self.report.log_bytes += file.record_bytes();
             chain.follow(&file, &headers[i..], |frame| self.replay_frame(&file, &frame))?;
         }
         if let Some(broken) = chain.broken() {

@@ -90,6 +90,9 @@ pub struct RecoveryReport {
     pub batches_replayed: u64,
     /// Log files read.
     pub log_files: u64,
+    /// Bytes of the records in them: at most `Options::log_replay_bytes_max` of the last
+    /// run, and one batch.
+    pub log_bytes: u64,
     /// Bytes at the end of the log that held no intact record, or came after
     /// one that was not: a torn tail, cut off. They had not been acknowledged
     /// as durable.

@@ -76,6 +76,14 @@ pub struct Options {
     /// at half of it at the latest. Default: 320 MiB, what five memtables of the default
     /// size come to, a matter of seconds.
     pub log_replay_bytes_max: u64,
+    /// Size of a file `RESERVE` beside the others, in bytes, 0 or from 4 KiB to 1 TiB, that
+    /// is given up when the disk is full: what it took is then left to deletes, flushes and
+    /// compaction, and commits with a set are refused until it can be made again in full. 0
+    /// turns it off: a full disk may then refuse deletes, too. It is made a second after the
+    /// open. Default: 16 MiB: the tombstones of some hundred thousand keys, or the merge of a
+    /// few small tables. Where tables are large and compaction is to have room for any
+    /// of its jobs, several times `table_bytes` are better.
+    pub disk_reserve_bytes: u64,
     /// Size of a table's block before compression, in bytes, from 256 B to
     /// 1 MiB. Default: 4 KiB, one page: what one read of the disk gives anyway.
     pub block_bytes: usize,
@@ -115,6 +123,7 @@ impl Default for Options {
             memtables_max: 5,
             log_file_bytes: 64 << 20,
             log_replay_bytes_max: 320 << 20,
+            disk_reserve_bytes: 16 << 20,
             block_bytes: 4 << 10,
             table_bytes: 32 << 20,
             auto_compaction: true,
@@ -181,6 +190,13 @@ impl Options {
             ),
         )?;
         check(
+            self.disk_reserve_bytes == 0 || (4 << 10..=1 << 40).contains(&self.disk_reserve_bytes),
+            format!(
+                "disk_reserve_bytes is {}; it must be 0 or from 4 KiB to 1 TiB",
+                self.disk_reserve_bytes
+            ),
+        )?;
+        check(
             (4 << 10..=1 << 32).contains(&self.table_bytes),
             format!("table_bytes is {}; it must be from 4 KiB to 4 GiB", self.table_bytes),
         )?;
@@ -224,6 +240,7 @@ mod tests {
             (Options { memtables_max: 1, ..Options::default() }, "memtables_max"),
             (Options { log_file_bytes: 1, ..Options::default() }, "log_file_bytes"),
             (Options { log_replay_bytes_max: 1, ..Options::default() }, "log_replay_bytes_max"),
+            (Options { disk_reserve_bytes: 1, ..Options::default() }, "disk_reserve_bytes"),
             (Options { block_bytes: 1, ..Options::default() }, "block_bytes"),
             (Options { table_bytes: 1, ..Options::default() }, "table_bytes"),
             (Options { reclaim_within: Duration::ZERO, ..Options::default() }, "reclaim_within"),

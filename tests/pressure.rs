@@ -44,7 +44,7 @@ fn held(dir: &Path) -> (Arc<Db>, Sender<()>, Receiver<bool>) {
     let closed = Mutex::new(closed);
     let listener = Listener::new(move |event: &Event| match event {
         Event::CompactionBegan { .. } => drop(closed.lock().expect("no panic").recv()),
-        Event::StallBegan { reason: StallReason::Level0 } => drop(told.send(true)),
+        Event::StallBegan { reason: StallReason::Level0, .. } => drop(told.send(true)),
         Event::StallEnded { reason: StallReason::Level0, .. } => drop(told.send(false)),
         _ => {}
     });

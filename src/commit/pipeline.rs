@@ -77,6 +77,9 @@ impl Pipeline {
         if batch.is_empty() {
             return if sync { self.persist() } else { Ok(()) };
         }
+        if batch.has_sets() {
+            self.store.check_sets_pass()?;
+        }
         let begun = self.store.home.clock.elapsed();
         let body_crc = if self.store.options.wal_enabled { crc(batch.ops()) } else { 0 };
         self.run(Request::Commit { batch, body_crc, sync })?;
@@ -145,10 +148,11 @@ impl Pipeline {
         let abandon = |e| self.abandon_lead(e, &others);
         let placed = on_panic(abandon, || {
             let mut leader = self.leader.lock();
-            match request {
+            let mut act = || match request {
                 Request::Seal => self.seal_active(&mut leader).map(|()| None),
                 Request::Commit { .. } => self.place(&mut leader, request, &others).map(Some),
-            }
+            };
+            act().or_else(|e| if self.has_made_room(&e, request, &others) { act() } else { Err(e) })
         });
         self.queue.hand_over(others.len() + 1);
         match placed {
@@ -200,6 +204,16 @@ impl Pipeline {
         on_panic(abandon, || batch.insert_into(&memtable, first_seq));
         visible.member_done(ticket);
         if visible.wait(ticket) { Ok(()) } else { health.check_sound().map_err(indeterminate) }
+    }
+
+    /// Gives up the reserve where `e` says that the disk is full; whether the group may be
+    /// tried again, for which no member may set anything.
+    fn has_made_room(&self, e: &Error, own: &Request, others: &[Arc<Waiter>]) -> bool {
+        let requests = std::iter::once(own).chain(others.iter().map(|w| &w.request));
+        let has_sets = requests.filter_map(as_commit).any(|(batch, ..)| batch.has_sets());
+        // Refused, not of unknown outcome: nothing of it is in the log.
+        let is_refused = matches!(e, Error::Io { .. });
+        self.store.give_up_reserve(e) && is_refused && !has_sets
     }
 
     /// Gives the group its numbers and its room, writes it to the log, syncs

@@ -160,8 +160,9 @@ impl Compactor {
         let Some(job) = choose(&tree, &situation) else { return Ok(false) };
         let inputs = inputs(&version, &job);
         let report = Report::begin(&self.store, &job, &inputs);
-        let done = self
-            .perform(&version, &job, &conditions, &inputs)
+        let perform = || self.perform(&version, &job, &conditions, &inputs);
+        let done = perform()
+            .or_else(|e| if self.store.give_up_reserve(&e) { perform() } else { Err(e) })
             .map_err(|e| {
                 self.leave_alone(&job, &e, &mut work.damaged);
                 self.failed(e)
@@ -205,6 +206,7 @@ impl Compactor {
     fn failed(&self, e: Error) -> Error {
         if !matches!(e, Error::Closed) {
             self.store.counters.compaction_failures.add(1);
+            self.store.give_up_reserve(&e);
             // Nobody waits for what may never come.
             self.store.pressure.set_hindered(true);
         }

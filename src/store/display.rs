@@ -42,6 +42,9 @@ impl fmt::Display for Metrics {
             let (debt, rate) = (self.pressure.debt_percent, Bytes(rate));
             writeln!(f, "slowed       to {rate} a second, debt {debt} %")?;
         }
+        if self.is_reserve_given_up {
+            writeln!(f, "disk full    sets are refused until the reserve can be made again")?;
+        }
         let snapshots = &self.snapshots;
         write!(f, "snapshots    {}", snapshots.count)?;
         if let (Some(seq), Some(age)) = (snapshots.oldest_seq, snapshots.oldest_age) {

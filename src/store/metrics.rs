@@ -166,6 +166,9 @@ pub struct Metrics {
     pub stall_time: Duration,
     /// How writers are slowed.
     pub pressure: PressureMetrics,
+    /// Whether the disk was full and the reserve (`Options::disk_reserve_bytes`) is given up:
+    /// sets are refused.
+    pub is_reserve_given_up: bool,
     /// The snapshots that are held.
     pub snapshots: SnapshotMetrics,
     /// How long things took.
@@ -389,6 +392,7 @@ impl Store {
                 drained_bytes_per_second: self.pressure.drained(),
                 delay_time: latencies.delay.sum,
             },
+            is_reserve_given_up: self.reserve.is_given_up(),
             snapshots: self.snapshot_metrics(&levels),
             levels,
             latencies,

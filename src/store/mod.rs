@@ -22,6 +22,7 @@ mod home;
 mod metrics;
 mod observer;
 mod pressure;
+mod reserve;
 mod snapshots;
 mod tables;
 mod unsynced;
@@ -38,6 +39,7 @@ pub use metrics::{
 };
 pub use observer::{Observer, log_not_removed};
 pub use pressure::{Drained, LEVEL_0_TABLES, Pressure};
+pub use reserve::{Reserve, is_no_space};
 pub use snapshots::Snapshots;
 pub use unsynced::UnsyncedLogs;
 pub use version::Version;
@@ -62,6 +64,8 @@ pub struct Store {
     pub views: Views,
     /// Up to where commits are visible.
     pub visible: VisibleSeq,
+    /// Room for when the disk is full.
+    pub reserve: Reserve,
     /// How fast writers may go.
     pub pressure: Pressure,
     /// Who reads at which sequence number, beside those who pin a view.

@@ -73,12 +73,14 @@ impl Reserve {
     }
 }
 
-/// Whether `e` says that the disk, or what the user may have of it, is full.
+/// Whether `e` says that the disk, or what the user may have of it, is full. Not a sync
+/// that failed: what that has dropped no room brings back, and nobody may try it again.
 #[must_use]
 pub fn is_no_space(e: &Error) -> bool {
     match e {
-        Error::Io { source, .. } => {
-            matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        Error::Io { op, source, .. } => {
+            *op != "sync"
+                && matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
         }
         Error::Indeterminate { cause } => is_no_space(cause),
         _ => false,

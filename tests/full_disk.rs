@@ -65,7 +65,7 @@ fn value(n: u32) -> Vec<u8> {
     let next = |_| {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as u8
+        state.to_be_bytes()[0]
     };
     (0..2000).map(next).collect()
 }

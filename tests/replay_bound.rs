@@ -34,8 +34,8 @@ fn a_kill_at_any_moment_leaves_no_more_to_replay_than_is_allowed() {
         for thread in 0..4_u64 {
             let (db, is_over) = (&db, &is_over);
             scope.spawn(move || {
-                for n in 0..1500_u64 {
-                    let value = vec![1; VALUE * (n % 7 + 1) as usize / 7];
+                for (n, size) in (0..1500_u64).zip((1..=7).cycle()) {
+                    let value = vec![1; VALUE * size / 7];
                     db.set((thread << 32 | n).to_be_bytes(), value).expect("set");
                 }
                 is_over.store(true, Ordering::Relaxed);

@@ -12,12 +12,19 @@ pub enum StallReason {
     /// As many memtables are in memory as may be (`Options::memtables_max`), and
     /// one must be written out first.
     Memtables,
+    /// Level 0 has as many tables as it may have, and some must be merged down first.
+    Level0,
+    /// An open would have to replay as much log as it may (`Options::log_replay_bytes_max`),
+    /// and a memtable must be written out first.
+    LogReplay,
 }
 
 impl fmt::Display for StallReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StallReason::Memtables => f.write_str("as many memtables as may be"),
+            StallReason::Level0 => f.write_str("as many tables in level 0 as may be"),
+            StallReason::LogReplay => f.write_str("as much log to replay as may be"),
         }
     }
 }

@@ -76,8 +76,8 @@ pub use lsm_engine::{LsmEngine, new_engine};
 pub use options::{Compression, Options, SyncPolicy, WriteOptions};
 pub use read::{Key, Value};
 pub use store::{
-    CacheMetrics, CompactionMetrics, Latencies, LevelMetrics, MemoryMetrics, Metrics, ReadMetrics,
-    RecoveryReport, SnapshotMetrics,
+    CacheMetrics, CompactionMetrics, Latencies, LevelMetrics, MemoryMetrics, Metrics,
+    PressureMetrics, ReadMetrics, RecoveryReport, SnapshotMetrics,
 };
 
 #[cfg(feature = "sim")]

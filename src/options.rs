@@ -72,6 +72,20 @@ pub struct Options {
     /// 64 KiB; the memtable is then written out too. A batch larger than this
     /// still goes into one file. Default: 64 MiB, as the reference.
     pub log_file_bytes: u64,
+    /// How much log an open has to replay at most, in bytes, at least 64 KiB, and one
+    /// batch: when what is not in tables yet comes to this, writers wait until a memtable
+    /// has been written out, however large memtables and log files may be. A log file ends
+    /// at half of it at the latest. Default: 320 MiB, what five memtables of the default
+    /// size come to, a matter of seconds.
+    pub log_replay_bytes_max: u64,
+    /// Size of a file `RESERVE` beside the others, in bytes, 0 or from 4 KiB to 1 TiB, that
+    /// is given up when the disk is full: what it took is then left to deletes, flushes and
+    /// compaction, and commits with a set are refused until it can be made again in full. 0
+    /// turns it off: a full disk may then refuse deletes, too. It is made a second after the
+    /// open. Default: 16 MiB: the tombstones of some hundred thousand keys, or the merge of a
+    /// few small tables. Where tables are large and compaction is to have room for any
+    /// of its jobs, several times `table_bytes` are better.
+    pub disk_reserve_bytes: u64,
     /// Size of a table's block before compression, in bytes, from 256 B to
     /// 1 MiB. Default: 4 KiB, one page: what one read of the disk gives anyway.
     pub block_bytes: usize,
@@ -116,6 +130,8 @@ impl Default for Options {
             memtable_bytes: 64 << 20,
             memtables_max: 5,
             log_file_bytes: 64 << 20,
+            log_replay_bytes_max: 320 << 20,
+            disk_reserve_bytes: 16 << 20,
             block_bytes: 4 << 10,
             table_bytes: 32 << 20,
             auto_compaction: true,
@@ -137,6 +153,12 @@ impl Options {
             SyncPolicy::Interval(interval) if self.wal_enabled => Some(interval),
             _ => None,
         }
+    }
+
+    /// The size at which a log file ends, in bytes.
+    pub(crate) fn log_file_limit(&self) -> u64 {
+        // The next one is filled while this one's memtable is written out.
+        self.log_file_bytes.min(self.log_replay_bytes_max / 2)
     }
 
     /// Up to which size level 0, and the level that it is merged into, are left
@@ -172,6 +194,20 @@ impl Options {
         check(
             self.memory_bytes_max >= memory::MEMORY_BYTES_MIN,
             format!("memory_bytes_max is {}; it must be at least 4 MiB", self.memory_bytes_max),
+        )?;
+        check(
+            self.log_replay_bytes_max >= 1 << 16,
+            format!(
+                "log_replay_bytes_max is {}; it must be at least 64 KiB",
+                self.log_replay_bytes_max
+            ),
+        )?;
+        check(
+            self.disk_reserve_bytes == 0 || (4 << 10..=1 << 40).contains(&self.disk_reserve_bytes),
+            format!(
+                "disk_reserve_bytes is {}; it must be 0 or from 4 KiB to 1 TiB",
+                self.disk_reserve_bytes
+            ),
         )?;
         check(
             (4 << 10..=1 << 32).contains(&self.table_bytes),
@@ -216,6 +252,8 @@ mod tests {
             (Options { memtable_bytes: 1, ..Options::default() }, "memtable_bytes"),
             (Options { memtables_max: 1, ..Options::default() }, "memtables_max"),
             (Options { log_file_bytes: 1, ..Options::default() }, "log_file_bytes"),
+            (Options { log_replay_bytes_max: 1, ..Options::default() }, "log_replay_bytes_max"),
+            (Options { disk_reserve_bytes: 1, ..Options::default() }, "disk_reserve_bytes"),
             (Options { block_bytes: 1, ..Options::default() }, "block_bytes"),
             (Options { memory_bytes_max: 1, ..Options::default() }, "memory_bytes_max"),
             (Options { table_bytes: 1, ..Options::default() }, "table_bytes"),

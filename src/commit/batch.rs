@@ -12,6 +12,8 @@ use crate::wal::{Op, OpReader, ops};
 pub struct Batch {
     ops: Vec<u8>,
     entries: u64,
+    /// Of these, the deletes.
+    deletes: u64,
     /// Of keys and values.
     user_bytes: u64,
     /// What the memtable needs at most to take it.
@@ -40,6 +42,7 @@ impl Batch {
     /// Adds a tombstone for `key`.
     pub fn delete(&mut self, key: &[u8]) {
         ops::put_delete(&mut self.ops, key);
+        self.deletes += 1;
         self.count(key, 0, 0);
     }
 
@@ -54,6 +57,12 @@ impl Batch {
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.entries
+    }
+
+    /// Whether it sets a key.
+    #[must_use]
+    pub fn has_sets(&self) -> bool {
+        self.deletes < self.entries
     }
 
     /// Bytes of the keys and values in it.
@@ -93,6 +102,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.ops.clear();
         self.entries = 0;
+        self.deletes = 0;
         self.user_bytes = 0;
         self.memtable_bytes = 0;
     }

@@ -37,6 +37,8 @@ pub struct Record<'a> {
 pub struct Sealed {
     /// The file.
     pub log: LogId,
+    /// Where it begins.
+    pub base: u64,
     /// The one after it.
     pub next_log: LogId,
     /// Where that begins.
@@ -66,10 +68,20 @@ impl Log {
         Log { store, state: Mutex::new(state), slot: Mutex::new(()), durable }
     }
 
-    /// True when the current file is full, or sealed by a failed write.
-    pub fn wants_switch(&self) -> bool {
-        let state = self.state.lock();
-        state.writer.is_broken() || state.writer.file_bytes() >= self.store.options.log_file_bytes
+    /// True when the current file is full, sealed by a failed write, or would with
+    /// another `bytes` be more than an open is to replay.
+    pub fn wants_switch(&self, bytes: u64) -> bool {
+        let options = &self.store.options;
+        let LogState { writer, .. } = &*self.state.lock();
+        let is_too_much = writer.file_bytes().saturating_add(bytes) > options.log_replay_bytes_max;
+        writer.is_broken()
+            || writer.file_bytes() >= options.log_file_limit()
+            || (is_too_much && !writer.is_empty())
+    }
+
+    /// The position after the last record.
+    pub fn end_position(&self) -> u64 {
+        self.state.lock().writer.end_position()
     }
 
     /// Writes `records` with one call; returns the position after them.
@@ -116,6 +128,7 @@ impl Log {
         let next = created?;
         let sealed = Sealed {
             log: state.writer.id(),
+            base: state.writer.base(),
             next_log: next.id(),
             next_base,
             next_file: next.sync_target().clone(),

@@ -5,9 +5,11 @@ use super::log::{Log, Record};
 use super::queue::{Entry, Placed, Queue, Request, Verdict, Waiter};
 use crate::error::{Error, Result};
 use crate::event::StallReason;
+use crate::format::codec::to_u64;
+use crate::format::frame::FRAME_HEADER_SIZE;
 use crate::format::{SeqNo, crc};
 use crate::memtable::Memtable;
-use crate::store::{SealedMemtable, Store};
+use crate::store::{Drained, SealedMemtable, Store, View};
 use crate::wal::ops;
 use crate::worker::on_panic;
 use parking_lot::Mutex;
@@ -74,6 +76,9 @@ impl Pipeline {
         let sync = sync && self.store.options.wal_enabled;
         if batch.is_empty() {
             return if sync { self.persist() } else { Ok(()) };
+        }
+        if batch.has_sets() {
+            self.store.check_sets_pass()?;
         }
         let begun = self.store.home.clock.elapsed();
         let body_crc = if self.store.options.wal_enabled { crc(batch.ops()) } else { 0 };
@@ -183,23 +188,26 @@ impl Pipeline {
         let others = match request {
             Request::Commit { batch, .. } if batch.ops().len() <= JOIN_BYTES_MAX => {
                 let mut bytes = 0;
+                let bytes_max = self.group_bytes_max();
                 self.queue.gather(|other| match other {
                     Request::Commit { batch, .. } if batch.ops().len() <= JOIN_BYTES_MAX => {
                         bytes += batch.ops().len();
-                        bytes <= GROUP_BYTES_MAX
+                        bytes <= bytes_max
                     }
                     _ => false,
                 })
             }
             _ => Vec::new(),
         };
+        self.store.pay_for(group_bytes(request, &others));
         let abandon = |e| self.abandon_lead(e, &others);
         let placed = on_panic(abandon, || {
             let mut leader = self.leader.lock();
-            match request {
+            let mut act = || match request {
                 Request::Seal => self.seal_active(&mut leader).map(|()| None),
                 Request::Commit { .. } => self.place(&mut leader, request, &others).map(Some),
-            }
+            };
+            act().or_else(|e| if self.has_made_room(&e, request, &others) { act() } else { Err(e) })
         });
         self.queue.hand_over(others.len() + 1);
         match placed {
@@ -220,6 +228,13 @@ impl Pipeline {
                 Err(e)
             }
         }
+    }
+
+    /// The most operations that go along with a leader, in bytes: few enough that the log
+    /// of a group is never much of what an open may have to replay.
+    fn group_bytes_max(&self) -> usize {
+        let part = self.store.options.log_replay_bytes_max / 4;
+        usize::try_from(part).unwrap_or(usize::MAX).min(GROUP_BYTES_MAX)
     }
 
     /// The leader panicked: what it was at is of no more use to anybody.
@@ -246,6 +261,16 @@ impl Pipeline {
         if visible.wait(ticket) { Ok(()) } else { health.check_sound().map_err(indeterminate) }
     }
 
+    /// Gives up the reserve where `e` says that the disk is full; whether the group may be
+    /// tried again, for which no member may set anything.
+    fn has_made_room(&self, e: &Error, own: &Request, others: &[Arc<Waiter>]) -> bool {
+        let requests = std::iter::once(own).chain(others.iter().map(|w| &w.request));
+        let has_sets = requests.filter_map(as_commit).any(|(batch, ..)| batch.has_sets());
+        // Refused, not of unknown outcome: nothing of it is in the log.
+        let is_refused = matches!(e, Error::Io { .. });
+        self.store.give_up_reserve(e) && is_refused && !has_sets
+    }
+
     /// Gives the group its numbers and its room, writes it to the log, syncs
     /// it if a member wants that, and enters it for publication. Returns the
     /// place of its first member; the others follow in order.
@@ -257,7 +282,8 @@ impl Pipeline {
         let members =
             || std::iter::once(own).chain(others.iter().map(|w| &w.request)).filter_map(as_commit);
         let bytes = members().map(|(batch, ..)| batch.memtable_bytes()).sum();
-        self.make_room(leader, bytes)?;
+        let log_bytes = members().map(|(batch, ..)| log_bytes(batch)).sum();
+        self.make_room(leader, bytes, log_bytes)?;
 
         let floor = self.floor_record(leader);
         let first_seq = SeqNo(leader.last_seq.0 + 1);
@@ -288,7 +314,7 @@ impl Pipeline {
         leader.entered_seq = leader.last_seq;
         let count = others.len() + 1;
         let ticket = self.store.visible.enter(leader.last_seq, count);
-        self.store.counters.commits.add(crate::format::codec::to_u64(count));
+        self.store.counters.commits.add(to_u64(count));
         self.store.counters.commit_groups.add(1);
         self.store.counters.user_bytes.add(members().map(|(batch, ..)| batch.user_bytes()).sum());
         Ok(Placed { memtable: Arc::clone(&leader.active), first_seq, ticket })
@@ -314,15 +340,32 @@ impl Pipeline {
     }
 
     /// Sees to it that the active memtable has `bytes` to spare and that the
-    /// log takes another group.
-    fn make_room(&self, leader: &mut Leader, bytes: usize) -> Result<()> {
-        if !self.log.wants_switch() && leader.active.reserve(bytes) {
+    /// log takes another group, of `log_bytes`.
+    fn make_room(&self, leader: &mut Leader, bytes: usize, log_bytes: u64) -> Result<()> {
+        if self.log.wants_switch(log_bytes) || !leader.active.reserve(bytes) {
+            self.await_level_0();
+            self.rotate(leader, bytes)?;
+            let reserved = leader.active.reserve(bytes);
+            assert!(reserved, "a new memtable is made large enough");
+        }
+        self.await_replay(log_bytes).inspect_err(|_| leader.active.release(bytes))
+    }
+
+    /// Waits until the log that an open would have to replay takes another `bytes`, or there
+    /// is none but what the current file holds.
+    fn await_replay(&self, bytes: u64) -> Result<()> {
+        let Store { views, options, home, .. } = &*self.store;
+        let end = self.log.end_position().saturating_add(bytes);
+        let must_wait = |view: &View| {
+            let oldest = view.sealed.last();
+            oldest.is_some_and(|sealed| end - sealed.base > options.log_replay_bytes_max)
+        };
+        // Where there are no threads, we write the memtable out ourselves, after this.
+        if !options.wal_enabled || !must_wait(&views.load()) || !home.fs.allows_threads() {
             return Ok(());
         }
-        self.rotate(leader, bytes)?;
-        let reserved = leader.active.reserve(bytes);
-        assert!(reserved, "a new memtable is made large enough");
-        Ok(())
+        views.check_flushing()?;
+        self.store.stall(StallReason::LogReplay, || views.wait_for_flushes(must_wait))
     }
 
     fn seal_active(&self, leader: &mut Leader) -> Result<()> {
@@ -332,7 +375,7 @@ impl Pipeline {
         }
         // Not whether the memtable is empty: a batch that belongs into it may
         // still be on its way.
-        if leader.entered_seq == leader.sealed_seq && !self.log.wants_switch() {
+        if leader.entered_seq == leader.sealed_seq && !self.log.wants_switch(0) {
             return Ok(());
         }
         self.rotate(leader, 0)
@@ -346,6 +389,17 @@ impl Pipeline {
         }
         views.check_flushing()?;
         self.store.stall(StallReason::Memtables, || views.wait_for_room(sealed_max))
+    }
+
+    /// Waits as long as level 0 has too many tables and somebody merges them. With the
+    /// database closed or poisoned nobody does any more.
+    fn await_level_0(&self) {
+        let Store { views, pressure, health, .. } = &*self.store;
+        let is_in_use = || health.check_open().and_then(|()| health.check_sound()).is_ok();
+        if pressure.is_level_0_full() && is_in_use() {
+            let must_wait = || pressure.is_level_0_full() && is_in_use();
+            self.store.stall(StallReason::Level0, || views.wait_while(must_wait));
+        }
     }
 
     /// Seals the active memtable with its log file and begins new ones.
@@ -362,10 +416,12 @@ impl Pipeline {
             memtable,
             last_seq,
             log: sealed.log,
+            base: sealed.base,
             next_log: sealed.next_log,
             next_base: sealed.next_base,
             next_file: Mutex::new(Some(sealed.next_file)),
         });
+        self.store.measure_pressure(Drained::default());
         Ok(())
     }
 }
@@ -375,6 +431,16 @@ fn as_commit(request: &Request) -> Option<(&Batch, u32, bool)> {
         Request::Commit { batch, body_crc, sync } => Some((batch, *body_crc, *sync)),
         Request::Seal => None,
     }
+}
+
+/// What `batch` takes in the log at most, a record of the expiry floor included.
+fn log_bytes(batch: &Batch) -> u64 {
+    to_u64(batch.ops().len() + 2 * FRAME_HEADER_SIZE + ops::EXPIRY_FLOOR_BYTES_MAX)
+}
+
+fn group_bytes(own: &Request, others: &[Arc<Waiter>]) -> u64 {
+    let members = std::iter::once(own).chain(others.iter().map(|waiter| &waiter.request));
+    members.filter_map(as_commit).map(|(batch, ..)| batch.user_bytes()).sum()
 }
 
 fn entries(request: &Request) -> u64 {

@@ -166,12 +166,14 @@ impl Compactor {
         let conditions = self.conditions(&version);
         let tree = Tree::new(version.metas());
         let base_bytes = self.store.options.level_base_bytes();
+        self.store.pressure.measure_excess(tree.excess_bytes(base_bytes));
         let situation = Situation { base_bytes, conditions, left_alone: &work.damaged };
         let Some(job) = choose(&tree, &situation) else { return Ok(false) };
         let inputs = inputs(&version, &job);
         let report = Report::begin(&self.store, &job, &inputs);
-        let done = self
-            .perform(&version, &job, &conditions, &inputs)
+        let perform = || self.perform(&version, &job, &conditions, &inputs);
+        let done = perform()
+            .or_else(|e| if self.store.give_up_reserve(&e) { perform() } else { Err(e) })
             .map_err(|e| {
                 self.leave_alone(&job, &e, &mut work.damaged);
                 self.failed(e)
@@ -206,6 +208,7 @@ impl Compactor {
             self.failed(e)
         })?;
         self.store.counters.compactions.add(1);
+        self.store.pressure.set_hindered(!work.damaged.is_empty());
         Ok(())
     }
 
@@ -214,6 +217,9 @@ impl Compactor {
     fn failed(&self, e: Error) -> Error {
         if !matches!(e, Error::Closed) {
             self.store.counters.compaction_failures.add(1);
+            self.store.give_up_reserve(&e);
+            // Nobody waits for what may never come.
+            self.store.pressure.set_hindered(true);
         }
         match e {
             Error::Closed | Error::Corruption { .. } | Error::UnsupportedFormat { .. } => e,

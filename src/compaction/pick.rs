@@ -3,12 +3,10 @@
 use super::garbage::Conditions;
 use super::levels::LevelTargets;
 use crate::format::{LEVELS, Level, TableId, TableMeta};
+use crate::store::LEVEL_0_TABLES;
 use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fmt;
-
-/// Level 0 is merged down from this many tables on.
-pub const LEVEL_0_TABLES: usize = 5;
 
 /// The levels above the last are merged down when what they would free is more
 /// than this part of all; a table of the last level is rewritten when it would free this part of itself.
@@ -94,6 +92,15 @@ impl<'a> Tree<'a> {
 
     fn bytes(&self) -> [u64; LEVELS] {
         self.levels.each_ref().map(|tables| tables.iter().map(|t| t.size_bytes).sum())
+    }
+
+    /// By how much the levels between 0 and the last exceed their sizes, in bytes.
+    pub fn excess_bytes(&self, base_bytes: u64) -> u64 {
+        let bytes = self.bytes();
+        let targets = LevelTargets::new(&bytes, base_bytes);
+        let between = Level::all().filter(|l| *l != Level::ZERO && *l != Level::LAST);
+        let over = |l: Level| bytes[l.index()].saturating_sub(targets.bytes_max[l.index()]);
+        between.map(over).sum()
     }
 
     /// What an entry takes on the disk on average, in bytes.

@@ -19,6 +19,7 @@ pub fn tiny_options(sync_policy: SyncPolicy) -> Options {
         block_bytes: 1 << 10,
         block_cache_bytes: 1 << 20,
         table_bytes: 16 << 10,
+        disk_reserve_bytes: 4 << 10,
         ..Options::default()
     }
 }

@@ -121,7 +121,9 @@ impl Inner {
 
     /// Commits `batch`.
     pub fn commit(&self, batch: Batch, sync: bool) -> Result<()> {
-        if self.is_inline && self.store.views.failure().is_some() {
+        let has_failed =
+            || self.store.views.failure().is_some() || self.store.reserve.is_given_up();
+        if self.is_inline && has_failed() {
             self.work(); // What failed is tried again: it may be what keeps room from us.
         }
         let committed = self.pipeline.commit(batch, sync);
@@ -137,6 +139,7 @@ impl Inner {
             on_panic(abandon, || {
                 self.flusher.lock().run_inline();
                 self.compactor.run_inline();
+                self.store.tend_reserve();
             });
         }
     }
@@ -233,7 +236,11 @@ fn spawn_compaction_worker(
 ) -> Result<Worker> {
     let compactor = Arc::clone(compactor);
     let (pipeline, watched) = (Arc::clone(pipeline), Arc::clone(store));
-    let body = move || compactor.run(|| seal_when_old(&watched, &pipeline));
+    let tick = move || {
+        seal_when_old(&watched, &pipeline);
+        watched.tend_reserve();
+    };
+    let body = move || compactor.run(tick);
     Worker::spawn("esker-compaction", body, poison_on_panic(store))
         .during("start a thread for", dir)
 }

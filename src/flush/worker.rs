@@ -86,7 +86,10 @@ impl Flusher {
             memtable_bytes: sealed.memtable.used_bytes(),
         });
         let begun = self.store.home.clock.elapsed();
-        match self.flush(sealed) {
+        let flushed = self
+            .flush(sealed)
+            .or_else(|e| if self.store.give_up_reserve(&e) { self.flush(sealed) } else { Err(e) });
+        match flushed {
             Ok(table_bytes) => {
                 let duration = self.store.since(begun);
                 self.store.latencies.flush.record(duration);

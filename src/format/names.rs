@@ -9,6 +9,9 @@ pub const CURRENT_TEMPORARY: &str = "CURRENT.tmp";
 /// Held locked by the handle that has the database open; its content does not matter.
 pub const LOCK: &str = "LOCK";
 
+/// Takes up room that is given back when the disk is full; its content does not matter.
+pub const RESERVE: &str = "RESERVE";
+
 /// The largest number of a file.
 pub const FILE_NUMBER_MAX: u64 = 1 << 56;
 
@@ -32,6 +35,8 @@ pub enum FileKind {
     CurrentTemporary,
     /// `LOCK`.
     Lock,
+    /// `RESERVE`.
+    Reserve,
 }
 
 impl FileKind {
@@ -45,6 +50,7 @@ impl FileKind {
             FileKind::Current => CURRENT.to_owned(),
             FileKind::CurrentTemporary => CURRENT_TEMPORARY.to_owned(),
             FileKind::Lock => LOCK.to_owned(),
+            FileKind::Reserve => RESERVE.to_owned(),
         }
     }
 
@@ -55,7 +61,9 @@ impl FileKind {
             FileKind::Log(LogId(n))
             | FileKind::Table(TableId(n))
             | FileKind::Manifest(ManifestId(n)) => Some(n),
-            FileKind::Current | FileKind::CurrentTemporary | FileKind::Lock => None,
+            FileKind::Current | FileKind::CurrentTemporary | FileKind::Lock | FileKind::Reserve => {
+                None
+            }
         }
     }
 
@@ -66,6 +74,7 @@ impl FileKind {
             CURRENT => FileKind::Current,
             CURRENT_TEMPORARY => FileKind::CurrentTemporary,
             LOCK => FileKind::Lock,
+            RESERVE => FileKind::Reserve,
             _ => {
                 if let Some(digits) = name.strip_prefix("MANIFEST-") {
                     FileKind::Manifest(ManifestId(digits.parse().ok()?))
@@ -97,6 +106,7 @@ mod tests {
             FileKind::Current,
             FileKind::CurrentTemporary,
             FileKind::Lock,
+            FileKind::Reserve,
         ] {
             assert_eq!(FileKind::parse(&kind.name()), Some(kind));
         }

@@ -12,8 +12,9 @@ use crate::manifest::{Manifest, Recorded, State, before_the_switch, read_current
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
-    Counters, Health, Histograms, Home, Observer, Reads, RecoveryReport, Snapshots, Store,
-    UnsyncedLogs, Version, Views, VisibleSeq, log_identity, log_not_removed,
+    Counters, Drained, Health, Histograms, Home, Observer, Pressure, Reads, RecoveryReport,
+    Reserve, Snapshots, Store, UnsyncedLogs, Version, Views, VisibleSeq, is_no_space, log_identity,
+    log_not_removed,
 };
 use crate::table::{BlockCache, HeadMemory, OpenFiles};
 use crate::wal::{LogFile, LogWriter, read_log, read_log_header};
@@ -43,9 +44,20 @@ pub struct Opened {
 /// # Errors
 /// [`Error::Locked`], with nothing changed; [`Error::InvalidArgument`];
 /// [`Error::Corruption`], [`Error::UnsupportedFormat`], [`Error::Io`], with no
-/// file of the database changed.
+/// file of the database changed (on a full disk, but for the reserve).
 pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
     options.validate()?;
+    open_as_it_is(Arc::clone(&fs), dir, options.clone()).or_else(|e| {
+        // What an open writes before it can remove anything is one of the things for
+        // which the reserve is there.
+        if !is_no_space(&e) || fs.remove(&dir.join(FileKind::Reserve.name())).is_err() {
+            return Err(e);
+        }
+        open_as_it_is(fs, dir, options)
+    })
+}
+
+fn open_as_it_is(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
     if read_current(fs.as_ref(), dir)?.is_none() {
         if !options.create_if_missing {
             return Err(Error::invalid(format!(
@@ -163,11 +175,15 @@ impl Recovery {
         let files = Arc::new(OpenFiles::new(Arc::clone(&home.fs)));
         let last_seq = state.last_seq;
         let observer = Arc::new(Observer::new(options.listener.clone()));
+        let reserve = Reserve::new(home.clock.elapsed());
+        let pressure = Pressure::new(&options, home.fs.allows_threads());
         let mut store = Store {
             home,
             health: Health::new(Arc::clone(&observer)),
             views: Views::new(Arc::clone(&memtable), Version::default()),
             visible: VisibleSeq::new(last_seq),
+            pressure,
+            reserve,
             snapshots: Snapshots::default(),
             expiry: ExpiryFloor::new(state.expiry_floor_ms),
             unsynced_logs: UnsyncedLogs::default(),
@@ -203,6 +219,7 @@ impl Recovery {
         let memtable = Arc::new(Memtable::new(store.options.memtable_bytes));
         store.views = Views::new(memtable, version);
         store.visible = VisibleSeq::new(last_seq);
+        store.measure_pressure(Drained::default());
         Ok(Opened { store: Arc::new(store), log, manifest, last_seq, report, lock })
     }
 
@@ -224,6 +241,7 @@ impl Recovery {
         for (i, &id) in (1..).zip(&logs) {
             let file = read_log(fs.as_ref(), &dir, identity, id)?;
             self.report.log_files += 1;
+            self.report.log_bytes += file.record_bytes();
             chain.follow(&file, &headers[i..], |frame| self.replay_frame(&file, &frame))?;
         }
         if let Some(broken) = chain.broken() {
@@ -305,6 +323,7 @@ impl Recovery {
                 FileKind::Table(id) => state.tables.contains_key(&id),
                 FileKind::Manifest(id) => id == manifest.id(),
                 FileKind::Current | FileKind::Lock => true,
+                FileKind::Reserve => self.store.options.disk_reserve_bytes > 0,
                 FileKind::CurrentTemporary => false,
             };
             if needed {

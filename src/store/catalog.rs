@@ -2,6 +2,8 @@
 //! durably, then in the view of readers.
 
 use super::Store;
+use super::pressure::Drained;
+use super::version::Version;
 use super::view::SealedMemtable;
 use crate::error::{Error, Result};
 use crate::format::{FileKind, Level, ManifestId, TableId};
@@ -57,7 +59,9 @@ impl Catalog {
         let replaced = manifest.apply(&edit, next)?;
         let old = Arc::clone(&store.views.load().version);
         let kept: Vec<TableId> = added.iter().map(|(_, table)| table.meta().id).collect();
+        let drained = drained(&edit, &old, flushed.is_some());
         store.views.install(flushed.as_ref(), old.with(added, &edit.removed));
+        store.measure_pressure(drained);
         for (_, table) in old.tables() {
             let id = table.meta().id;
             if edit.removed.contains(&id) && !kept.contains(&id) {
@@ -87,6 +91,21 @@ impl Catalog {
         }
         Ok(())
     }
+}
+
+/// What `edit`, on top of the version `old`, takes out of memtables and level 0.
+fn drained(edit: &Edit, old: &Version, is_flush: bool) -> Drained {
+    let level_0 = edit.added.iter().filter(|(level, _)| *level == Level::ZERO);
+    let added_bytes = level_0.map(|(_, meta)| meta.properties.raw_bytes).sum();
+    if is_flush {
+        return Drained { memtable_bytes: added_bytes, level_0_bytes: 0 };
+    }
+    let removed = old.level(Level::ZERO).iter().map(|table| table.meta());
+    let removed = removed.filter(|meta| edit.removed.contains(&meta.id));
+    let removed_bytes: u64 = removed.map(|meta| meta.properties.raw_bytes).sum();
+    // What is merged within level 0 has not left it.
+    let level_0_bytes = if added_bytes > 0 { 0 } else { removed_bytes };
+    Drained { level_0_bytes, memtable_bytes: 0 }
 }
 
 /// Whether what failed with `e` may be tried again: nothing that was synced, and

@@ -40,6 +40,13 @@ impl fmt::Display for Metrics {
             Figure(self.block_cache.hit_rate())
         )?;
         writeln!(f, "stalls       {}, {:.1?} in all", self.stalls, self.stall_time)?;
+        if let Some(rate) = self.pressure.allowed_bytes_per_second {
+            let (debt, rate) = (self.pressure.debt_percent, Bytes(rate));
+            writeln!(f, "slowed       to {rate} a second, debt {debt} %")?;
+        }
+        if self.is_reserve_given_up {
+            writeln!(f, "disk full    sets are refused until the reserve can be made again")?;
+        }
         let snapshots = &self.snapshots;
         write!(f, "snapshots    {}", snapshots.count)?;
         if let (Some(seq), Some(age)) = (snapshots.oldest_seq, snapshots.oldest_age) {
@@ -54,6 +61,7 @@ impl fmt::Display for Metrics {
             ("flush", &self.latencies.flush),
             ("compaction", &self.latencies.compaction),
             ("stall", &self.latencies.stall),
+            ("delay", &self.latencies.delay),
         ];
         for (name, latency) in latencies.into_iter().filter(|(_, latency)| latency.count > 0) {
             writeln!(f, "{name:<12} {latency}")?;

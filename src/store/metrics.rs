@@ -70,6 +70,8 @@ pub struct Histograms {
     pub compaction: Histogram,
     /// As there.
     pub stall: Histogram,
+    /// As there.
+    pub delay: Histogram,
 }
 
 /// What gets cost: those that no memtable answered, and the tables that they looked at.
@@ -92,6 +94,9 @@ pub struct RecoveryReport {
     pub batches_replayed: u64,
     /// Log files read.
     pub log_files: u64,
+    /// Bytes of the records in them: at most `Options::log_replay_bytes_max` of the last
+    /// run, and one batch.
+    pub log_bytes: u64,
     /// Bytes at the end of the log that held no intact record, or came after
     /// one that was not: a torn tail, cut off. They had not been acknowledged
     /// as durable.
@@ -167,6 +172,11 @@ pub struct Metrics {
     /// How long they waited, together, in waits that have ended. While one waits, the
     /// writers that come after it wait with it; that is counted once.
     pub stall_time: Duration,
+    /// How writers are slowed.
+    pub pressure: PressureMetrics,
+    /// Whether the disk was full and the reserve (`Options::disk_reserve_bytes`) is given up:
+    /// sets are refused.
+    pub is_reserve_given_up: bool,
     /// The snapshots that are held.
     pub snapshots: SnapshotMetrics,
     /// How long things took.
@@ -270,6 +280,22 @@ pub struct CompactionMetrics {
     pub failures: u64,
 }
 
+/// How writers are slowed because compaction or flushes are behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PressureMetrics {
+    /// How far things have come from where writers are first slowed to where they stop, in
+    /// percent. 0 also where that has just begun.
+    pub debt_percent: u64,
+    /// Bytes of keys and values that may be written a second; `None`: there is no limit.
+    pub allowed_bytes_per_second: Option<u64>,
+    /// What compaction takes out of level 0, in such bytes a second, lately; `None` before
+    /// the first time.
+    pub drained_bytes_per_second: Option<u64>,
+    /// How long leaders have slept, together, with their groups.
+    pub delay_time: Duration,
+}
+
 /// The snapshots that are held (`Db::snapshot`; an iterator of `Db` holds one, too).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -303,6 +329,9 @@ pub struct Latencies {
     pub compaction: Latency,
     /// A wait of writers ([`Metrics::stalls`]).
     pub stall: Latency,
+    /// A leader's sleep before its group, because compaction or flushes are behind
+    /// ([`PressureMetrics`]); the group slept with it.
+    pub delay: Latency,
 }
 
 impl Metrics {
@@ -374,6 +403,13 @@ impl Store {
             compaction: counters.compaction(),
             stalls: counters.stalls.get(),
             stall_time: latencies.stall.sum,
+            pressure: PressureMetrics {
+                debt_percent: self.pressure.debt_percent(),
+                allowed_bytes_per_second: self.pressure.rate(),
+                drained_bytes_per_second: self.pressure.drained(),
+                delay_time: latencies.delay.sum,
+            },
+            is_reserve_given_up: self.reserve.is_given_up(),
             snapshots: self.snapshot_metrics(&levels),
             levels,
             latencies,
@@ -417,6 +453,7 @@ impl Histograms {
             flush: self.flush.snapshot(),
             compaction: self.compaction.snapshot(),
             stall: self.stall.snapshot(),
+            delay: self.delay.snapshot(),
         }
     }
 }

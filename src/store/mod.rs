@@ -21,6 +21,8 @@ mod health;
 mod home;
 mod metrics;
 mod observer;
+mod pressure;
+mod reserve;
 mod snapshots;
 mod tables;
 mod unsynced;
@@ -33,9 +35,11 @@ pub use health::Health;
 pub use home::{Home, log_identity};
 pub use metrics::{
     CacheMetrics, CompactionMetrics, Counters, Histograms, Latencies, LevelMetrics, MemoryMetrics,
-    Metrics, ReadMetrics, Reads, RecoveryReport, SnapshotMetrics,
+    Metrics, PressureMetrics, ReadMetrics, Reads, RecoveryReport, SnapshotMetrics,
 };
 pub use observer::{Observer, log_not_removed};
+pub use pressure::{Drained, LEVEL_0_TABLES, Pressure};
+pub use reserve::{Reserve, is_no_space};
 pub use snapshots::Snapshots;
 pub use unsynced::UnsyncedLogs;
 pub use version::Version;
@@ -60,6 +64,10 @@ pub struct Store {
     pub views: Views,
     /// Up to where commits are visible.
     pub visible: VisibleSeq,
+    /// Room for when the disk is full.
+    pub reserve: Reserve,
+    /// How fast writers may go.
+    pub pressure: Pressure,
     /// Who reads at which sequence number, beside those who pin a view.
     pub snapshots: Snapshots,
     /// Below which everything is expired.

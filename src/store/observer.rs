@@ -2,9 +2,11 @@
 
 use super::Store;
 use super::metrics::RecoveryReport;
+use super::pressure::Drained;
 use crate::counter::Counter;
 use crate::error::{Error, Result};
 use crate::event::{Event, Listener, StallReason};
+use crate::format::Level;
 use crate::worker::caught;
 use log::{error, info, warn};
 use std::path::Path;
@@ -60,6 +62,41 @@ impl Store {
         self.latencies.stall.record(duration);
         self.emit(&Event::StallEnded { reason, duration });
         waited
+    }
+
+    /// Takes the debt anew, after the tables or the memtables have changed; `drained`
+    /// has just gone.
+    pub fn measure_pressure(&self, drained: Drained) {
+        let view = self.views.load();
+        let tables = view.version.level(Level::ZERO).len();
+        self.pressure.measure(self.home.clock.elapsed(), tables, view.sealed.len(), drained);
+    }
+
+    /// For a leader, before its group of `bytes` is written: sleeps for as long as the
+    /// debt asks for, see [`super::Pressure::pay`].
+    #[inline]
+    pub fn pay_for(&self, bytes: u64) {
+        if self.pressure.rate().is_some() {
+            self.pay(bytes);
+        }
+    }
+
+    #[cold]
+    fn pay(&self, bytes: u64) {
+        let begun = self.home.clock.elapsed();
+        let mut has_slept = false;
+        self.pressure.pay(bytes, |step| {
+            if self.health.check_open().and_then(|()| self.health.check_sound()).is_err() {
+                return None;
+            }
+            has_slept = true;
+            let begun = self.home.clock.elapsed();
+            std::thread::sleep(step);
+            Some(self.since(begun))
+        });
+        if has_slept {
+            self.latencies.delay.record(self.since(begun));
+        }
     }
 
     /// The time since `begun`, by the clock's elapsed time.

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+/// How often [`Views::wait_while`] looks by itself.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// A memtable that takes no more entries and waits to be written out.
 #[derive(Debug)]
 pub struct SealedMemtable {
@@ -20,6 +23,8 @@ pub struct SealedMemtable {
     pub last_seq: SeqNo,
     /// The log file with the same content.
     pub log: LogId,
+    /// The log position at which that begins.
+    pub base: u64,
     /// The log file that followed.
     pub next_log: LogId,
     /// The log position at which that begins.
@@ -145,11 +150,19 @@ impl Views {
     /// Waits until fewer than `sealed_max` memtables are sealed.
     ///
     /// # Errors
+    /// As [`Views::wait_for_flushes`].
+    pub fn wait_for_room(&self, sealed_max: usize) -> Result<()> {
+        self.wait_for_flushes(|view| view.sealed.len() >= sealed_max)
+    }
+
+    /// Waits for the flush worker as long as `must_wait` says so of the view.
+    ///
+    /// # Errors
     /// What keeps the flush worker from going on: waiting longer would not
     /// help. [`Error::Closed`] when it has ended.
-    pub fn wait_for_room(&self, sealed_max: usize) -> Result<()> {
+    pub fn wait_for_flushes(&self, must_wait: impl Fn(&View) -> bool) -> Result<()> {
         let mut progress = self.progress.lock();
-        while self.load().sealed.len() >= sealed_max {
+        while must_wait(&self.load()) {
             if let Some(e) = &progress.failing {
                 return Err(e.clone());
             }
@@ -161,22 +174,21 @@ impl Views {
         Ok(())
     }
 
+    /// Waits as long as `must_wait` says so. It is asked anew after each change, and
+    /// every now and then: what it looks at may not be announced here.
+    pub fn wait_while(&self, must_wait: impl Fn() -> bool) {
+        let mut progress = self.progress.lock();
+        while !progress.stopped && must_wait() {
+            let _ = self.changed.wait_for(&mut progress, LOOK_AGAIN);
+        }
+    }
+
     /// Waits until every memtable sealed with `last_seq` or less is in a table.
     ///
     /// # Errors
     /// As [`Views::wait_for_room`].
     pub fn wait_until_flushed(&self, last_seq: SeqNo) -> Result<()> {
-        let mut progress = self.progress.lock();
-        while self.load().sealed.iter().any(|sealed| sealed.last_seq <= last_seq) {
-            if let Some(e) = &progress.failing {
-                return Err(e.clone());
-            }
-            if progress.stopped {
-                return Err(Error::Closed);
-            }
-            self.changed.wait(&mut progress);
-        }
-        Ok(())
+        self.wait_for_flushes(|view| view.sealed.iter().any(|sealed| sealed.last_seq <= last_seq))
     }
 
     /// For the flush worker: the oldest sealed memtable, once there is one.

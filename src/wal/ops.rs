@@ -55,6 +55,9 @@ pub fn put_set_expiring(out: &mut Vec<u8>, key: &[u8], value: &[u8], expires_at_
     expiry_at
 }
 
+/// The longest encoding of an expiry floor: its mark, and a number of 64 bits.
+pub const EXPIRY_FLOOR_BYTES_MAX: usize = 1 + 10;
+
 /// Appends an expiry floor.
 pub fn put_expiry_floor(out: &mut Vec<u8>, floor_ms: u64) {
     out.push(FLOOR);

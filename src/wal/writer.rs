@@ -125,6 +125,18 @@ impl LogWriter {
         self.end
     }
 
+    /// Position of the file's first byte.
+    #[must_use]
+    pub fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// True when the file holds no frame.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.end <= to_u64(HEADER_SIZE)
+    }
+
     /// Seals the file where it ends: a new one must follow.
     pub fn seal(&mut self) {
         self.broken = true;

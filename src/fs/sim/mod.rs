@@ -52,7 +52,7 @@
 //! `Send + Sync`, and its clones are handles to one file system.
 //!
 //! Not here: permissions, symbolic links, removing directories, mapped
-//! reads (the trait has none), limits on space (let calls fail with `ENOSPC`), delays.
+//! reads (the trait has none), delays.
 
 mod choices;
 mod clock;
@@ -173,6 +173,14 @@ impl SimFs {
     /// Images inherit it.
     pub fn set_threads(&self, on: bool) {
         self.shared.state.lock().has_threads = on;
+    }
+
+    /// Says how many bytes all files may have together, by their lengths; `None`, as in the
+    /// beginning: as many as they like. A write that does not fit writes what does, and where
+    /// nothing does fails with `ENOSPC`, as does a change of length. A file whose last name is
+    /// removed gives its bytes back at once. Images inherit it.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.shared.state.lock().capacity = bytes;
     }
 
     /// How many operations (writes, changes of length, creations, renames,

@@ -30,6 +30,8 @@ pub(super) struct State {
     /// by. Two runs that differ in another chance alone leave the same bytes.
     identity: u64,
     pub(super) has_threads: bool,
+    /// How many bytes all files may have together.
+    pub(super) capacity: Option<u64>,
     seq_last: u64,
     graves: VecDeque<Content>,
 }
@@ -43,6 +45,7 @@ impl State {
             seed,
             identity: seed,
             has_threads: true,
+            capacity: None,
             seq_last: 0,
             graves: VecDeque::new(),
         }
@@ -75,6 +78,7 @@ impl State {
             image.bury(content);
         }
         image.has_threads = self.has_threads;
+        image.capacity = self.capacity;
         image
     }
 
@@ -242,7 +246,13 @@ impl State {
         offset: u64,
     ) -> io::Result<usize> {
         let (written, answer) = match self.faults.next(CallKind::Write) {
-            Verdict::Go => (bytes.len(), Ok(bytes.len())),
+            Verdict::Go => {
+                let fits = self.fitting(inode, bytes.len(), offset);
+                if fits == 0 && !bytes.is_empty() {
+                    return Err(is_full());
+                }
+                (fits, Ok(fits))
+            }
             Verdict::Short => (half(bytes.len()), Ok(half(bytes.len()))),
             Verdict::Refuse(e) => return Err(e),
             Verdict::Fail(e) => (self.chance().cut(bytes.len()), Err(e)),
@@ -274,6 +284,9 @@ impl State {
 
     pub(super) fn set_len(&mut self, inode: &InodeRef, len: u64) -> io::Result<()> {
         self.unless_struck(CallKind::SetLen, |state| {
+            if state.fitting(inode, usize::try_from(len).unwrap_or(usize::MAX), 0) as u64 != len {
+                return Err(is_full());
+            }
             let seq = state.next_seq();
             inode.lock().set_len(len, seq)
         })
@@ -281,6 +294,19 @@ impl State {
 
     pub(super) fn len(&mut self, inode: &InodeRef) -> io::Result<u64> {
         self.unless_struck(CallKind::Len, |_| Ok(inode.lock().live().len() as u64))
+    }
+
+    /// How much of a write of `len` bytes at `offset` there is room for.
+    fn fitting(&self, inode: &InodeRef, len: usize, offset: u64) -> usize {
+        let Some(capacity) = self.capacity else { return len };
+        let mut used = 0;
+        self.tree.walk(|directory| &directory.live, &mut |_, inode| {
+            used += inode.map_or(0, |inode| inode.live().len() as u64);
+        });
+        let before = inode.lock().live().len() as u64;
+        let free = capacity.saturating_sub(used);
+        let fits = (before + free).saturating_sub(offset);
+        len.min(usize::try_from(fits).unwrap_or(usize::MAX))
     }
 
     /// Writes a call down, if that is wanted.
@@ -313,6 +339,10 @@ impl State {
 fn hash_part(hasher: &mut DefaultHasher, bytes: &[u8]) {
     hasher.write_usize(bytes.len());
     hasher.write(bytes);
+}
+
+fn is_full() -> io::Error {
+    io::Error::from_raw_os_error(super::errno::ENOSPC)
 }
 
 fn half(len: usize) -> usize {

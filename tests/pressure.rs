@@ -1,0 +1,125 @@
+//! Writers that are faster than compaction: they are slowed, and stopped where level 0
+//! is full; but never for what does not come.
+
+use esker::{Db, Event, Listener, Options, StallReason, SyncPolicy};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(60);
+
+/// More tables of level 0 than there may be.
+const TABLES: u64 = 44;
+
+fn options(listener: Option<Listener>) -> Options {
+    Options {
+        sync_policy: SyncPolicy::Never,
+        memtable_bytes: 64 << 10,
+        log_file_bytes: 64 << 10,
+        listener,
+        ..Options::default()
+    }
+}
+
+/// Writes as much as `tables` memtables hold.
+fn fill(db: &Db, tables: u64) -> Result<(), esker::Error> {
+    for n in 0..tables * 16 {
+        let number = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        db.set(number.to_be_bytes(), vec![b'v'; 4000])?;
+    }
+    Ok(())
+}
+
+fn level_0(db: &Db) -> usize {
+    db.metrics().levels[0].tables
+}
+
+/// A database whose compactions begin when the gate is dropped, and its stalls.
+fn held(dir: &Path) -> (Arc<Db>, Sender<()>, Receiver<bool>) {
+    let (gate, closed) = channel::<()>();
+    let (told, stalls) = channel();
+    let closed = Mutex::new(closed);
+    let listener = Listener::new(move |event: &Event| match event {
+        Event::CompactionBegan { .. } => drop(closed.lock().expect("no panic").recv()),
+        Event::StallBegan { reason: StallReason::Level0, .. } => drop(told.send(true)),
+        Event::StallEnded { reason: StallReason::Level0, .. } => drop(told.send(false)),
+        _ => {}
+    });
+    let db = Db::open(dir, options(Some(listener))).expect("opens");
+    (Arc::new(db), gate, stalls)
+}
+
+#[test]
+fn writers_are_slowed_then_stopped_and_go_on_when_level_0_is_merged() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (db, gate, stalls) = held(dir.path());
+    let writer = {
+        let db = Arc::clone(&db);
+        thread::spawn(move || fill(&db, TABLES))
+    };
+    assert!(stalls.recv_timeout(LONG).expect("a stall"));
+    let metrics = db.metrics();
+    assert!(metrics.levels[0].tables >= 36, "{metrics}");
+    assert_eq!(metrics.pressure.debt_percent, 100);
+    assert!(metrics.pressure.allowed_bytes_per_second.is_some());
+    assert!(metrics.latencies.delay.count > 0, "slowed before: {metrics}");
+    assert!(db.get("x").expect("reads go on").is_none());
+    assert!(!writer.is_finished());
+    drop(gate);
+    assert!(!stalls.recv_timeout(LONG).expect("its end"));
+    writer.join().expect("no panic").expect("all is written");
+    assert!(level_0(&db) < 36);
+    assert!(db.metrics().pressure.drained_bytes_per_second.is_some());
+}
+
+#[test]
+fn close_does_not_wait_for_a_stopped_writer() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (db, gate, stalls) = held(dir.path());
+    let writer = {
+        let db = Arc::clone(&db);
+        thread::spawn(move || fill(&db, TABLES))
+    };
+    assert!(stalls.recv_timeout(LONG).expect("a stall"));
+    let (told, closed) = channel();
+    thread::spawn(move || told.send(db.close()));
+    // The compaction is held up still: the writer is let go all the same.
+    assert!(!stalls.recv_timeout(LONG).expect("its end"));
+    let written = writer.join().expect("no panic");
+    assert!(matches!(written, Err(esker::Error::Closed)), "{written:?}");
+    drop(gate);
+    closed.recv_timeout(LONG).expect("close returns").expect("closes");
+}
+
+/// Flips a bit in the first block of each table in `dir`.
+fn damage_tables(dir: &Path) {
+    let tables = std::fs::read_dir(dir).expect("a directory").map(|e| e.expect("an entry").path());
+    for path in tables.filter(|path| path.extension().is_some_and(|e| e == "tbl")) {
+        let mut bytes = std::fs::read(&path).expect("a table");
+        bytes[100] ^= 1;
+        std::fs::write(&path, bytes).expect("written");
+    }
+}
+
+#[test]
+fn nobody_stops_for_a_level_0_that_cannot_be_merged() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let off = Options { auto_compaction: false, ..options(None) };
+    let db = Db::open(dir.path(), off).expect("opens");
+    fill(&db, TABLES).expect("without compaction nobody merges");
+    db.close().expect("closes");
+    let tables = level_0(&db);
+    assert!(tables > 36, "{tables}");
+    damage_tables(dir.path());
+    let (told, done) = channel();
+    thread::spawn(move || {
+        let db = Db::open(dir.path(), options(None)).expect("opens");
+        told.send(fill(&db, TABLES).map(|()| (level_0(&db), db.metrics().stalls)))
+    });
+    let written = done.recv_timeout(LONG).expect("nobody waits for ever");
+    let (now, _) = written.expect("all is written");
+    assert!(now > tables, "damage is left alone: {now}");
+}

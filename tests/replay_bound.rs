@@ -1,0 +1,83 @@
+//! `Options::log_replay_bytes_max`: how much log an open replays at most, whenever
+//! the process was killed.
+
+use esker::sim::{CrashModel, SimFs};
+use esker::{Db, Options, SyncPolicy};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+const BOUND: u64 = 64 << 10;
+
+/// Memtables and log files that alone would let megabytes come together.
+fn options() -> Options {
+    Options { sync_policy: SyncPolicy::Never, log_replay_bytes_max: BOUND, ..Options::default() }
+}
+
+fn open(fs: &SimFs) -> Db {
+    Db::open_with_fs(Arc::new(fs.clone()), "/db", options()).expect("opens")
+}
+
+/// What an open replays after the process is killed now; with what it showed.
+fn replayed_after_kill(fs: &SimFs) -> u64 {
+    let db = open(&fs.crash_image(&CrashModel::Everything));
+    db.metrics().recovery.log_bytes
+}
+
+#[test]
+fn a_kill_at_any_moment_leaves_no_more_to_replay_than_is_allowed() {
+    const VALUE: usize = 5_000;
+    let fs = SimFs::new();
+    let db = open(&fs);
+    let is_over = AtomicBool::new(false);
+    let most = thread::scope(|scope| {
+        for thread in 0..4_u64 {
+            let (db, is_over) = (&db, &is_over);
+            scope.spawn(move || {
+                for (n, size) in (0..1500_u64).zip((1..=7).cycle()) {
+                    let value = vec![1; VALUE * size / 7];
+                    db.set((thread << 32 | n).to_be_bytes(), value).expect("set");
+                }
+                is_over.store(true, Ordering::Relaxed);
+            });
+        }
+        let mut most = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            most = most.max(replayed_after_kill(&fs));
+        }
+        most
+    });
+    let batch = VALUE as u64 + 100;
+    assert!(most <= BOUND + batch, "{most} bytes");
+    assert!(most > BOUND / 4, "the moments were not such as to show anything: {most}");
+    let metrics = db.metrics();
+    assert!(metrics.flushes >= 4 * 1500 * 2_857 / BOUND, "{metrics}");
+}
+
+#[test]
+fn without_threads_the_bound_holds_after_each_commit() {
+    let fs = SimFs::new();
+    fs.set_threads(false);
+    let db = open(&fs);
+    let mut most = 0;
+    for n in 0..60_u32 {
+        db.set(n.to_be_bytes(), vec![1; 9_000]).expect("set");
+        most = most.max(replayed_after_kill(&fs));
+    }
+    assert!(most <= BOUND + 9_100, "{most} bytes");
+    assert!(most > BOUND / 4, "{most} bytes");
+}
+
+#[test]
+fn a_batch_larger_than_the_bound_is_all_that_comes_on_top() {
+    const LARGE: usize = 300_000;
+    let fs = SimFs::new();
+    let db = open(&fs);
+    for n in 0..20_u32 {
+        let size = if n % 3 == 2 { LARGE } else { 20_000 };
+        db.set(n.to_be_bytes(), vec![1; size]).expect("a batch of any size commits");
+        let replayed = replayed_after_kill(&fs);
+        assert!(replayed <= BOUND + LARGE as u64 + 100, "{replayed} bytes after {n}");
+    }
+    assert_eq!(db.iter().count(), 20);
+}

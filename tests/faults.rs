@@ -10,7 +10,8 @@ use std::time::Duration;
 const DIR: &str = "/db";
 
 fn options(sync_policy: SyncPolicy) -> Options {
-    Options { sync_policy, memtable_bytes: 64 << 10, ..Options::default() }
+    // What is refused for want of room is refused alone: without a reserve to give up.
+    Options { sync_policy, memtable_bytes: 64 << 10, disk_reserve_bytes: 0, ..Options::default() }
 }
 
 fn open(fs: &SimFs, sync_policy: SyncPolicy) -> Db {
@@ -352,7 +353,7 @@ fn seen_expired(sync_policy: SyncPolicy) -> (SimFs, Db) {
     let fs = SimFs::new();
     let clock = fs.sim_clock();
     clock.set_ms(1_000_000);
-    let options = Options { sync_policy, ..Options::default() };
+    let options = Options { sync_policy, disk_reserve_bytes: 0, ..Options::default() };
     let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, options).expect("opens");
     db.set_with_ttl("seen", "v", Duration::from_secs(10)).expect("set");
     db.flush().expect("flush");

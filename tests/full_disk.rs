@@ -175,6 +175,7 @@ fn a_quota_is_a_full_disk_and_a_reserve_that_is_off_changes_nothing() {
     let fs = SimFs::new();
     let db = open(&fs);
     db.set("a", "v").expect("set");
+    until(&fs, &db, "the reserve", || reserve_bytes(&fs) == Some(RESERVE));
     fs.fail(FaultPlan::from_on(1, Fault::Errno(errno::EDQUOT)).only(CallKind::Write));
     while db.set("b", vec![1; 9000]).is_ok() {}
     assert!(db.metrics().is_reserve_given_up);

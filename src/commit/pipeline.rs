@@ -164,6 +164,16 @@ impl Pipeline {
         if visible.wait(ticket) { Ok(true) } else { health.check_sound().map(|()| true) }
     }
 
+    /// As [`Pipeline::seal`], but only where nobody leads: for the compaction worker, for
+    /// which a leader may be waiting.
+    ///
+    /// # Errors
+    /// As [`Pipeline::commit`].
+    pub fn try_seal(&self) -> Result<()> {
+        self.store.health.check_sound()?;
+        if self.queue.try_lead() { self.lead(&Request::Seal) } else { Ok(()) }
+    }
+
     /// Waits until whoever writes to the log has done so, and lets nobody do so
     /// afterwards: the log may then be another handle's.
     pub fn end(&self) {

@@ -138,6 +138,12 @@ impl Queue {
         Entry::Wait(waiter)
     }
 
+    /// Enters where nobody leads, and then leads; whether it does.
+    pub fn try_lead(&self) -> bool {
+        let mut line = self.line.lock();
+        !std::mem::replace(&mut line.led, true)
+    }
+
     /// For a leader that will sync: gives way to the writers of the last group,
     /// which are just being woken, so that they come along. Without it they
     /// find the sync already under way, and groups are half as large as they

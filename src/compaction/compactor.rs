@@ -11,14 +11,18 @@ use crate::manifest::Edit;
 use crate::store::{Catalog, Change, Store, Version, may_be_retried};
 use crate::table::Table;
 use parking_lot::Mutex;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Bound;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the worker waits after a failure: it doubles from the first to the last.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// A table that could not be read so often is taken for damaged.
+const READ_FAILURES_MAX: u32 = 5;
 
 /// How often the worker looks whether something is due that no change announces.
 const TICK: Duration = Duration::from_millis(500);
@@ -61,6 +65,8 @@ pub struct Compactor {
 struct Work {
     /// Tables that turned out to be damaged (INV-5).
     damaged: HashSet<TableId>,
+    /// How often a table could not be read.
+    read_failures: HashMap<TableId, u32>,
     /// A change that the manifest would not take yet. Its edit may stand in the
     /// manifest all the same, should the process die now: so what it adds stays.
     pending: Option<Change>,
@@ -79,8 +85,8 @@ impl Compactor {
         let mut pause = PAUSE_MIN;
         loop {
             tick();
-            let version = Arc::clone(&self.store.views.load().version);
-            let done = self.step(|tree, situation| self.due(tree, situation));
+            let version = Arc::downgrade(&self.store.views.load().version);
+            let done = self.step(None, |tree, situation| self.due(tree, situation));
             self.store.remove_discarded();
             let is_over = match done {
                 Ok(true) => {
@@ -108,7 +114,7 @@ impl Compactor {
     /// there are no threads. After a failure the next call goes on.
     pub fn run_inline(&self) {
         let due = |tree: &Tree<'_>, situation: &Situation<'_>| self.due(tree, situation);
-        while let Ok(true) | Err(Error::Corruption { .. }) = self.step(due) {}
+        while let Ok(true) | Err(Error::Corruption { .. }) = self.step(None, due) {}
         self.store.remove_discarded();
     }
 
@@ -120,9 +126,14 @@ impl Compactor {
     pub fn compact(&self, range: KeyRange<'_>, seq: SeqNo) -> Result<()> {
         let is_meant =
             |table: &TableMeta| table.properties.smallest_seq <= seq && range.overlaps(table);
+        // What expires meanwhile is left to the next: else there might be no end.
+        let now_ms = Some(self.now_ms());
         let mut damage = None;
         loop {
-            match self.step(|tree, situation| pick_requested(tree, situation, is_meant)) {
+            let next = |tree: &Tree<'_>, situation: &Situation<'_>| {
+                pick_requested(tree, situation, is_meant)
+            };
+            match self.step(now_ms, next) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(e @ Error::Corruption { .. }) => damage = damage.or(Some(e)),
@@ -154,16 +165,22 @@ impl Compactor {
         self.work.try_lock().filter(|work| work.pending.is_none())
     }
 
-    /// Does one job, if `choose` names one; whether it did.
-    fn step(&self, choose: impl FnOnce(&Tree<'_>, &Situation<'_>) -> Option<Job>) -> Result<bool> {
+    /// Does one job, if `choose` names one; whether it did. `now_ms`: what is taken for the time.
+    fn step(
+        &self,
+        now_ms: Option<u64>,
+        choose: impl FnOnce(&Tree<'_>, &Situation<'_>) -> Option<Job>,
+    ) -> Result<bool> {
         let work = &mut *self.work.lock();
+        // What the job before has merged away is not to take room beside this one.
+        self.store.remove_discarded();
         self.store.health.check_sound()?;
         self.store.health.check_open()?;
         if let Some(change) = work.pending.take() {
             self.apply(change, work)?;
         }
         let version = Arc::clone(&self.store.views.load().version);
-        let conditions = self.conditions(&version);
+        let conditions = self.conditions(&version, now_ms.unwrap_or_else(|| self.now_ms()));
         let tree = Tree::new(version.metas());
         let base_bytes = self.store.options.level_base_bytes();
         self.store.pressure.measure_excess(tree.excess_bytes(base_bytes));
@@ -175,7 +192,7 @@ impl Compactor {
         let done = perform()
             .or_else(|e| if self.store.give_up_reserve(&e) { perform() } else { Err(e) })
             .map_err(|e| {
-                self.leave_alone(&job, &e, &mut work.damaged);
+                self.leave_alone(&job, &e, work);
                 self.failed(e)
             })
             .and_then(|change| {
@@ -187,16 +204,30 @@ impl Compactor {
     }
 
     /// Takes the table that turned out to be damaged out of what is compacted.
-    fn leave_alone(&self, job: &Job, e: &Error, damaged: &mut HashSet<TableId>) {
-        let (Error::Corruption { file, .. } | Error::UnsupportedFormat { file, .. }) = e else {
-            return;
-        };
+    fn leave_alone(&self, job: &Job, e: &Error, work: &mut Work) {
         let path = |id: &TableId| self.store.home.path(FileKind::Table(*id));
         let ids = || job.upper.iter().chain(&job.lower);
-        match ids().find(|id| path(id) == *file) {
-            Some(id) => drop(damaged.insert(*id)),
-            // Should it be none of them, none of them is tried again.
-            None => damaged.extend(ids()),
+        let input = |file: &Path| ids().find(|id| path(id) == *file).copied();
+        match e {
+            Error::Corruption { file, .. } | Error::UnsupportedFormat { file, .. } => {
+                match input(file) {
+                    Some(id) => drop(work.damaged.insert(id)),
+                    // Should it be none of them, none of them is tried again.
+                    None => work.damaged.extend(ids()),
+                }
+            }
+            // It may be a mood of the disk; or a sector that is bad for good, and then the
+            // same job would begin again and again.
+            Error::Io { path, .. } => {
+                if let Some(id) = input(path) {
+                    let failures = work.read_failures.entry(id).or_insert(0);
+                    *failures += 1;
+                    if *failures >= READ_FAILURES_MAX {
+                        work.damaged.insert(id);
+                    }
+                }
+            }
+            _ => {}
         }
     }
 
@@ -232,11 +263,16 @@ impl Compactor {
         }
     }
 
-    fn conditions(&self, version: &Version) -> Conditions {
+    /// The time, which does not step back behind what was seen expired.
+    fn now_ms(&self) -> u64 {
+        self.store.home.clock.now_ms().max(self.store.expiry.get())
+    }
+
+    fn conditions(&self, version: &Version, now_ms: u64) -> Conditions {
         let options = &self.store.options;
         let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         Conditions {
-            now_ms: self.store.home.clock.now_ms().max(self.store.expiry.get()),
+            now_ms,
             expired_retention_ms: ms(options.expired_retention),
             reclaim_within_ms: ms(options.reclaim_within),
             oldest_snapshot: self.store.snapshots.seqs().first().copied(),
@@ -257,7 +293,12 @@ impl Compactor {
                 self.store.counters.compaction_moved_tables.add(1);
                 inputs.iter().map(|table| (job.to, Arc::clone(table))).collect()
             }
-            Kind::Remove => Vec::new(),
+            Kind::Remove => {
+                // As a merge does: what is gone must not come alive elsewhere.
+                let latest = inputs.iter().map(|t| t.meta().properties.largest_expiry_ms).max();
+                self.store.expiry.raise(latest.unwrap_or(0));
+                Vec::new()
+            }
             Kind::Merge => self.merge(version, job, conditions, inputs)?,
         };
         let removed = inputs.iter().map(|table| table.meta().id).collect();

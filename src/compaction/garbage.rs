@@ -29,7 +29,23 @@ impl Conditions {
         let properties = &table.properties;
         let gone = properties.tombstones + self.expired(table);
         let shadowed = share(table.size_bytes, properties.shadowed_bytes, properties.raw_bytes);
-        shadowed + gone.saturating_mul(self.entry_bytes)
+        shadowed.saturating_add(gone.saturating_mul(self.entry_bytes))
+    }
+
+    /// The same of a table of the last level: there is nothing below it to free.
+    pub fn own_garbage_bytes(&self, table: &TableMeta) -> u64 {
+        let properties = &table.properties;
+        let gone = properties.tombstones + self.expired(table);
+        let shadowed = share(table.size_bytes, properties.shadowed_bytes, properties.raw_bytes);
+        shadowed.saturating_add(share(table.size_bytes, gone, properties.entries))
+    }
+
+    /// Whether there is anything at all in it that may go.
+    pub fn has_garbage(&self, table: &TableMeta) -> bool {
+        let properties = &table.properties;
+        properties.tombstones > 0
+            || properties.shadowed_bytes > 0
+            || properties.expiring > 0 && properties.smallest_expiry_ms <= self.expired_until_ms()
     }
 
     /// Whether nothing that a snapshot sees keeps garbage of the table from being dropped.
@@ -50,7 +66,10 @@ impl Conditions {
     pub fn is_due(&self, table: &TableMeta) -> bool {
         let properties = &table.properties;
         let limit_ms = self.reclaim_within_ms / 2;
-        let has_waited = |since_ms: u64| since_ms.saturating_add(limit_ms) <= self.now_ms;
+        // A time that is still to come was told by a clock that has been set back since.
+        let has_waited = |since_ms: u64| {
+            since_ms > self.now_ms || since_ms.saturating_add(limit_ms) <= self.now_ms
+        };
         let expired_since = properties.smallest_expiry_ms.max(table.written_ms);
         properties.tombstones > 0 && has_waited(table.written_ms)
             || properties.expiring > 0

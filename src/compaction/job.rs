@@ -3,10 +3,31 @@
 use super::pick::{Job, Kind};
 use crate::error::{Error, Result};
 use crate::format::{EntryKind, EntryRef, FileKind, Level, TableId, TableMeta};
-use crate::iter::{Cursor, Fate, Merge, Retention};
+use crate::iter::{Concat, Cursor, Fate, Merge, Retention, Runs};
 use crate::store::{Store, Version};
 use crate::table::{Table, TableBuilder, TableCursor, TableOptions};
 use std::sync::Arc;
+
+/// Tables that do not overlap, in order, to be read once each.
+#[derive(Debug)]
+struct Streams(Vec<Arc<Table>>);
+
+impl Runs for Streams {
+    type Cursor = TableCursor;
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn ends(&self, run: usize) -> (&[u8], &[u8]) {
+        let meta = self.0[run].meta();
+        (meta.smallest_key(), meta.largest_key())
+    }
+
+    fn cursor(&self, run: usize) -> TableCursor {
+        self.0[run].stream()
+    }
+}
 
 /// How many entries are merged between two looks at whether to go on.
 const LOOK_EVERY: u64 = 1024;
@@ -56,7 +77,10 @@ impl<'a> Merger<'a> {
     /// [`Error::Corruption`] of an input; [`Error::Io`]; [`Error::Closed`] when the
     /// database is closed meanwhile. What was written is removed again, if it can be.
     pub fn run(mut self, inputs: &[Arc<Table>]) -> Result<(Vec<TableMeta>, u64)> {
-        self.written_ms = inputs.iter().map(|t| t.meta().written_ms).min().unwrap_or(0);
+        // Of those that have something to wait: what is in the others has arrived.
+        let waits = |meta: &&TableMeta| meta.properties.tombstones + meta.properties.expiring > 0;
+        let metas = inputs.iter().map(|table| table.meta()).filter(waits);
+        self.written_ms = metas.map(|meta| meta.written_ms).min().unwrap_or(0);
         match self.merge(inputs) {
             Ok(()) => Ok((self.written, self.entries_dropped)),
             Err(e) => {
@@ -71,8 +95,7 @@ impl<'a> Merger<'a> {
 
     fn merge(&mut self, inputs: &[Arc<Table>]) -> Result<()> {
         let mut retention = Retention::new(self.store.snapshots.seqs());
-        let cursors: Vec<TableCursor> = inputs.iter().map(Table::stream).collect();
-        let mut merge = Merge::new(cursors);
+        let mut merge = Merge::new(self.sources(inputs));
         merge.seek_first()?;
         let mut last_key = Vec::new();
         while let Some(entry) = merge.entry() {
@@ -94,6 +117,19 @@ impl<'a> Merger<'a> {
             merge.next()?;
         }
         self.finish_table()
+    }
+
+    /// One source for each table of level 0, and one for all tables of another level, which
+    /// has one of them open at a time (INV-4).
+    fn sources(&self, inputs: &[Arc<Table>]) -> Vec<Concat<Streams>> {
+        let (upper, lower) = inputs.split_at(self.job.upper.len().min(inputs.len()));
+        let of = |level: Level, tables: &[Arc<Table>]| -> Vec<Concat<Streams>> {
+            let size = if level == Level::ZERO { 1 } else { tables.len().max(1) };
+            tables.chunks(size).map(|tables| Concat::new(Streams(tables.to_vec()))).collect()
+        };
+        let mut sources = of(self.job.from, upper);
+        sources.extend(of(self.job.to, lower));
+        sources
     }
 
     fn check_wanted(&self) -> Result<()> {

@@ -166,7 +166,7 @@ pub fn pick_requested(
             }
         }
     }
-    let has_garbage = |t: &&&TableMeta| is_meant(t) && situation.conditions.garbage_bytes(t) > 0;
+    let has_garbage = |t: &&&TableMeta| is_meant(t) && situation.conditions.has_garbage(t);
     tree.level(Level::LAST)
         .iter()
         .filter(has_garbage)
@@ -261,11 +261,11 @@ fn by_garbage(tree: &Tree<'_>, situation: &Situation<'_>) -> Option<Job> {
         }
     }
     let is_worth = |table: &&&TableMeta| {
-        conditions.garbage_bytes(table) > table.size_bytes / GARBAGE_PART_LAST
+        conditions.own_garbage_bytes(table) > table.size_bytes / GARBAGE_PART_LAST
     };
-    let last = tree.level(Level::LAST).iter().filter(is_worth);
-    last.max_by_key(|table| conditions.garbage_bytes(table))
-        .and_then(|table| rewrite(situation, table, Reason::Garbage))
+    let mut last: Vec<_> = tree.level(Level::LAST).iter().filter(is_worth).collect();
+    last.sort_by_key(|table| Reverse(conditions.own_garbage_bytes(table)));
+    last.into_iter().find_map(|table| rewrite(situation, table, Reason::Garbage))
 }
 
 /// What has waited long enough.
@@ -280,9 +280,10 @@ fn by_deadline(tree: &Tree<'_>, situation: &Situation<'_>) -> Option<Job> {
         .into_iter()
         .find_map(|(level, table)| down(tree, situation, level, table, Reason::Deadline))
         .or_else(|| {
-            let last = tree.level(Level::LAST).iter().filter(|table| is_due(table));
-            last.min_by_key(|table| table.written_ms)
-                .and_then(|table| rewrite(situation, table, Reason::Deadline))
+            let mut last: Vec<_> =
+                tree.level(Level::LAST).iter().filter(|table| is_due(table)).collect();
+            last.sort_by_key(|table| table.written_ms);
+            last.into_iter().find_map(|table| rewrite(situation, table, Reason::Deadline))
         })
 }
 
@@ -342,7 +343,7 @@ fn rewrite(situation: &Situation<'_>, table: &TableMeta, reason: Reason) -> Opti
 
 /// Whether moving the table misses no chance to drop what is in it.
 fn may_move(situation: &Situation<'_>, table: &TableMeta, to: Level) -> bool {
-    to != Level::LAST || situation.conditions.garbage_bytes(table) == 0
+    to != Level::LAST || !situation.conditions.has_garbage(table)
 }
 
 fn moving(reason: Reason, from: Level, to: Level, table: &TableMeta) -> Job {

@@ -251,7 +251,9 @@ fn seal_when_old(store: &Store, pipeline: &Pipeline) {
     let age = store.home.clock.elapsed().saturating_sub(store.views.active_since());
     if age > store.options.reclaim_within / 4 && !store.views.load().active.is_empty() {
         // What prevents it is told to whoever writes next; the next tick tries again.
-        let _ = pipeline.seal();
+        // It does not wait for a leader: that may be waiting for the compaction of which
+        // this is the thread, and then all would wait for ever.
+        let _ = pipeline.try_seal();
     }
 }
 

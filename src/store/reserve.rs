@@ -98,17 +98,25 @@ impl Store {
         let path = self.home.path(FileKind::Reserve);
         let mut attempts = self.reserve.attempts.lock();
         self.reserve.is_held.store(false, Ordering::Release);
+        let was_there = match self.home.fs.remove(&path) {
+            Ok(()) => true,
+            Err(e) => {
+                if e.kind() != ErrorKind::NotFound {
+                    log_not_removed(&path, &e);
+                }
+                false
+            }
+        };
+        // Where there was none to give up, what failed has failed, and nothing else is refused.
+        if !was_there && !self.reserve.is_given_up() {
+            return false;
+        }
         if !self.reserve.is_given_up.swap(true, Ordering::AcqRel) {
             attempts.pause = PAUSE_MIN;
             attempts.compactions = self.counters.compactions.get();
             attempts.next = self.home.clock.elapsed() + PAUSE_MIN;
             let name = path.display();
             warn!(target: "esker::files", "the disk is full, {name} is given up, sets are refused: {e}");
-        }
-        // It may have gone before, or was never made.
-        match self.home.fs.remove(&path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => log_not_removed(&path, &e),
-            _ => {}
         }
         true
     }

@@ -7,8 +7,8 @@ use crate::memtable::Memtable;
 use crate::wal::SyncTarget;
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::{Condvar, Mutex};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How often [`Views::wait_while`] looks by itself.
@@ -219,10 +219,10 @@ impl Views {
 
     /// For the compaction worker: waits until there is another version than
     /// `known`, for `limit` at most, or until it is to end; whether it is.
-    pub fn wait_for_change(&self, known: &Arc<Version>, limit: Duration) -> bool {
+    pub fn wait_for_change(&self, known: &Weak<Version>, limit: Duration) -> bool {
         let mut progress = self.progress.lock();
         let deadline = std::time::Instant::now() + limit;
-        while !progress.stopped && Arc::ptr_eq(&self.load().version, known) {
+        while !progress.stopped && std::ptr::eq(Arc::as_ptr(&self.load().version), known.as_ptr()) {
             if self.changed.wait_until(&mut progress, deadline).timed_out() {
                 break;
             }

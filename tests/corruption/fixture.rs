@@ -165,6 +165,7 @@ impl Fixture {
             block_bytes: 256,
             // What is damaged stays where it is until it is looked at.
             auto_compaction: false,
+            disk_reserve_bytes: 0,
             ..Options::default()
         };
         let mut life = Life {

@@ -14,8 +14,7 @@ use crate::table::format::{
 };
 use crate::table::index::{Index, IndexBuilder, decode_entry};
 use crate::table::{
-    BlockCache, HEAD_BYTES_MAX, HeadMemory, OpenFiles, Table, TableBuilder, TableCursor,
-    TableOptions,
+    BlockCache, HeadMemory, OpenFiles, Table, TableBuilder, TableCursor, TableOptions,
 };
 use std::ops::Range;
 use std::path::Path;
@@ -44,7 +43,7 @@ impl TableBytes {
         let fs: Arc<dyn Fs> = Arc::new(holding(FileKind::Table(meta.id), bytes)?);
         let files = Arc::new(OpenFiles::new(fs));
         let cache = Arc::new(BlockCache::new(cache_bytes));
-        let heads = Arc::new(HeadMemory::new(HEAD_BYTES_MAX));
+        let heads = Arc::new(HeadMemory::new(256 << 20));
         let table = Table::open(files, Path::new(DIR), identity.database, &meta, cache, heads);
         Ok(TableBytes { table: Arc::new(table) })
     }

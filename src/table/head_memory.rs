@@ -15,10 +15,6 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-/// What the heads of a database may take unless told otherwise. A table's takes
-/// about a fiftieth of it with values of 100 bytes: this is enough for 12 GiB of such.
-pub const HEAD_BYTES_MAX: usize = 256 << 20;
-
 /// Below this count the clock is not gone through for tables that are no more.
 const DEAD_MIN: usize = 64;
 

@@ -55,7 +55,7 @@ pub use builder::TableBuilder;
 pub use cache::BlockCache;
 pub use cursor::TableCursor;
 pub use files::OpenFiles;
-pub use head_memory::{HEAD_BYTES_MAX, HeadMemory};
+pub use head_memory::HeadMemory;
 pub use reader::Table;
 
 use crate::format::TableMeta;

@@ -60,7 +60,7 @@ fn write(dir: &Path, model: &Model, o: TableOptions) -> TableMeta {
 
 fn open_on(fs: Arc<dyn Fs>, dir: &Path, meta: &TableMeta, cache_bytes: usize) -> Arc<Table> {
     let cache = Arc::new(BlockCache::new(cache_bytes));
-    let heads = Arc::new(HeadMemory::new(HEAD_BYTES_MAX));
+    let heads = Arc::new(HeadMemory::new(256 << 20));
     let files = Arc::new(OpenFiles::new(fs));
     Arc::new(Table::open(files, dir, DATABASE, meta, cache, heads))
 }

@@ -51,7 +51,7 @@ impl Fixture {
 }
 
 fn cache_and_heads() -> (Arc<BlockCache>, Arc<HeadMemory>) {
-    (Arc::new(BlockCache::new(16 << 20)), Arc::new(HeadMemory::new(HEAD_BYTES_MAX)))
+    (Arc::new(BlockCache::new(16 << 20)), Arc::new(HeadMemory::new(256 << 20)))
 }
 
 fn backwards(mut cursor: TableCursor) -> Vec<Owned> {

@@ -115,7 +115,7 @@ fn jobs(is_full: bool) -> Vec<Job> {
         }
         // Another set of seeds for each policy: where no time passes and no step
         // asks for a sync, two policies may make the very same calls.
-        for seed in first..first + if is_full { 6 } else { 1 } {
+        for seed in first..first + if is_full { 2 } else { 1 } {
             let case = Case::new::<Db>(options.clone(), workload::random(seed, 30));
             let effort = random_effort(is_full);
             jobs.push(power_cuts(format!("random {seed}, {setup}"), Case { seed, effort, ..case }));

@@ -149,12 +149,8 @@ impl Compactor {
         if self.store.options.auto_compaction { pick(tree, situation) } else { None }
     }
 
-    /// Waits until whoever is at a job has ended it; the database is closed, so no other begins.
-    pub fn end(&self) {
-        self.wait_for_job();
-    }
-
-    /// Waits for the end of the job at hand, if there is one.
+    /// Waits for the end of the job at hand, if there is one. Once the database is
+    /// closed, no other begins.
     pub fn wait_for_job(&self) {
         drop(self.work.lock());
     }
@@ -180,8 +176,8 @@ impl Compactor {
             self.apply(change, work)?;
         }
         let version = Arc::clone(&self.store.views.load().version);
-        let conditions = self.conditions(&version, now_ms.unwrap_or_else(|| self.now_ms()));
         let tree = Tree::new(version.metas());
+        let conditions = self.conditions(&tree, now_ms.unwrap_or_else(|| self.now_ms()));
         let base_bytes = self.store.options.level_base_bytes();
         self.store.pressure.measure_excess(tree.excess_bytes(base_bytes));
         let situation = Situation { base_bytes, conditions, left_alone: &work.damaged };
@@ -268,7 +264,7 @@ impl Compactor {
         self.store.home.clock.now_ms().max(self.store.expiry.get())
     }
 
-    fn conditions(&self, version: &Version, now_ms: u64) -> Conditions {
+    fn conditions(&self, tree: &Tree<'_>, now_ms: u64) -> Conditions {
         let options = &self.store.options;
         let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         Conditions {
@@ -276,7 +272,7 @@ impl Compactor {
             expired_retention_ms: ms(options.expired_retention),
             reclaim_within_ms: ms(options.reclaim_within),
             oldest_snapshot: self.store.snapshots.seqs().first().copied(),
-            entry_bytes: Tree::new(version.metas()).entry_bytes(),
+            entry_bytes: tree.entry_bytes(),
         }
     }
 

@@ -143,7 +143,13 @@ impl<'a> Merger<'a> {
     fn is_expired(&self, entry: EntryRef<'_>) -> bool {
         match entry.value() {
             Some((Some(expires_at_ms), _)) => {
-                expires_at_ms <= self.expired_until_ms && self.store.is_expired(expires_at_ms)
+                // By the time at which the job was chosen: should the clock step back
+                // meanwhile, it would be chosen again for what it then left.
+                let is_expired = expires_at_ms <= self.expired_until_ms;
+                if is_expired {
+                    self.store.expiry.raise(expires_at_ms);
+                }
+                is_expired
             }
             _ => false,
         }

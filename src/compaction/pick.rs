@@ -115,7 +115,13 @@ impl<'a> Tree<'a> {
         let largest = tables.iter().map(|t| t.largest_key()).max();
         let (Some(smallest), Some(largest)) = (smallest, largest) else { return Vec::new() };
         let overlaps = |t: &&&TableMeta| t.smallest_key() <= largest && smallest <= t.largest_key();
-        self.level(level).iter().filter(overlaps).copied().collect()
+        let tables = self.level(level);
+        if level == Level::ZERO {
+            return tables.iter().filter(overlaps).copied().collect();
+        }
+        // In order: they are next to each other, and there may be thousands.
+        let from = tables.partition_point(|t| t.largest_key() < smallest);
+        tables[from..].iter().take_while(overlaps).copied().collect()
     }
 
     /// Whether no older version of a key of `table` can stand anywhere but in it.

@@ -197,7 +197,7 @@ impl Inner {
         let _flusher = self.flusher.lock();
         self.ingester.end();
         // Nor at a compaction, which looks every now and then whether to go on.
-        self.compactor.end();
+        self.compactor.wait_for_job();
         let sound = self.store.health.check_sound();
         let recorded = sound.and_then(|()| self.catalog.record_expiry_floor());
         self.store.remove_discarded();

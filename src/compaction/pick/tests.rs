@@ -148,6 +148,10 @@ fn the_last_level_is_rewritten_where_that_frees_much_and_no_snapshot_forbids_it(
     assert_eq!(picked_under(held(8), &[], text), "nothing");
     assert_eq!(picked_under(held(9), &[], text), "Merge L6 [2] to L6 (Garbage)");
     assert_eq!(picked_under(conditions(), &[2], text), "nothing");
+    // One that a snapshot or damage keeps as it is does not stand before the others.
+    let two = "L6: 1 a..c 4000 s2000, 2 d..m 4000 s1500 q9";
+    assert_eq!(picked_under(held(9), &[], two), "Merge L6 [2] to L6 (Garbage)");
+    assert_eq!(picked_under(conditions(), &[1], two), "Merge L6 [2] to L6 (Garbage)");
 }
 
 #[test]

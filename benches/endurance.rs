@@ -1,9 +1,9 @@
 //! A load, then a mixed load for as long as wanted: throughput and latency over
 //! time, amplification, memory and space.
 //!
-//! `cargo bench --bench endurance -- [--entries N] [--seconds S] [--memory-mib M] [--dir DIR]`
-//! prints one line of CSV for each second, and then a summary. `--quick` only
-//! shows that it runs. Keys are 23 bytes in random order, values 128 bytes of
+//! `cargo bench --bench endurance -- [--entries N] [--seconds S] [--memory-mib M] [--delete] [--dir DIR]`
+//! prints one line of CSV for each second, and then a summary. `--delete`: at the end nine
+//! tenths of the keys are deleted, and it waits for their space, with a `reclaim_within` of a minute. `--quick` only shows that it runs. Keys are 23 bytes in random order, values 128 bytes of
 //! which half compresses away; two threads: half of the operations are gets, 35% sets, 5%
 //! deletes, 10% scans of up to 100 entries, of keys by a Zipf distribution.
 
@@ -17,12 +17,19 @@ struct Arguments {
     entries: u64,
     seconds: u64,
     memory_mib: usize,
+    delete: bool,
     dir: Option<PathBuf>,
 }
 
 impl Arguments {
     fn read() -> Self {
-        let mut read = Arguments { entries: 20_000_000, seconds: 600, memory_mib: 1024, dir: None };
+        let mut read = Arguments {
+            entries: 20_000_000,
+            seconds: 600,
+            memory_mib: 1024,
+            delete: false,
+            dir: None,
+        };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             let mut number = || words.next().and_then(|n| n.parse().ok()).expect("a number");
@@ -30,6 +37,7 @@ impl Arguments {
                 "--entries" => read.entries = number(),
                 "--seconds" => read.seconds = number(),
                 "--memory-mib" => read.memory_mib = usize::try_from(number()).expect("a size"),
+                "--delete" => read.delete = true,
                 "--dir" => read.dir = words.next().map(Into::into),
                 "--quick" => (read.entries, read.seconds) = (20_000, 1),
                 "--bench" => {}
@@ -179,8 +187,11 @@ fn mixed(db: &Db, entries: u64, seconds: u64) {
 
 fn run(dir: &Path, arguments: &Arguments) {
     let memory_bytes_max = arguments.memory_mib << 20;
-    let options =
-        Options { sync_policy: SyncPolicy::Never, memory_bytes_max, ..Options::default() };
+    // Without the deletes at the end: as by default.
+    let reclaim_within =
+        if arguments.delete { Duration::from_secs(60) } else { Options::default().reclaim_within };
+    let sync_policy = SyncPolicy::Never;
+    let options = Options { sync_policy, memory_bytes_max, reclaim_within, ..Options::default() };
     let db = Db::open(dir, options).expect("opens");
     println!(
         "phase,second,operations,get_p50_us,get_p999_us,set_p50_us,set_p999_us,level_0,tables_mib,rss_mib"
@@ -201,7 +212,31 @@ fn run(dir: &Path, arguments: &Arguments) {
         begun.elapsed(),
         after as f64 / least.max(1) as f64
     );
+    if arguments.delete {
+        delete_most(&db, arguments.entries);
+    }
     db.close().expect("closes");
+}
+
+/// Deletes nine of ten keys, and prints what the tables take each second from then on,
+/// without a write, until a ninth of it is left.
+fn delete_most(db: &Db, entries: u64) {
+    let before = db.metrics().table_bytes;
+    let begun = Instant::now();
+    for n in (0..entries).filter(|n| n % 10 > 0) {
+        db.delete(key(n)).expect("a delete");
+    }
+    eprintln!("deleted nine tenths in {:.1?}, {} MiB before", begun.elapsed(), before >> 20);
+    for second in 0..600 {
+        let bytes = db.metrics().table_bytes;
+        println!("deleted,{second},0,0,0,0,0,0,{},{}", bytes >> 20, memory_mib("VmRSS:"));
+        if bytes < before / 9 {
+            eprintln!("{} MiB after {second} s without a write", bytes >> 20);
+            return;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    eprintln!("after ten minutes still {} MiB", db.metrics().table_bytes >> 20);
 }
 
 fn main() {

@@ -167,6 +167,12 @@ impl Options {
         u64::try_from(self.memtable_bytes).unwrap_or(u64::MAX).saturating_mul(4)
     }
 
+    /// Up to how many bytes of the level below a table should overlap, so that no
+    /// job of compaction is larger than some twenty tables.
+    pub(crate) fn overlap_bytes_max(&self) -> u64 {
+        self.table_bytes.saturating_mul(10)
+    }
+
     /// Checks every field against its range.
     ///
     /// # Errors

@@ -2,8 +2,9 @@
 
 use super::garbage::Conditions;
 use super::job::Merger;
-use super::pick::{Job, Kind, Situation, Tree, pick, pick_requested};
+use super::pick::{Job, Kind, Situation, pick, pick_requested};
 use super::report::Report;
+use super::tree::Tree;
 use crate::error::{Error, Result};
 use crate::format::{FileKind, Level, SeqNo, TableId, TableMeta};
 use crate::fs::IoContext;
@@ -180,7 +181,9 @@ impl Compactor {
         let conditions = self.conditions(&tree, now_ms.unwrap_or_else(|| self.now_ms()));
         let base_bytes = self.store.options.level_base_bytes();
         self.store.pressure.measure_excess(tree.excess_bytes(base_bytes));
-        let situation = Situation { base_bytes, conditions, left_alone: &work.damaged };
+        let overlap_bytes_max = self.store.options.overlap_bytes_max();
+        let left_alone = &work.damaged;
+        let situation = Situation { base_bytes, overlap_bytes_max, conditions, left_alone };
         let Some(job) = choose(&tree, &situation) else { return Ok(false) };
         let inputs = inputs(&version, &job);
         let report = Report::begin(&self.store, &job, &inputs);

@@ -29,6 +29,44 @@ impl Runs for Streams {
     }
 }
 
+/// Where a table should end because of the level below its own: one that overlaps more there than
+/// a job should merge could later only go down as a whole.
+struct Cuts<'a> {
+    below: &'a [Arc<Table>],
+    /// How many of them begin at or before the last key.
+    reached: usize,
+    /// Bytes of those that the table being written overlaps.
+    overlapped_bytes: u64,
+    bytes_max: u64,
+}
+
+impl<'a> Cuts<'a> {
+    fn new(version: &'a Version, level: Level, bytes_max: u64) -> Self {
+        // Level 0 is not cut.
+        let below = level.below().filter(|_| level != Level::ZERO);
+        let below = below.map_or(&[][..], |below| version.level(below));
+        Cuts { below, reached: 0, overlapped_bytes: 0, bytes_max }
+    }
+
+    /// Goes on to `key`; whether the table, with it, overlaps too much.
+    fn reach(&mut self, key: &[u8]) -> bool {
+        while let Some(table) =
+            self.below.get(self.reached).filter(|table| table.meta().smallest_key() <= key)
+        {
+            self.overlapped_bytes += table.meta().size_bytes;
+            self.reached += 1;
+        }
+        self.overlapped_bytes > self.bytes_max
+    }
+
+    /// A table begins with `key`, which was reached.
+    fn begin(&mut self, key: &[u8]) {
+        let last = self.reached.checked_sub(1).and_then(|last| self.below.get(last));
+        let last = last.filter(|table| table.meta().largest_key() >= key);
+        self.overlapped_bytes = last.map_or(0, |table| table.meta().size_bytes);
+    }
+}
+
 /// How many entries are merged between two looks at whether to go on.
 const LOOK_EVERY: u64 = 1024;
 
@@ -43,6 +81,7 @@ pub struct Merger<'a> {
     /// Up to when entries have to have expired to be dropped.
     expired_until_ms: u64,
     builder: Option<(TableId, TableBuilder)>,
+    cuts: Cuts<'a>,
     written: Vec<TableMeta>,
     entries_read: u64,
     entries_dropped: u64,
@@ -64,6 +103,7 @@ impl<'a> Merger<'a> {
             written_ms: 0,
             expired_until_ms,
             builder: None,
+            cuts: Cuts::new(version, job.to, store.options.overlap_bytes_max()),
             written: Vec::new(),
             entries_read: 0,
             entries_dropped: 0,
@@ -165,10 +205,12 @@ impl<'a> Merger<'a> {
         // All versions of a key in one table (INV-3). Level 0 is merged into one.
         let limit = self.store.options.table_bytes;
         let is_full = self.builder.as_ref().is_some_and(|(_, b)| b.size_bytes() >= limit);
-        if is_full && self.job.to != Level::ZERO && entry.key != last_key.as_slice() {
+        let is_wide = self.cuts.reach(entry.key);
+        if (is_full || is_wide) && self.job.to != Level::ZERO && entry.key != last_key.as_slice() {
             self.finish_table()?;
         }
         if self.builder.is_none() {
+            self.cuts.begin(entry.key);
             let home = &self.store.home;
             let id = TableId(home.draw_file_id().0);
             let options = TableOptions::from(&self.store.options);

@@ -28,5 +28,6 @@ mod job;
 mod levels;
 mod pick;
 mod report;
+mod tree;
 
 pub use compactor::{Compactor, KeyRange};

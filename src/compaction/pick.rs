@@ -2,7 +2,8 @@
 
 use super::garbage::Conditions;
 use super::levels::LevelTargets;
-use crate::format::{LEVELS, Level, TableId, TableMeta};
+use super::tree::Tree;
+use crate::format::{Level, TableId, TableMeta};
 use crate::store::LEVEL_0_TABLES;
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -16,12 +17,6 @@ const GARBAGE_PART_LAST: u64 = 4;
 /// Tables of level 0 are merged among themselves when they are smaller than this part
 /// of what they would be merged into.
 const LEVEL_0_SMALL_PART: u64 = 4;
-
-/// The tables, as the manifest knows them: level 0 newest first, the others by key.
-#[derive(Debug, Default)]
-pub struct Tree<'a> {
-    levels: [Vec<&'a TableMeta>; LEVELS],
-}
 
 /// Why a job is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,71 +71,14 @@ impl fmt::Display for Job {
     }
 }
 
-impl<'a> Tree<'a> {
-    /// Of these tables, in the order of a version.
-    pub fn new(tables: impl Iterator<Item = (Level, &'a TableMeta)>) -> Self {
-        let mut tree = Tree::default();
-        for (level, meta) in tables {
-            tree.levels[level.index()].push(meta);
-        }
-        tree
-    }
-
-    fn level(&self, level: Level) -> &[&'a TableMeta] {
-        &self.levels[level.index()]
-    }
-
-    fn bytes(&self) -> [u64; LEVELS] {
-        self.levels.each_ref().map(|tables| tables.iter().map(|t| t.size_bytes).sum())
-    }
-
-    /// By how much the levels between 0 and the last exceed their sizes, in bytes.
-    pub fn excess_bytes(&self, base_bytes: u64) -> u64 {
-        let bytes = self.bytes();
-        let targets = LevelTargets::new(&bytes, base_bytes);
-        let between = Level::all().filter(|l| *l != Level::ZERO && *l != Level::LAST);
-        let over = |l: Level| bytes[l.index()].saturating_sub(targets.bytes_max[l.index()]);
-        between.map(over).sum()
-    }
-
-    /// What an entry takes on the disk on average, in bytes.
-    pub fn entry_bytes(&self) -> u64 {
-        let entries: u64 = self.levels.iter().flatten().map(|t| t.properties.entries).sum();
-        self.bytes().iter().sum::<u64>() / entries.max(1)
-    }
-
-    /// The tables of `level` that overlap one of `tables`, or lie between two of them.
-    fn overlapping(&self, level: Level, tables: &[&TableMeta]) -> Vec<&'a TableMeta> {
-        let smallest = tables.iter().map(|t| t.smallest_key()).min();
-        let largest = tables.iter().map(|t| t.largest_key()).max();
-        let (Some(smallest), Some(largest)) = (smallest, largest) else { return Vec::new() };
-        let overlaps = |t: &&&TableMeta| t.smallest_key() <= largest && smallest <= t.largest_key();
-        let tables = self.level(level);
-        if level == Level::ZERO {
-            return tables.iter().filter(overlaps).copied().collect();
-        }
-        // In order: they are next to each other, and there may be thousands.
-        let from = tables.partition_point(|t| t.largest_key() < smallest);
-        tables[from..].iter().take_while(overlaps).copied().collect()
-    }
-
-    /// Whether no older version of a key of `table` can stand anywhere but in it.
-    fn is_lowest(&self, level: Level, table: &TableMeta) -> bool {
-        let below = Level::all().filter(|l| *l > level);
-        let older = |l| self.overlapping(l, &[table]);
-        below.flat_map(older).next().is_none()
-            && (level != Level::ZERO
-                || self.overlapping(level, &[table]).iter().all(|t| {
-                    t.id == table.id || t.properties.largest_seq > table.properties.largest_seq
-                }))
-    }
-}
-
 /// What is looked at beside the tables.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
     /// Up to which size level 0 and the one it is merged into are left alone, in bytes.
     pub base_bytes: u64,
+    /// Up to how many bytes of the level below a table should overlap: more is
+    /// more than one job should merge.
+    pub overlap_bytes_max: u64,
     /// Time and snapshots.
     pub conditions: Conditions,
     /// Tables that are not to be touched: they are damaged.
@@ -234,7 +172,7 @@ fn best(tree: &Tree<'_>, situation: &Situation<'_>, level: Level) -> Option<Job>
         .level(level)
         .iter()
         .map(|table| {
-            let lower: u64 = tree.overlapping(below, &[table]).iter().map(|t| t.size_bytes).sum();
+            let lower = bytes(&tree.overlapping(below, &[table]));
             let cost = table.size_bytes.saturating_add(lower);
             let worth = table.size_bytes + situation.conditions.garbage_bytes(table);
             (cost.saturating_mul(1000) / worth.max(1), *table)
@@ -306,17 +244,21 @@ fn down(
     }
     let to = level.below()?;
     let lower = tree.overlapping(to, &[table]);
-    let job = if lower.is_empty() && may_move(situation, table, to) {
+    let job = if lower.is_empty() && may_move(tree, situation, table, to) {
         moving(reason, level, to, table)
+    } else if lower.len() > 1 && bytes(&lower) > 2 * situation.overlap_bytes_max {
+        // In its own level first: written anew it is cut where it overlaps too much
+        // (`job::Cuts`), and goes down in parts.
+        merge(reason, level, level, &[table], &[])
     } else {
         merge(reason, level, to, &[table], &lower)
     };
     is_allowed(&job, situation).then_some(job)
 }
 
-/// Level 0 goes down: its oldest table alone where it can be moved, and else all.
+/// Level 0 goes down: its oldest table alone where it can be moved, and else all that may.
 fn level_0(tree: &Tree<'_>, situation: &Situation<'_>, reason: Reason) -> Option<Job> {
-    let upper = tree.level(Level::ZERO);
+    let upper = free_of_level_0(tree, situation);
     let oldest = *upper.last()?;
     let base = LevelTargets::new(&tree.bytes(), situation.base_bytes).base;
     let in_use = |level: &Level| *level != Level::ZERO && !tree.level(*level).is_empty();
@@ -324,19 +266,42 @@ fn level_0(tree: &Tree<'_>, situation: &Situation<'_>, reason: Reason) -> Option
     let to = Level::all().find(in_use).map_or(base, |level| level.min(base));
     let is_alone = tree.overlapping(Level::ZERO, &[oldest]).len() == 1
         && tree.overlapping(to, &[oldest]).is_empty();
-    let lower = tree.overlapping(to, upper);
-    let bytes = |tables: &[&TableMeta]| tables.iter().map(|t| t.size_bytes).sum::<u64>();
-    let job = if is_alone && may_move(situation, oldest, to) {
+    let lower = tree.overlapping(to, &upper);
+    let job = if is_alone && may_move(tree, situation, oldest, to) {
         moving(reason, Level::ZERO, to, oldest)
     } else if reason == Reason::Size
         && upper.len() >= LEVEL_0_TABLES
-        && bytes(upper) < bytes(&lower) / LEVEL_0_SMALL_PART
+        && upper.len() == tree.level(Level::ZERO).len()
+        && bytes(&upper) < bytes(&lower) / LEVEL_0_SMALL_PART
     {
-        merge(reason, Level::ZERO, Level::ZERO, upper, &[])
+        merge(reason, Level::ZERO, Level::ZERO, &upper, &[])
     } else {
-        merge(reason, Level::ZERO, to, upper, &lower)
+        merge(reason, Level::ZERO, to, &upper, &lower)
     };
     is_allowed(&job, situation).then_some(job)
+}
+
+/// The tables of level 0 that may go down, newest first: not those left alone, nor
+/// what overlaps an older one that stays, whose versions it would fall behind.
+fn free_of_level_0<'a>(tree: &Tree<'a>, situation: &Situation<'_>) -> Vec<&'a TableMeta> {
+    let (mut free, mut stay) = (Vec::new(), Vec::<&TableMeta>::new());
+    for &table in tree.level(Level::ZERO).iter().rev() {
+        let overlaps = |other: &&TableMeta| {
+            table.smallest_key() <= other.largest_key()
+                && other.smallest_key() <= table.largest_key()
+        };
+        if situation.left_alone.contains(&table.id) || stay.iter().any(overlaps) {
+            stay.push(table);
+        } else {
+            free.push(table);
+        }
+    }
+    free.reverse();
+    free
+}
+
+fn bytes(tables: &[&TableMeta]) -> u64 {
+    tables.iter().map(|table| table.size_bytes).sum()
 }
 
 /// A table of the last level is written anew, without its garbage.
@@ -347,9 +312,16 @@ fn rewrite(situation: &Situation<'_>, table: &TableMeta, reason: Reason) -> Opti
     (frees && is_allowed(&job, situation)).then_some(job)
 }
 
-/// Whether moving the table misses no chance to drop what is in it.
-fn may_move(situation: &Situation<'_>, table: &TableMeta, to: Level) -> bool {
-    to != Level::LAST || !situation.conditions.has_garbage(table)
+/// Whether moving the table misses no chance to drop what is in it, nor one to cut it
+/// where the level below would make too large a job of it.
+fn may_move(tree: &Tree<'_>, situation: &Situation<'_>, table: &TableMeta, to: Level) -> bool {
+    match to.below() {
+        None => !situation.conditions.has_garbage(table),
+        Some(below) => {
+            let overlapped = tree.overlapping(below, &[table]);
+            overlapped.len() < 2 || bytes(&overlapped) <= 2 * situation.overlap_bytes_max
+        }
+    }
 }
 
 fn moving(reason: Reason, from: Level, to: Level, table: &TableMeta) -> Job {

@@ -22,14 +22,17 @@ pub struct MemoryShares {
 }
 
 impl Options {
-    /// How [`Options::memory_bytes_max`] is shared out: memtables get what they ask for, up to half of
-    /// it; heads, without which each read of a table reads the disk twice, up to a quarter;
-    /// what compaction takes is not much, and set aside; the cache gets what it asks for of the rest.
+    /// How [`Options::memory_bytes_max`] is shared out: memtables get what they ask for, up to three
+    /// eighths of it; heads, without which each read of a table reads the disk twice, up to as
+    /// much: those of thirteen times the budget in compressed entries of 150 bytes fit. What
+    /// compaction takes is not much, and set aside; the cache gets what it asks for of the rest.
     pub(crate) fn memory_shares(&self) -> MemoryShares {
         let all = self.memory_bytes_max;
-        let memtable_bytes =
-            self.memtable_bytes.min(all / 2 / self.memtables_max.max(1)).max(MEMTABLE_BYTES_MIN);
-        let head_bytes = all / 4;
+        let memtable_bytes = self
+            .memtable_bytes
+            .min(all / 8 * 3 / self.memtables_max.max(1))
+            .max(MEMTABLE_BYTES_MIN);
+        let head_bytes = all / 8 * 3;
         let compaction_bytes = all / 16;
         let taken = memtable_bytes
             .saturating_mul(self.memtables_max)
@@ -60,9 +63,9 @@ mod tests {
         };
         // By default everything has what it asks for.
         let default = Options::default();
-        assert_eq!(shares(default.memory_bytes_max), [64, 256, 256, 64]);
-        assert_eq!(shares(4096 * MIB), [64, 1024, 256, 256]);
-        assert_eq!(shares(256 * MIB), [25, 64, 48, 16]);
+        assert_eq!(shares(default.memory_bytes_max), [64, 384, 256, 64]);
+        assert_eq!(shares(4096 * MIB), [64, 1536, 256, 256]);
+        assert_eq!(shares(256 * MIB), [19, 96, 48, 16]);
         assert_eq!(shares(MEMORY_BYTES_MIN), [0, 1, 0, 0]);
     }
 }

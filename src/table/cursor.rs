@@ -4,9 +4,11 @@ use super::block::{Block, Position};
 use super::head_memory::CountedHead;
 use super::read_ahead::{Direction, ReadAhead};
 use super::reader::Table;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::format::key::compare;
 use crate::format::{EntryRef, SeqNo};
 use crate::iter::Cursor;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// A cursor over the entries of a table. It keeps one block in memory, what it has read
@@ -20,12 +22,14 @@ pub struct TableCursor {
     block: Option<Arc<Block>>,
     number: usize,
     position: Position,
+    /// The last entry of the block before, for a look at the order.
+    passed: Position,
 }
 
 impl TableCursor {
     pub(super) fn new(table: Arc<Table>, ahead: ReadAhead) -> Self {
-        let (number, position) = (0, Position::default());
-        TableCursor { table, head: None, ahead, block: None, number, position }
+        let (position, passed) = (Position::default(), Position::default());
+        TableCursor { table, head: None, ahead, block: None, number: 0, position, passed }
     }
 
     /// The head, pinned: otherwise a scan longer than the budget for heads allows
@@ -60,6 +64,31 @@ impl TableCursor {
             self.stand(block, number, 0);
         }
         Ok(())
+    }
+
+    /// Moves from the last entry of a block to the first of the next, which must come after
+    /// it: each block was checked by itself alone, and what is merged relies on the order.
+    fn enter_next(&mut self) -> Result<()> {
+        let Some(passed) = self.block.take() else { return Ok(()) };
+        std::mem::swap(&mut self.position, &mut self.passed);
+        self.enter(self.number + 1)?;
+        let last = passed.entry_at(&self.passed);
+        let is_after = match &self.block {
+            Some(block) => {
+                let first = block.entry_at(&self.position);
+                compare(last.key, last.seq, first.key, first.seq) == Ordering::Less
+            }
+            None => last.key == self.table.meta().largest_key(),
+        };
+        if is_after { Ok(()) } else { Err(self.out_of_order()) }
+    }
+
+    /// The entry at hand is not where the one before, or the manifest, wants it.
+    fn out_of_order(&mut self) -> Error {
+        self.block = None;
+        let offset = self.head.as_ref().and_then(|head| head.index.block(self.number));
+        let offset = offset.map_or(0, |(start, ..)| start);
+        self.table.place().damage(offset, "the entries from block to block are out of order")
     }
 
     /// Moves to the last entry of the block before `number`.
@@ -107,7 +136,12 @@ impl Cursor for TableCursor {
     }
 
     fn seek_first(&mut self) -> Result<()> {
-        self.enter(0)
+        self.enter(0)?;
+        let smallest = self.table.meta().smallest_key();
+        match self.entry() {
+            Some(first) if first.key != smallest => Err(self.out_of_order()),
+            _ => Ok(()),
+        }
     }
 
     fn seek_last(&mut self) -> Result<()> {
@@ -145,7 +179,7 @@ impl Cursor for TableCursor {
     #[inline]
     fn next(&mut self) -> Result<()> {
         match &self.block {
-            Some(block) if !block.advance(&mut self.position) => self.enter(self.number + 1),
+            Some(block) if !block.advance(&mut self.position) => self.enter_next(),
             _ => Ok(()),
         }
     }

@@ -85,6 +85,9 @@ impl Head {
             );
             return Err(damage(filter_offset, detail));
         }
+        if head.index.blocks() == 0 && table.meta().properties.entries > 0 {
+            return Err(damage(index_offset, "the index names no block".to_owned()));
+        }
         if head.filter.is_empty() && head.index.blocks() > 0 {
             return Err(damage(filter_offset, "the filter has no room for a key".to_owned()));
         }

@@ -63,11 +63,15 @@ fn conditions() -> Conditions {
     }
 }
 
+fn situation(conditions: Conditions, left_alone: &HashSet<TableId>) -> Situation<'_> {
+    Situation { base_bytes: 10_000, overlap_bytes_max: 40_000, conditions, left_alone }
+}
+
 fn picked_under(conditions: Conditions, left_alone: &[u64], text: &str) -> String {
     let tables = tables(text);
     let tree = Tree::new(tables.iter().map(|(level, meta)| (*level, meta)));
     let left_alone = left_alone.iter().map(|&id| TableId(id)).collect();
-    let situation = Situation { base_bytes: 10_000, conditions, left_alone: &left_alone };
+    let situation = situation(conditions, &left_alone);
     pick(&tree, &situation).map_or("nothing".to_owned(), |job| job.to_string())
 }
 
@@ -128,6 +132,36 @@ fn a_level_beyond_its_size_gives_the_table_that_costs_least() {
     // One that overlaps nothing costs nothing.
     let text = text.replace("1 a..c", "1 A..C");
     assert_eq!(picked(&text), "Move L5 [1] to L6 (Size)");
+}
+
+// A table of a few tombstones all over the keys was merged with all of the level below.
+#[test]
+fn a_table_that_overlaps_too_much_is_cut_before_it_goes_down() {
+    let wide = "
+        L4: 1 a..z 20000
+        L5: 2 a..b 30000, 3 c..d 30000, 4 e..z 20000
+        L6: 5 a..a 800000";
+    assert_eq!(picked(wide), "Merge L4 [1] with [2, 3, 4] to L5 (Size)");
+    let wider = wide.replace("4 e..z 20000", "4 e..z 20001");
+    assert_eq!(picked(&wider), "Merge L4 [1] to L4 (Size)");
+    // One table is as much as can be.
+    let one = "L4: 1 a..z 20000\nL5: 2 a..b 90000\nL6: 5 a..a 800000";
+    assert_eq!(picked(one), "Merge L4 [1] with [2] to L5 (Size)");
+    // Nor is it moved to where the next level would be too much.
+    let above = "
+        L4: 1 a..z 20000
+        L6: 2 a..b 300000, 3 c..d 300000, 4 e..z 200000";
+    assert_eq!(picked(above), "Merge L4 [1] to L5 (Size)");
+}
+
+// One damaged table kept all of level 0 from going down, for good.
+#[test]
+fn what_does_not_lie_over_a_damaged_table_of_level_0_goes_down() {
+    let text = "L0: 1 a..c 2000, 2 x..z 2000, 3 e..h 2000, 4 d..f 2000, 5 a..x 9000";
+    let picked = |damaged: &[u64]| picked_under(conditions(), damaged, text);
+    // 3 lies over 4, and has to stay above it.
+    assert_eq!(picked(&[4]), "Merge L0 [1, 2, 5] to L6 (Size)");
+    assert_eq!(picked(&[5]), "nothing");
 }
 
 #[test]
@@ -198,8 +232,7 @@ fn work_comes_to_an_end() {
         tables.insert(0, (Level::ZERO, new));
         loop {
             let tree = Tree::new(tables.iter().map(|(level, meta)| (*level, meta)));
-            let situation =
-                Situation { base_bytes: 10_000, conditions: conditions(), left_alone: &left_alone };
+            let situation = situation(conditions(), &left_alone);
             let Some(job) = pick(&tree, &situation) else { break };
             steps += 1;
             let ids: Vec<TableId> = job.upper.iter().chain(&job.lower).copied().collect();
@@ -222,8 +255,7 @@ fn a_request_takes_everything_down() {
         tables("L0: 1 a..c 100, 2 b..f 100\nL4: 3 a..b 100\nL6: 4 a..m 5000 d1, 5 n..z 90");
     let tree = Tree::new(tables.iter().map(|(level, meta)| (*level, meta)));
     let left_alone = HashSet::new();
-    let situation =
-        Situation { base_bytes: 10_000, conditions: conditions(), left_alone: &left_alone };
+    let situation = situation(conditions(), &left_alone);
     let picked = |first: &str, last: &str| {
         let is_meant = |t: &TableMeta| {
             t.smallest_key() <= last.as_bytes() && first.as_bytes() <= t.largest_key()

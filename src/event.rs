@@ -17,6 +17,8 @@ pub enum StallReason {
     /// An open would have to replay as much log as it may (`Options::log_replay_bytes_max`),
     /// and a memtable must be written out first.
     LogReplay,
+    /// For garbage to be collected: `Options::space_amp_max`.
+    Space,
 }
 
 impl fmt::Display for StallReason {
@@ -24,6 +26,7 @@ impl fmt::Display for StallReason {
         match self {
             StallReason::Memtables => f.write_str("as many memtables as may be"),
             StallReason::Level0 => f.write_str("as many tables in level 0 as may be"),
+            StallReason::Space => f.write_str("as much garbage on the disk as may be"),
             StallReason::LogReplay => f.write_str("as much log to replay as may be"),
         }
     }
@@ -96,6 +99,25 @@ pub enum Event {
         from_level: u8,
         /// The level that they were to go to.
         to_level: u8,
+        /// Why.
+        error: Error,
+        /// Whether it is tried again.
+        will_retry: bool,
+    },
+    /// Files with large values were written anew without their garbage, or went because all in them had
+    /// expired.
+    #[non_exhaustive]
+    CollectionDone {
+        /// Files that are no longer needed.
+        files: usize,
+        /// What was written in their place.
+        written_bytes: u64,
+        /// Bytes of garbage in them.
+        freed_bytes: u64,
+    },
+    /// Garbage among large values could not be collected; what was there is in force.
+    #[non_exhaustive]
+    CollectionFailed {
         /// Why.
         error: Error,
         /// Whether it is tried again.

@@ -50,6 +50,7 @@ mod format;
 mod fs;
 #[cfg(feature = "sim")]
 pub mod fuzzing;
+mod gc;
 mod histogram;
 mod ingest;
 mod iter;
@@ -61,6 +62,7 @@ mod read;
 mod recovery;
 mod store;
 mod table;
+mod vlog;
 mod wal;
 mod worker;
 
@@ -71,13 +73,14 @@ pub use error::{Error, Result};
 pub use event::{Event, Listener, StallReason};
 pub use fs::disk::DiskFs;
 pub use fs::{DirLock, File, Fs, OpenMode};
+pub use gc::Collected;
 pub use histogram::Latency;
 pub use lsm_engine::{LsmEngine, new_engine};
 pub use options::{Compression, Options, SyncPolicy, WriteOptions};
 pub use read::{Key, Value};
 pub use store::{
     CacheMetrics, CompactionMetrics, Latencies, LevelMetrics, MemoryMetrics, Metrics,
-    PressureMetrics, ReadMetrics, RecoveryReport, SnapshotMetrics,
+    PressureMetrics, ReadMetrics, RecoveryReport, SnapshotMetrics, ValueMetrics,
 };
 
 #[cfg(feature = "sim")]

@@ -42,6 +42,9 @@ pub enum Compression {
     Snappy,
 }
 
+/// No value smaller than this is kept out of the tables, in bytes.
+pub const VALUE_THRESHOLD_MIN: usize = 64;
+
 /// How a database is opened.
 ///
 /// ```
@@ -49,7 +52,7 @@ pub enum Compression {
 /// let options = Options { sync_policy: SyncPolicy::Never, ..Options::default() };
 /// assert_eq!(options.memtable_bytes, 64 << 20);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// What `Ok` from a write means. Default: [`SyncPolicy::Always`], because
     /// a store should keep what it acknowledged unless told otherwise.
@@ -93,8 +96,8 @@ pub struct Options {
     /// in bytes, from 4 KiB to 4 GiB; those that memtables become are as large as these.
     /// Default: 32 MiB.
     pub table_bytes: u64,
-    /// Whether tables are merged in the background as they come to need it. Without,
-    /// only [`crate::Db::compact`] merges: reads slow down with each table, and deleted
+    /// Whether tables are merged, and garbage among large values collected, in the background as they
+    /// come to need it. Without, only [`crate::Db::compact`] and [`crate::Db::collect_garbage`] do: reads slow down with each table, and deleted
     /// space stays in use. Default: true.
     pub auto_compaction: bool,
     /// How soon a delete or an expiry gives back the space of what it hides, without
@@ -106,8 +109,29 @@ pub struct Options {
     /// (`service expired` of the `Engine` interface); only then may its space be given
     /// back. Default: 10 minutes, as the reference.
     pub expired_retention: Duration,
-    /// How blocks are compressed. Default: Snappy, as the reference.
+    /// How blocks and large values are compressed. Default: Snappy, as the reference.
     pub compression: Compression,
+    /// Values of so many bytes and more are written once, into the log, and stay there: the tree holds
+    /// pointers to them. At least 64 B; larger than any value: never. Without a log (`wal_enabled`) all
+    /// values stand in the tree, and so do those of a bulk load. Default: 1 KiB.
+    pub value_threshold: usize,
+    /// The part of a file with large values that may be garbage before its live values are
+    /// written anew, in percent, from 1 to 99. Default: 50.
+    pub value_garbage_percent: u8,
+    /// How many bytes a second the collection of garbage among large values reads and writes together at
+    /// most, while [`Options::space_amp_max`] is not in danger; 0: as many as it can. Default: 64 MiB.
+    pub value_gc_bytes_per_second: u64,
+    /// How much the files with large values may take, for each byte of those values to which tables point,
+    /// snapshots' included; at least 1.1. From half of what that allows beyond them on, garbage
+    /// is collected at once and as fast as can be; who would exceed it waits. To it comes, whatever lives, what is
+    /// on its way: twice `log_file_bytes`, the log that is not in tables yet (`log_replay_bytes_max`), and a file that
+    /// is being collected, until its readers are gone. Large values that were overwritten or deleted are
+    /// garbage once tables are merged: level 0 is, when it points to a quarter of those below. Tables are bounded
+    /// by their levels, not by this. Default: 2.5.
+    pub space_amp_max: f64,
+    /// How often garbage among large values is looked for, at least 1 ms; beside that, it is whenever
+    /// [`Options::space_amp_max`] is in danger. Default: 5 minutes, as the reference.
+    pub value_gc_interval: Duration,
     /// Memory of the whole database, in bytes, at least 4 MiB: memtables, indexes and
     /// filters of tables, the block cache, and what compaction takes. Where these would take more
     /// than this together, memtables and cache are made smaller than asked for. Not in it: a
@@ -138,6 +162,11 @@ impl Default for Options {
             reclaim_within: Duration::from_secs(24 * 3600),
             expired_retention: Duration::from_secs(600),
             compression: Compression::Snappy,
+            value_threshold: 1 << 10,
+            value_garbage_percent: 50,
+            value_gc_bytes_per_second: 64 << 20,
+            space_amp_max: 2.5,
+            value_gc_interval: Duration::from_secs(300),
             memory_bytes_max: 1 << 30,
             block_cache_bytes: 256 << 20,
             listener: None,
@@ -215,6 +244,7 @@ impl Options {
                 self.disk_reserve_bytes
             ),
         )?;
+        self.validate_values()?;
         check(
             (4 << 10..=1 << 32).contains(&self.table_bytes),
             format!("table_bytes is {}; it must be from 4 KiB to 4 GiB", self.table_bytes),
@@ -226,6 +256,33 @@ impl Options {
         check(
             (256..=1 << 20).contains(&self.block_bytes),
             format!("block_bytes is {}; it must be from 256 B to 1 MiB", self.block_bytes),
+        )
+    }
+
+    /// [`Options::validate`] of what has to do with large values.
+    fn validate_values(&self) -> Result<()> {
+        let check = |ok: bool, text: String| if ok { Ok(()) } else { Err(Error::invalid(text)) };
+        check(
+            self.value_threshold >= VALUE_THRESHOLD_MIN,
+            format!(
+                "value_threshold is {}; it must be at least {VALUE_THRESHOLD_MIN} bytes",
+                self.value_threshold
+            ),
+        )?;
+        check(
+            (1..=99).contains(&self.value_garbage_percent),
+            format!(
+                "value_garbage_percent is {}; it must be from 1 to 99",
+                self.value_garbage_percent
+            ),
+        )?;
+        check(
+            self.space_amp_max >= 1.1,
+            format!("space_amp_max is {}; it must be at least 1.1", self.space_amp_max),
+        )?;
+        check(
+            self.value_gc_interval >= Duration::from_millis(1),
+            format!("value_gc_interval is {:?}; it must be at least 1 ms", self.value_gc_interval),
         )
     }
 }
@@ -263,6 +320,13 @@ mod tests {
             (Options { block_bytes: 1, ..Options::default() }, "block_bytes"),
             (Options { memory_bytes_max: 1, ..Options::default() }, "memory_bytes_max"),
             (Options { table_bytes: 1, ..Options::default() }, "table_bytes"),
+            (Options { value_threshold: 63, ..Options::default() }, "value_threshold"),
+            (Options { space_amp_max: f64::NAN, ..Options::default() }, "space_amp_max"),
+            (Options { value_garbage_percent: 0, ..Options::default() }, "value_garbage_percent"),
+            (
+                Options { value_gc_interval: Duration::ZERO, ..Options::default() },
+                "value_gc_interval",
+            ),
             (Options { reclaim_within: Duration::ZERO, ..Options::default() }, "reclaim_within"),
             (
                 Options { sync_policy: SyncPolicy::Interval(Duration::ZERO), ..Options::default() },

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
 fn options() -> Options {
-    tiny_options(SyncPolicy::Never)
+    // All values in the tables: what becomes of large ones is told in tests/values.rs.
+    Options { value_threshold: 1 << 20, ..tiny_options(SyncPolicy::Never) }
 }
 
 /// Where there are no threads: compaction is done in the calls that make it due.

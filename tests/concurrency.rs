@@ -13,7 +13,13 @@ const KEYS: [&str; 3] = ["a", "m", "z"];
 
 fn options(sync_policy: SyncPolicy) -> Options {
     // Small, so that memtables and log files change all the time.
-    Options { sync_policy, memtable_bytes: 64 << 10, memtables_max: 3, ..Options::default() }
+    Options {
+        sync_policy,
+        memtable_bytes: 64 << 10,
+        value_threshold: usize::MAX,
+        memtables_max: 3,
+        ..Options::default()
+    }
 }
 
 fn key(place: &str, writer: usize) -> String {
@@ -224,8 +230,12 @@ fn synced_commits_of_many_threads_share_syncs() {
 #[test]
 fn four_hundred_tables_do_not_take_four_hundred_descriptors() {
     let dir = tempfile::tempdir().expect("a directory");
-    let without_log =
-        Options { wal_enabled: false, memtable_bytes: 64 << 10, ..Options::default() };
+    let without_log = Options {
+        wal_enabled: false,
+        memtable_bytes: 64 << 10,
+        value_threshold: usize::MAX,
+        ..Options::default()
+    };
     let db = Db::open(dir.path(), without_log.clone()).expect("opens");
     let value = vec![5; 30 << 10];
     let mut n = 0;

@@ -11,7 +11,13 @@ const DIR: &str = "/db";
 
 fn options(sync_policy: SyncPolicy) -> Options {
     // What is refused for want of room is refused alone: without a reserve to give up.
-    Options { sync_policy, memtable_bytes: 64 << 10, disk_reserve_bytes: 0, ..Options::default() }
+    Options {
+        sync_policy,
+        memtable_bytes: 64 << 10,
+        value_threshold: usize::MAX,
+        disk_reserve_bytes: 0,
+        ..Options::default()
+    }
 }
 
 fn open(fs: &SimFs, sync_policy: SyncPolicy) -> Db {
@@ -309,7 +315,8 @@ fn after_close_every_call_says_so() {
 #[test]
 fn room_for_the_record_is_room_enough() {
     let fs = SimFs::new();
-    let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, Options::default()).expect("opens");
+    let inline = Options { value_threshold: usize::MAX, ..Options::default() };
+    let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, inline).expect("opens");
     fs.fail(FaultPlan::once(5, Fault::Errno(28)).only(CallKind::Write));
     db.set("a", vec![1; 300 << 10]).expect("there is room for it");
     assert_eq!(fs.faults_hit(), 1);
@@ -353,7 +360,12 @@ fn seen_expired(sync_policy: SyncPolicy) -> (SimFs, Db) {
     let fs = SimFs::new();
     let clock = fs.sim_clock();
     clock.set_ms(1_000_000);
-    let options = Options { sync_policy, disk_reserve_bytes: 0, ..Options::default() };
+    let options = Options {
+        sync_policy,
+        value_threshold: usize::MAX,
+        disk_reserve_bytes: 0,
+        ..Options::default()
+    };
     let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, options).expect("opens");
     db.set_with_ttl("seen", "v", Duration::from_secs(10)).expect("set");
     db.flush().expect("flush");

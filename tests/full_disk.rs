@@ -103,7 +103,8 @@ fn full_disk(has_threads: bool) {
     until(&fs, &db, "the reserve", || reserve_bytes(&fs) == Some(RESERVE));
     let count = fill(&db);
     until(&fs, &db, "the end of it", || db.metrics().is_reserve_given_up);
-    assert_eq!(reserve_bytes(&fs), None);
+    // An attempt to make it again may be under way, and will not come to its end.
+    assert_ne!(reserve_bytes(&fs), Some(RESERVE));
 
     // Sets are refused, deletes pass.
     let refused = db.set("new", "v").expect_err("a full disk");

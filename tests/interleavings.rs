@@ -19,7 +19,12 @@ const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
 fn options(sync_policy: SyncPolicy) -> Options {
-    Options { sync_policy, memtable_bytes: 64 << 10, ..Options::default() }
+    Options {
+        sync_policy,
+        memtable_bytes: 64 << 10,
+        value_threshold: usize::MAX,
+        ..Options::default()
+    }
 }
 
 fn open(fs: &(impl Fs + Clone + 'static), sync_policy: SyncPolicy) -> Db {
@@ -149,7 +154,8 @@ fn a_failed_sync_of_the_directory_is_indeterminate_and_poisons() {
 fn a_flush_does_not_wait_for_a_commit_that_was_refused() {
     let disk = SimFs::new();
     let fs = HookedFs::new(&disk);
-    let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, Options::default()).expect("opens");
+    let inline = Options { value_threshold: usize::MAX, ..Options::default() };
+    let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, inline).expect("opens");
     db.set("a", "v").expect("a commit");
     fs.set_hook(|_| Err(io::Error::from_raw_os_error(ENOSPC)));
     let e = db.set("large", vec![1; 300 << 10]).expect_err("no room");

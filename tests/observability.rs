@@ -20,6 +20,7 @@ fn options(listener: Option<Listener>) -> Options {
     Options {
         sync_policy,
         memtable_bytes: 64 << 10,
+        value_threshold: usize::MAX,
         memtables_max: 2,
         // What is looked at stays where a flush has put it.
         auto_compaction: false,

@@ -18,6 +18,7 @@ fn options(listener: Option<Listener>) -> Options {
     Options {
         sync_policy: SyncPolicy::Never,
         memtable_bytes: 64 << 10,
+        value_threshold: usize::MAX,
         log_file_bytes: 64 << 10,
         listener,
         ..Options::default()

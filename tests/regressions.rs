@@ -20,7 +20,12 @@ const EINVAL: i32 = 22;
 const ENOSPC: i32 = 28;
 
 fn options(sync_policy: SyncPolicy) -> Options {
-    Options { sync_policy, memtable_bytes: 64 << 10, ..Options::default() }
+    Options {
+        sync_policy,
+        memtable_bytes: 64 << 10,
+        value_threshold: usize::MAX,
+        ..Options::default()
+    }
 }
 
 fn open(fs: &(impl Fs + Clone + 'static), options: Options) -> Result<Db, Error> {
@@ -332,7 +337,8 @@ fn block_a_sync_and_a_write(
 #[test]
 fn a_refused_commit_takes_no_room_in_the_memtable() {
     let disk = SimFs::new();
-    let options = Options { memtable_bytes: 1500 << 10, ..Options::default() };
+    let options =
+        Options { memtable_bytes: 1500 << 10, value_threshold: usize::MAX, ..Options::default() };
     let db = open(&disk, options).expect("opens");
     disk.fail(FaultPlan::from_on(1, Fault::Errno(ENOSPC)).only(CallKind::Create));
     disk.fail(FaultPlan::once(1, Fault::Errno(ENOSPC)).only(CallKind::Write));
@@ -349,7 +355,14 @@ fn a_refused_commit_takes_no_room_in_the_memtable() {
 #[test]
 fn an_open_that_fails_leaves_no_tables_behind() {
     let disk = SimFs::new();
-    let db = open(&disk, Options { sync_policy: SyncPolicy::Never, ..Options::default() });
+    let db = open(
+        &disk,
+        Options {
+            sync_policy: SyncPolicy::Never,
+            value_threshold: usize::MAX,
+            ..Options::default()
+        },
+    );
     let db = db.expect("opens");
     for n in 0..10 {
         db.set(format!("{n}"), vec![1; 20 << 10]).expect("a commit");

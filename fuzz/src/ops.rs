@@ -118,6 +118,8 @@ pub enum Act {
     Advance(u16),
     /// `compact`.
     Compact,
+    /// `collect_garbage`.
+    Collect,
 }
 
 impl Act {
@@ -136,6 +138,7 @@ impl Act {
             Act::Flush => Step::Flush,
             Act::Verify => Step::Maintain("verify".into()),
             Act::Compact => Step::Maintain("compact".into()),
+            Act::Collect => Step::Maintain("collect garbage".into()),
             Act::Reopen => Step::Reopen,
             Act::Abandon => Step::Abandon,
             Act::Check => Step::Check,

@@ -3,9 +3,16 @@
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
 use crate::format::frame::BODY_BYTES_MAX;
-use crate::format::{KEY_BYTES_MAX, SeqNo, VALUE_BYTES_MAX, key::EXPIRY_SIZE};
+use crate::format::key::EXPIRY_SIZE;
+use crate::format::pointer::POINTER_BYTES_MAX;
+use crate::format::{
+    Content, EntryRef, KEY_BYTES_MAX, LogId, SegmentId, SeqNo, VALUE_BYTES_MAX, ValuePointer,
+    snappy,
+};
 use crate::memtable::Memtable;
+use crate::options::Compression;
 use crate::wal::{Op, OpReader, ops};
+use std::ops::Range;
 
 /// Operations that are committed together: encoded as the log holds them.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +25,20 @@ pub struct Batch {
     user_bytes: u64,
     /// What the memtable needs at most to take it.
     memtable_bytes: usize,
+    /// The longest value.
+    value_bytes_max: usize,
+    /// Values of so many bytes and more stay in the log, with a pointer to them in memory.
+    /// `None`: all go into memory.
+    threshold: Option<usize>,
+}
+
+/// Where the body of a batch stands in the log.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyPlace {
+    /// The log file.
+    pub log: LogId,
+    /// Offset of the body in it.
+    pub offset: u64,
 }
 
 impl Batch {
@@ -48,6 +69,7 @@ impl Batch {
 
     fn count(&mut self, key: &[u8], value_len: usize, payload_len: usize) {
         self.entries += 1;
+        self.value_bytes_max = self.value_bytes_max.max(value_len);
         self.user_bytes += to_u64(key.len() + value_len);
         let bytes = Memtable::entry_bytes_max(key.len(), payload_len);
         self.memtable_bytes = self.memtable_bytes.saturating_add(bytes);
@@ -105,6 +127,33 @@ impl Batch {
         self.deletes = 0;
         self.user_bytes = 0;
         self.memtable_bytes = 0;
+        self.value_bytes_max = 0;
+        self.threshold = None;
+    }
+
+    /// Has values of `threshold` bytes and more stay in the log, where `compression` pays
+    /// compressed. Called once, on the way into the log.
+    pub fn separate(&mut self, threshold: usize, compression: Compression) {
+        if self.value_bytes_max < threshold {
+            return;
+        }
+        self.threshold = Some(threshold);
+        let mut compressor = Recoder::new(&self.ops, threshold, compression);
+        self.memtable_bytes = 0;
+        let mut reader = OpReader::new(&self.ops, SeqNo::ZERO);
+        let mut begins = 0;
+        while let Some(op) = reader.next() {
+            let ends = reader.position();
+            if let Op::Entry(entry) = op.expect("we encoded it ourselves") {
+                let payload_len = compressor.take(entry, begins..ends);
+                let bytes = Memtable::entry_bytes_max(entry.key.len(), payload_len);
+                self.memtable_bytes = self.memtable_bytes.saturating_add(bytes);
+            }
+            begins = ends;
+        }
+        if let Some(ops) = compressor.finish() {
+            self.ops = ops;
+        }
     }
 
     /// # Errors
@@ -118,14 +167,94 @@ impl Batch {
         check("batch", self.memtable_bytes, Memtable::RESERVED_BYTES_MAX)
     }
 
-    /// Puts the entries into `memtable`, numbered from `first` on.
-    pub fn insert_into(&self, memtable: &Memtable, first: SeqNo) {
-        for op in OpReader::new(&self.ops, first) {
+    /// Puts the entries into `memtable`, numbered from `first` on. `place`: where they stand
+    /// in the log, if they do.
+    pub fn insert_into(&self, memtable: &Memtable, first: SeqNo, place: Option<BodyPlace>) {
+        let mut reader = OpReader::new(&self.ops, first);
+        let mut payload = Vec::new();
+        while let Some(op) = reader.next() {
+            let ends = reader.position();
             match op.expect("we encoded it ourselves") {
-                Op::Entry(entry) => memtable.insert(entry),
+                Op::Entry(entry) => match place.filter(|_| self.is_separate(entry)) {
+                    Some(place) => {
+                        memtable.insert(pointing(entry, place, ends, false, &mut payload));
+                    }
+                    None => memtable.insert(entry),
+                },
+                Op::Compressed(entry) => {
+                    let place = place.expect("what is compressed is in a log");
+                    memtable.insert(pointing(entry, place, ends, true, &mut payload));
+                }
                 Op::ExpiryFloor(_) => {}
             }
         }
+    }
+
+    fn is_separate(&self, entry: EntryRef<'_>) -> bool {
+        self.threshold.is_some_and(|threshold| entry.is_large(threshold))
+    }
+}
+
+/// `entry` with a pointer in place of its value, which ends at `ends` of the body at `place`.
+fn pointing<'a>(
+    entry: EntryRef<'a>,
+    place: BodyPlace,
+    ends: usize,
+    is_compressed: bool,
+    payload: &'a mut Vec<u8>,
+) -> EntryRef<'a> {
+    let Some((expires_at_ms, Content::Inline(stored))) = entry.value() else { return entry };
+    let segment = SegmentId(place.log.0);
+    let offset = place.offset + to_u64(ends - stored.len());
+    let pointer = ValuePointer::to(segment, offset, stored, is_compressed);
+    EntryRef::to_pointer(entry.key, entry.seq, expires_at_ms, pointer, payload)
+}
+
+/// Puts operations together again with large values compressed; copies nothing where none gets smaller.
+struct Recoder<'a> {
+    ops: &'a [u8],
+    threshold: usize,
+    compression: Compression,
+    /// All operations so far, once one of them is another.
+    recoded: Option<Vec<u8>>,
+}
+
+impl<'a> Recoder<'a> {
+    fn new(ops: &'a [u8], threshold: usize, compression: Compression) -> Self {
+        Recoder { ops, threshold, compression, recoded: None }
+    }
+
+    /// Takes the operation at `range`, which writes `entry`; returns how long its payload
+    /// will be in memory.
+    fn take(&mut self, entry: EntryRef<'_>, range: Range<usize>) -> usize {
+        let expiry_size = entry.value().map_or(0, |(ms, _)| ms.map_or(0, |_| EXPIRY_SIZE));
+        let compressed = match entry.value() {
+            Some((expires_at_ms, Content::Inline(value))) if value.len() >= self.threshold => {
+                let compressed = match self.compression {
+                    Compression::Snappy => snappy::compress(value),
+                    Compression::None => None,
+                };
+                Some((expires_at_ms, compressed))
+            }
+            _ => None,
+        };
+        match &compressed {
+            Some((expires_at_ms, Some(compressed))) => {
+                let before = self.ops.get(..range.start).unwrap_or_default();
+                let recoded = self.recoded.get_or_insert_with(|| before.to_vec());
+                ops::put_compressed(recoded, entry.key, compressed, *expires_at_ms);
+            }
+            _ => {
+                if let Some(recoded) = &mut self.recoded {
+                    recoded.extend_from_slice(self.ops.get(range).unwrap_or_default());
+                }
+            }
+        }
+        if compressed.is_some() { POINTER_BYTES_MAX + expiry_size } else { entry.payload.len() }
+    }
+
+    fn finish(self) -> Option<Vec<u8>> {
+        self.recoded
     }
 }
 

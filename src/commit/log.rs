@@ -1,7 +1,10 @@
 //! The log as the pipeline uses it: written by the leader, synced by whoever
 //! needs it, with the position up to which it is durable.
 
+use super::batch::BodyPlace;
 use crate::error::{Error, Result};
+use crate::format::codec::to_u64;
+use crate::format::frame::FRAME_HEADER_SIZE;
 use crate::format::{LogId, SeqNo};
 use crate::fs::IoContext;
 use crate::store::Store;
@@ -39,6 +42,8 @@ pub struct Sealed {
     pub log: LogId,
     /// Where it begins.
     pub base: u64,
+    /// The file itself.
+    pub file: SyncTarget,
     /// The one after it.
     pub next_log: LogId,
     /// Where that begins.
@@ -84,14 +89,22 @@ impl Log {
         self.state.lock().writer.end_position()
     }
 
-    /// Writes `records` with one call; returns the position after them.
+    /// Writes `records` with one call; returns the position after them, and the place of the
+    /// first one's body: those of the others follow, each with a frame's header before it.
     ///
     /// # Errors
     /// As [`LogWriter::write`].
-    pub fn append<'a>(&self, records: impl Iterator<Item = Record<'a>>) -> Result<u64> {
+    pub fn append<'a>(
+        &self,
+        records: impl Iterator<Item = Record<'a>>,
+    ) -> Result<(u64, BodyPlace)> {
         let durable = self.durable.load(Ordering::Acquire);
         let mut state = self.state.lock();
         let before = state.writer.end_position();
+        let place = BodyPlace {
+            log: state.writer.id(),
+            offset: state.writer.file_bytes() + to_u64(FRAME_HEADER_SIZE),
+        };
         for record in records {
             state.writer.add(record.first_seq.0, durable, record.body, record.body_crc)?;
         }
@@ -101,7 +114,7 @@ impl Log {
         }
         let end = state.writer.end_position();
         self.store.counters.log_written_bytes.add(end - before);
-        Ok(end)
+        Ok((end, place))
     }
 
     /// Seals the current file and goes on in a new one.
@@ -129,6 +142,7 @@ impl Log {
         let sealed = Sealed {
             log: state.writer.id(),
             base: state.writer.base(),
+            file: state.writer.sync_target().clone(),
             next_log: next.id(),
             next_base,
             next_file: next.sync_target().clone(),

@@ -22,6 +22,7 @@ mod batch;
 mod log;
 mod pipeline;
 mod queue;
+mod waits;
 
 pub use batch::{Batch, check_key, check_value};
 pub use log::Log;

@@ -1,15 +1,15 @@
 //! Leading a group: sequence numbers, room, log, sync, and the way out.
 
-use super::batch::Batch;
+use super::batch::{Batch, BodyPlace};
 use super::log::{Log, Record};
 use super::queue::{Entry, Placed, Queue, Request, Verdict, Waiter};
 use crate::error::{Error, Result};
-use crate::event::StallReason;
 use crate::format::codec::to_u64;
 use crate::format::frame::FRAME_HEADER_SIZE;
-use crate::format::{SeqNo, crc};
+use crate::format::{FileKind, SeqNo, crc};
 use crate::memtable::Memtable;
-use crate::store::{Drained, SealedMemtable, Store, View};
+use crate::options::Options;
+use crate::store::{Drained, SealedMemtable, Store};
 use crate::wal::ops;
 use crate::worker::on_panic;
 use parking_lot::Mutex;
@@ -41,10 +41,10 @@ struct Leader {
 /// The commit pipeline of one database.
 #[derive(Debug)]
 pub struct Pipeline {
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     queue: Queue,
     leader: Mutex<Leader>,
-    log: Log,
+    pub(super) log: Log,
 }
 
 impl Pipeline {
@@ -69,11 +69,15 @@ impl Pipeline {
     /// # Errors
     /// [`Error::Io`]: refused, nothing was written. [`Error::Indeterminate`]:
     /// a write or the sync failed. [`Error::Poisoned`], [`Error::Closed`].
-    pub fn commit(&self, batch: Batch, sync: bool) -> Result<()> {
+    pub fn commit(&self, mut batch: Batch, sync: bool) -> Result<()> {
         self.store.health.check_open()?;
         self.store.health.check_sound()?;
+        let Options { wal_enabled, value_threshold, compression, .. } = self.store.options;
+        if wal_enabled {
+            batch.separate(value_threshold, compression);
+        }
         batch.check_size()?;
-        let sync = sync && self.store.options.wal_enabled;
+        let sync = sync && wal_enabled;
         if batch.is_empty() {
             return if sync { self.persist() } else { Ok(()) };
         }
@@ -224,10 +228,10 @@ impl Pipeline {
             Ok(None) => Ok(()),
             Ok(Some(own)) => {
                 let mut next = own.clone();
-                next.first_seq.0 += entries(request);
+                next.pass(request);
                 for waiter in &others {
                     waiter.tell(Verdict::Done(Ok(next.clone())));
-                    next.first_seq.0 += entries(&waiter.request);
+                    next.pass(&waiter.request);
                 }
                 self.finish(request, Ok(own))
             }
@@ -258,7 +262,7 @@ impl Pipeline {
 
     /// Puts a member's batch into the memtable and waits until it is visible.
     fn finish(&self, request: &Request, placed: Result<Placed>) -> Result<()> {
-        let Placed { memtable, first_seq, ticket } = placed?;
+        let Placed { memtable, first_seq, place, ticket } = placed?;
         let Request::Commit { batch, .. } = request else { return Ok(()) };
         let Store { health, visible, .. } = &*self.store;
         // Poisoned first: whoever is woken looks there for the cause.
@@ -266,7 +270,7 @@ impl Pipeline {
             health.poison(e);
             visible.abandon(ticket);
         };
-        on_panic(abandon, || batch.insert_into(&memtable, first_seq));
+        on_panic(abandon, || batch.insert_into(&memtable, first_seq, place));
         visible.member_done(ticket);
         if visible.wait(ticket) { Ok(()) } else { health.check_sound().map_err(indeterminate) }
     }
@@ -299,6 +303,7 @@ impl Pipeline {
         let first_seq = SeqNo(leader.last_seq.0 + 1);
         leader.last_seq.0 += members().map(|(batch, ..)| batch.entries()).sum::<u64>();
         assert!(leader.last_seq <= SeqNo::MAX, "2^56 operations");
+        let mut place = None;
         if self.store.options.wal_enabled {
             let floor = floor.as_ref().map(|(first_seq, body, body_crc, _)| Record {
                 first_seq: *first_seq,
@@ -312,9 +317,15 @@ impl Pipeline {
                 record
             });
             let sync = members().any(|(.., sync)| sync);
-            if let Err(e) = self.write_log(floor.into_iter().chain(records), sync) {
-                leader.active.release(bytes);
-                return Err(e);
+            let floor_bytes = floor.map_or(0, |record| FRAME_HEADER_SIZE + record.body.len());
+            match self.write_log(floor.into_iter().chain(records), sync) {
+                Ok(BodyPlace { log, offset }) => {
+                    place = Some(BodyPlace { log, offset: offset + to_u64(floor_bytes) });
+                }
+                Err(e) => {
+                    leader.active.release(bytes);
+                    return Err(e);
+                }
             }
         }
         if let Some((.., floor_ms)) = floor {
@@ -327,12 +338,19 @@ impl Pipeline {
         self.store.counters.commits.add(to_u64(count));
         self.store.counters.commit_groups.add(1);
         self.store.counters.user_bytes.add(members().map(|(batch, ..)| batch.user_bytes()).sum());
-        Ok(Placed { memtable: Arc::clone(&leader.active), first_seq, ticket })
+        Ok(Placed { memtable: Arc::clone(&leader.active), first_seq, place, ticket })
     }
 
-    fn write_log<'a>(&self, records: impl Iterator<Item = Record<'a>>, sync: bool) -> Result<()> {
-        let end = self.log.append(records)?;
-        if sync { self.log.sync_to(end).map_err(indeterminate) } else { Ok(()) }
+    fn write_log<'a>(
+        &self,
+        records: impl Iterator<Item = Record<'a>>,
+        sync: bool,
+    ) -> Result<BodyPlace> {
+        let (end, place) = self.log.append(records)?;
+        if sync {
+            self.log.sync_to(end).map_err(indeterminate)?;
+        }
+        Ok(place)
     }
 
     /// The record of an expiry floor that has risen, with a sequence number of
@@ -354,28 +372,12 @@ impl Pipeline {
     fn make_room(&self, leader: &mut Leader, bytes: usize, log_bytes: u64) -> Result<()> {
         if self.log.wants_switch(log_bytes) || !leader.active.reserve(bytes) {
             self.await_level_0();
+            self.await_space();
             self.rotate(leader, bytes)?;
             let reserved = leader.active.reserve(bytes);
             assert!(reserved, "a new memtable is made large enough");
         }
         self.await_replay(log_bytes).inspect_err(|_| leader.active.release(bytes))
-    }
-
-    /// Waits until the log that an open would have to replay takes another `bytes`, or there
-    /// is none but what the current file holds.
-    fn await_replay(&self, bytes: u64) -> Result<()> {
-        let Store { views, options, home, .. } = &*self.store;
-        let end = self.log.end_position().saturating_add(bytes);
-        let must_wait = |view: &View| {
-            let oldest = view.sealed.last();
-            oldest.is_some_and(|sealed| end - sealed.base > options.log_replay_bytes_max)
-        };
-        // Where there are no threads, we write the memtable out ourselves, after this.
-        if !options.wal_enabled || !must_wait(&views.load()) || !home.fs.allows_threads() {
-            return Ok(());
-        }
-        views.check_flushing()?;
-        self.store.stall(StallReason::LogReplay, || views.wait_for_flushes(must_wait))
     }
 
     fn seal_active(&self, leader: &mut Leader) -> Result<()> {
@@ -391,27 +393,6 @@ impl Pipeline {
         self.rotate(leader, 0)
     }
 
-    /// Waits until fewer than `sealed_max` memtables are sealed.
-    fn await_room(&self, sealed_max: usize) -> Result<()> {
-        let Store { views, .. } = &*self.store;
-        if views.has_room(sealed_max) {
-            return Ok(());
-        }
-        views.check_flushing()?;
-        self.store.stall(StallReason::Memtables, || views.wait_for_room(sealed_max))
-    }
-
-    /// Waits as long as level 0 has too many tables and somebody merges them. With the
-    /// database closed or poisoned nobody does any more.
-    fn await_level_0(&self) {
-        let Store { views, pressure, health, .. } = &*self.store;
-        let is_in_use = || health.check_open().and_then(|()| health.check_sound()).is_ok();
-        if pressure.is_level_0_full() && is_in_use() {
-            let must_wait = || pressure.is_level_0_full() && is_in_use();
-            self.store.stall(StallReason::Level0, || views.wait_while(must_wait));
-        }
-    }
-
     /// Seals the active memtable with its log file and begins new ones.
     fn rotate(&self, leader: &mut Leader, bytes_min: usize) -> Result<()> {
         let options = &self.store.options;
@@ -422,8 +403,11 @@ impl Pipeline {
         leader.active = Arc::clone(&memtable);
         leader.sealed_seq = last_seq;
         let now = self.store.home.clock.elapsed();
-        self.store.views.rotate(now, memtable, |memtable| SealedMemtable {
+        let values = self.store.open_values(FileKind::Log(sealed.next_log));
+        self.store.views.rotate(now, memtable, values, |memtable, values| SealedMemtable {
             memtable,
+            values,
+            log_file: Mutex::new(Some(sealed.file)),
             last_seq,
             log: sealed.log,
             base: sealed.base,
@@ -433,6 +417,18 @@ impl Pipeline {
         });
         self.store.measure_pressure(Drained::default());
         Ok(())
+    }
+}
+
+impl Placed {
+    /// Goes on to the member that comes after the one with `request`.
+    fn pass(&mut self, request: &Request) {
+        if let Some((batch, ..)) = as_commit(request) {
+            self.first_seq.0 += batch.entries();
+            if let Some(place) = &mut self.place {
+                place.offset += to_u64(FRAME_HEADER_SIZE + batch.ops().len());
+            }
+        }
     }
 }
 
@@ -451,10 +447,6 @@ fn log_bytes(batch: &Batch) -> u64 {
 fn group_bytes(own: &Request, others: &[Arc<Waiter>]) -> u64 {
     let members = std::iter::once(own).chain(others.iter().map(|waiter| &waiter.request));
     members.filter_map(as_commit).map(|(batch, ..)| batch.user_bytes()).sum()
-}
-
-fn entries(request: &Request) -> u64 {
-    as_commit(request).map_or(0, |(batch, ..)| batch.entries())
 }
 
 /// What a commit is told whose sync failed.

@@ -1,6 +1,6 @@
 //! Where writers wait: for a leader to take them along, or to lead themselves.
 
-use super::batch::Batch;
+use super::batch::{Batch, BodyPlace};
 use crate::error::Result;
 use crate::format::SeqNo;
 use crate::memtable::Memtable;
@@ -17,6 +17,8 @@ pub struct Placed {
     pub memtable: Arc<Memtable>,
     /// The sequence number of its first operation.
     pub first_seq: SeqNo,
+    /// Where its operations stand in the log; `None` where there is none.
+    pub place: Option<BodyPlace>,
     /// Its group's place in the order of publication.
     pub ticket: Ticket,
 }

@@ -8,7 +8,6 @@ use super::tree::Tree;
 use crate::error::{Error, Result};
 use crate::format::{FileKind, Level, SeqNo, TableId, TableMeta};
 use crate::fs::IoContext;
-use crate::manifest::Edit;
 use crate::store::{Catalog, Change, Store, Version, may_be_retried};
 use crate::table::Table;
 use parking_lot::Mutex;
@@ -183,7 +182,13 @@ impl Compactor {
         self.store.pressure.measure_excess(tree.excess_bytes(base_bytes));
         let overlap_bytes_max = self.store.options.overlap_bytes_max();
         let left_alone = &work.damaged;
-        let situation = Situation { base_bytes, overlap_bytes_max, conditions, left_alone };
+        let situation = Situation {
+            base_bytes,
+            overlap_bytes_max,
+            value_slack_bytes: self.store.options.log_file_limit() / 2,
+            conditions,
+            left_alone,
+        };
         let Some(job) = choose(&tree, &situation) else { return Ok(false) };
         let inputs = inputs(&version, &job);
         let report = Report::begin(&self.store, &job, &inputs);
@@ -301,7 +306,7 @@ impl Compactor {
             Kind::Merge => self.merge(version, job, conditions, inputs)?,
         };
         let removed = inputs.iter().map(|table| table.meta().id).collect();
-        Ok(Change { edit: Edit::default(), added, removed, flushed: None })
+        Ok(Change { added, removed, ..Change::default() })
     }
 
     /// Writes what the tables of the job come to, and opens that.

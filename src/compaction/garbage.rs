@@ -29,7 +29,9 @@ impl Conditions {
         let properties = &table.properties;
         let gone = properties.tombstones + self.expired(table);
         let shadowed = share(table.size_bytes, properties.shadowed_bytes, properties.raw_bytes);
-        shadowed.saturating_add(gone.saturating_mul(self.entry_bytes))
+        shadowed
+            .saturating_add(properties.shadowed_value_bytes)
+            .saturating_add(gone.saturating_mul(self.entry_bytes))
     }
 
     /// The same of a table of the last level: there is nothing below it to free.
@@ -37,7 +39,12 @@ impl Conditions {
         let properties = &table.properties;
         let gone = properties.tombstones + self.expired(table);
         let shadowed = share(table.size_bytes, properties.shadowed_bytes, properties.raw_bytes);
-        shadowed.saturating_add(share(table.size_bytes, gone, properties.entries))
+        let bytes = table.size_bytes.saturating_add(properties.value_bytes());
+        shadowed.saturating_add(properties.shadowed_value_bytes).saturating_add(share(
+            bytes,
+            gone,
+            properties.entries,
+        ))
     }
 
     /// Whether there is anything at all in it that may go.

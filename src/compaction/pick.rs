@@ -18,6 +18,9 @@ const GARBAGE_PART_LAST: u64 = 4;
 /// of what they would be merged into.
 const LEVEL_0_SMALL_PART: u64 = 4;
 
+/// Level 0 may point to this part of the large values below it.
+const LARGE_VALUES_PART: u64 = 4;
+
 /// Why a job is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -79,6 +82,8 @@ pub struct Situation<'a> {
     /// Up to how many bytes of the level below a table should overlap: more is
     /// more than one job should merge.
     pub overlap_bytes_max: u64,
+    /// How many bytes of large values level 0 may point to, whatever is below.
+    pub value_slack_bytes: u64,
     /// Time and snapshots.
     pub conditions: Conditions,
     /// Tables that are not to be touched: they are damaged.
@@ -148,7 +153,8 @@ fn by_size(tree: &Tree<'_>, situation: &Situation<'_>) -> Option<Job> {
         match level {
             Level::ZERO => {
                 let tables = u64::try_from(tree.level(level).len()).unwrap_or(u64::MAX);
-                score.max(tables.saturating_mul(1000) / (LEVEL_0_TABLES as u64))
+                let by_values = large_values_score(tree, situation);
+                score.max(tables.saturating_mul(1000) / (LEVEL_0_TABLES as u64)).max(by_values)
             }
             _ => score,
         }
@@ -163,6 +169,18 @@ fn by_size(tree: &Tree<'_>, situation: &Situation<'_>) -> Option<Job> {
         Level::ZERO => level_0(tree, situation, Reason::Size),
         _ => best(tree, situation, level),
     })
+}
+
+/// How much level 0 is due because of the large values to which it points, in thousandths: a quarter
+/// of those below may be overwritten there without anybody knowing. Such tables are small
+/// beside the values, and cheap to merge.
+fn large_values_score(tree: &Tree<'_>, situation: &Situation<'_>) -> u64 {
+    let below: u64 = Level::all().skip(1).map(|level| tree.value_bytes(level)).sum();
+    let limit = (below / LARGE_VALUES_PART).max(situation.value_slack_bytes).max(1);
+    let values = tree.value_bytes(Level::ZERO);
+    let tables: u64 = tree.bytes()[0];
+    // Where the tables are not small beside the values, they count as all others do.
+    if values < tables.saturating_mul(2) { 0 } else { values.saturating_mul(1000) / limit }
 }
 
 /// Of a level below 0, the table that costs least for what it is worth.
@@ -190,7 +208,8 @@ fn by_garbage(tree: &Tree<'_>, situation: &Situation<'_>) -> Option<Job> {
         levels.flat_map(|level| tree.level(level).iter().map(move |table| (level, *table)))
     };
     let garbage: u64 = above().map(|(_, table)| conditions.garbage_bytes(table)).sum();
-    let all: u64 = tree.bytes().iter().sum();
+    let values: u64 = Level::all().map(|level| tree.value_bytes(level)).sum();
+    let all = tree.bytes().iter().sum::<u64>() + values;
     if garbage > all / GARBAGE_PART_ABOVE {
         let mut tables: Vec<(u64, Level, &TableMeta)> = above()
             .map(|(level, table)| (conditions.garbage_bytes(table), level, table))
@@ -205,7 +224,8 @@ fn by_garbage(tree: &Tree<'_>, situation: &Situation<'_>) -> Option<Job> {
         }
     }
     let is_worth = |table: &&&TableMeta| {
-        conditions.own_garbage_bytes(table) > table.size_bytes / GARBAGE_PART_LAST
+        let bytes = table.size_bytes + table.properties.value_bytes();
+        conditions.own_garbage_bytes(table) > bytes / GARBAGE_PART_LAST
     };
     let mut last: Vec<_> = tree.level(Level::LAST).iter().filter(is_worth).collect();
     last.sort_by_key(|table| Reverse(conditions.own_garbage_bytes(table)));

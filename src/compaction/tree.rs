@@ -38,10 +38,17 @@ impl<'a> Tree<'a> {
         between.map(over).sum()
     }
 
-    /// What an entry takes on the disk on average, in bytes.
+    /// Stored bytes of the values to which the tables of `level` point.
+    pub fn value_bytes(&self, level: Level) -> u64 {
+        self.level(level).iter().map(|t| t.properties.value_bytes()).sum()
+    }
+
+    /// What an entry takes on the disk on average, in bytes, its value included.
     pub fn entry_bytes(&self) -> u64 {
-        let entries: u64 = self.levels.iter().flatten().map(|t| t.properties.entries).sum();
-        self.bytes().iter().sum::<u64>() / entries.max(1)
+        let tables = || self.levels.iter().flatten();
+        let entries: u64 = tables().map(|t| t.properties.entries).sum();
+        let values: u64 = tables().map(|t| t.properties.value_bytes()).sum();
+        (self.bytes().iter().sum::<u64>() + values) / entries.max(1)
     }
 
     /// The tables of `level` that overlap one of `tables`, or lie between two of them.

@@ -20,6 +20,8 @@ pub fn tiny_options(sync_policy: SyncPolicy) -> Options {
         block_cache_bytes: 1 << 20,
         table_bytes: 16 << 10,
         disk_reserve_bytes: 4 << 10,
+        value_threshold: 256,
+        value_garbage_percent: 10,
         ..Options::default()
     }
 }
@@ -116,6 +118,7 @@ impl Store for Db {
         match task {
             "verify" => Ok(self.verify()?),
             "compact" => Ok(self.compact()?),
+            "collect garbage" => Ok(self.collect_garbage().map(|_| ())?),
             _ => Err(Failure::Wrong(format!("no such task: {task}"))),
         }
     }

@@ -162,6 +162,9 @@ pub fn small() -> Vec<(&'static str, Vec<Step>)> {
         ("an ingest into an empty store", ingest_into_an_empty_store()),
         ("ingests over what is there", ingests_over_what_is_there()),
         ("an ingest between commits", ingest_between_commits()),
+        ("large values and their garbage", large_values()),
+        ("garbage of garbage", garbage_of_garbage()),
+        ("large values expire", large_values_expire()),
     ]
 }
 
@@ -277,6 +280,60 @@ fn ingest_between_commits() -> Vec<Step> {
     ]
 }
 
+fn maintain(task: &str) -> Step {
+    Step::Maintain(task.into())
+}
+
+/// Large values in the log, in segments, overwritten, collected; and what an open makes of them.
+fn large_values() -> Vec<Step> {
+    vec![
+        batch(1, 6, 700),
+        set("a", 2),
+        Step::Flush,
+        batch(3, 3, 600),
+        Step::Abandon,
+        delete("k004"),
+        Step::Check,
+        maintain("compact"),
+        maintain("collect garbage"),
+        Step::Check,
+        batch(4, 2, 900),
+        maintain("verify"),
+    ]
+}
+
+/// Files that collections wrote are collected, several into one.
+fn garbage_of_garbage() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for round in 1..=3 {
+        steps.extend([batch(round, 9 - round, 500), maintain("compact")]);
+        steps.extend([maintain("collect garbage"), set("a", round)]);
+    }
+    steps.extend([delete("k000"), delete("k001"), maintain("compact"), Step::Check]);
+    steps.extend([maintain("collect garbage"), Step::Reopen, maintain("verify")]);
+    steps
+}
+
+/// Segments go whole, before the entries that point to them.
+fn large_values_expire() -> Vec<Step> {
+    let put = |index: u64| Op::Put {
+        key: format!("k{index:03}").into(),
+        value: value(1, index, 400),
+        ttl: Some(Duration::from_secs(1)),
+    };
+    vec![
+        Step::commit((0..4).map(put).collect()),
+        Step::Flush,
+        later(700_000),
+        maintain("collect garbage"),
+        Step::Check,
+        batch(2, 2, 400),
+        Step::Abandon,
+        maintain("verify"),
+        maintain("compact"),
+    ]
+}
+
 fn reopens() -> Vec<Step> {
     vec![
         set("a", 1),
@@ -364,8 +421,9 @@ fn step(dice: &mut Dice, number: u64) -> Step {
         82..86 => Step::Reopen,
         86..90 => Step::Abandon,
         90..95 => Step::Check,
-        95 => Step::Maintain("compact".into()),
-        96 | 97 => random_ingest(dice, number),
+        95 => maintain("compact"),
+        96 => maintain("collect garbage"),
+        97 => random_ingest(dice, number),
         _ => Step::Advance(Duration::from_millis(dice.below(2_000))),
     }
 }

@@ -5,6 +5,7 @@ use crate::compaction::{Compactor, KeyRange};
 use crate::error::{Error, Result};
 use crate::flush::Flusher;
 use crate::fs::{DirLock, Fs, IoContext};
+use crate::gc::{Collected, Collector};
 use crate::ingest::{self, Ingester};
 use crate::options::Options;
 use crate::recovery::{self, Opened};
@@ -22,6 +23,7 @@ struct Running {
     /// `None` where there are no threads: see [`Inner::work`].
     flush_worker: Option<Worker>,
     compaction_worker: Option<Worker>,
+    gc_worker: Option<Worker>,
     sync_worker: Option<Worker>,
     /// Dropped to end the sync worker.
     sync_stop: Option<Sender<()>>,
@@ -47,11 +49,25 @@ impl Running {
         Ok(())
     }
 
+    fn spawn_gc(
+        &mut self,
+        store: &Arc<Store>,
+        collector: &Arc<Collector>,
+        dir: &Path,
+    ) -> Result<()> {
+        if store.options.auto_compaction {
+            let collector = Arc::clone(collector);
+            let worker = Worker::spawn("esker-gc", move || collector.run(), poison_on_panic(store));
+            self.gc_worker = Some(worker.during("start a thread for", dir)?);
+        }
+        Ok(())
+    }
+
     /// Ends the threads; what is left is the lock.
     fn join(self, store: &Store) -> Box<dyn DirLock> {
         store.views.stop();
         drop(self.sync_stop);
-        let workers = [self.sync_worker, self.compaction_worker, self.flush_worker];
+        let workers = [self.sync_worker, self.gc_worker, self.compaction_worker, self.flush_worker];
         for worker in workers.into_iter().flatten() {
             worker.join();
         }
@@ -69,6 +85,7 @@ pub struct Inner {
     /// Taken by the flush worker until it ends.
     flusher: Arc<Mutex<Flusher>>,
     compactor: Arc<Compactor>,
+    collector: Arc<Collector>,
     pub ingester: Ingester,
     /// The file system allows no threads.
     is_inline: bool,
@@ -86,6 +103,7 @@ impl Inner {
         let flusher = Flusher::new(Arc::clone(&store), Arc::clone(&catalog));
         let flusher = Arc::new(Mutex::new(flusher));
         let compactor = Arc::new(Compactor::new(Arc::clone(&store), Arc::clone(&catalog)));
+        let collector = Arc::new(Collector::new(Arc::clone(&store), Arc::clone(&catalog)));
         let ingester = Ingester::new(
             Arc::clone(&store),
             Arc::clone(&pipeline),
@@ -96,13 +114,19 @@ impl Inner {
         let mut running = Running {
             flush_worker: None,
             compaction_worker: None,
+            gc_worker: None,
             sync_worker: None,
             sync_stop: None,
             lock,
         };
-        if !is_inline && let Err(e) = running.spawn(&store, &pipeline, &flusher, &compactor, dir) {
-            drop(running.join(&store));
-            return Err(e);
+        if !is_inline {
+            let spawned = running
+                .spawn(&store, &pipeline, &flusher, &compactor, dir)
+                .and_then(|()| running.spawn_gc(&store, &collector, dir));
+            if let Err(e) = spawned {
+                drop(running.join(&store));
+                return Err(e);
+            }
         }
         store.log_opened(&report);
         let running = Mutex::new(Some(running));
@@ -113,6 +137,7 @@ impl Inner {
             report,
             flusher,
             compactor,
+            collector,
             ingester,
             is_inline,
             running,
@@ -139,6 +164,7 @@ impl Inner {
             on_panic(abandon, || {
                 self.flusher.lock().run_inline();
                 self.compactor.run_inline();
+                self.collector.run_inline();
                 self.store.tend_reserve();
             });
         }
@@ -149,6 +175,12 @@ impl Inner {
         self.flush()?;
         let abandon = poison_on_panic(&self.store);
         on_panic(abandon, || self.compactor.compact(range, self.store.visible.load()))
+    }
+
+    /// Gives back the space of large values that nothing points to.
+    pub fn collect_garbage(&self) -> Result<Collected> {
+        let abandon = poison_on_panic(&self.store);
+        on_panic(abandon, || self.collector.collect())
     }
 
     /// Puts an ingest in force.
@@ -198,6 +230,7 @@ impl Inner {
         self.ingester.end();
         // Nor at a compaction, which looks every now and then whether to go on.
         self.compactor.wait_for_job();
+        self.collector.wait();
         let sound = self.store.health.check_sound();
         let recorded = sound.and_then(|()| self.catalog.record_expiry_floor());
         self.store.remove_discarded();
@@ -236,9 +269,14 @@ fn spawn_compaction_worker(
 ) -> Result<Worker> {
     let compactor = Arc::clone(compactor);
     let (pipeline, watched) = (Arc::clone(pipeline), Arc::clone(store));
+    let working = Arc::clone(&compactor);
     let tick = move || {
         seal_when_old(&watched, &pipeline);
-        watched.tend_reserve();
+        // An attempt to make it takes all room for a moment, which a job of a caller of `compact`
+        // may need.
+        if let Some(_paused) = working.try_pause() {
+            watched.tend_reserve();
+        }
     };
     let body = move || compactor.run(tick);
     Worker::spawn("esker-compaction", body, poison_on_panic(store))

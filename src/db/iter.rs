@@ -91,7 +91,7 @@ impl Keys {
     /// As those of an item.
     #[inline]
     pub fn next_with<R>(&mut self, see: impl FnOnce(&[u8]) -> R) -> Option<Result<R>> {
-        self.scan.next(|key, _| see(key))
+        self.scan.next_key(see)
     }
 }
 
@@ -99,13 +99,13 @@ impl Iterator for Keys {
     type Item = Result<Key>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.scan.next(|key, _| Key::copy(key))
+        self.scan.next_key(Key::copy)
     }
 }
 
 impl DoubleEndedIterator for Keys {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.scan.next_back(|key, _| Key::copy(key))
+        self.scan.next_key_back(Key::copy)
     }
 }
 

@@ -23,8 +23,9 @@ pub use snapshot::Snapshot;
 use crate::compaction::KeyRange;
 use crate::error::{Error, Result};
 use crate::fs::{Fs, disk::DiskFs};
+use crate::gc::Collected;
 use crate::options::{Options, SyncPolicy, WriteOptions};
-use crate::read::{Bounds, Lookup, Reader, Value};
+use crate::read::{Bounds, Lookup, Reader, Value, verify_values};
 use crate::store::Metrics;
 use inner::Inner;
 use std::ops::RangeBounds;
@@ -254,9 +255,22 @@ impl Db {
         self.inner.compact(KeyRange { low, high })
     }
 
+    /// Gives back the space of large values that nothing points to any more, where it is
+    /// [`Options::value_garbage_percent`] of a file or more; tells what it did. What was
+    /// overwritten or deleted is pointed to until tables are merged: [`Db::compact`] before this gives
+    /// back all that can be. Reads, writes and iterators go on.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] when a file is damaged: it stays as it is, others are collected all the
+    /// same. [`Error::Io`], [`Error::Poisoned`], [`Error::Closed`].
+    pub fn collect_garbage(&self) -> Result<Collected> {
+        self.inner.store.health.check_open()?;
+        self.inner.collect_garbage()
+    }
+
     /// Reads every table whole, past the cache, and checks it: each checksum,
-    /// the order of its entries, and what it and the manifest say of it. The
-    /// log was checked when the database was opened. Reads and writes go on.
+    /// the order of its entries, and what it and the manifest say of it; then every large value, and that as many
+    /// bytes of them live as are accounted for. The log was checked when the database was opened. Reads and writes go on.
     ///
     /// # Errors
     /// [`Error::Corruption`] for the first damage found; [`Error::Io`], [`Error::Closed`].
@@ -264,7 +278,8 @@ impl Db {
         let store = &self.inner.store;
         store.health.check_open()?;
         let view = store.views.pin();
-        view.version.tables().try_for_each(|(_, table)| table.verify())
+        view.version.tables().try_for_each(|(_, table)| table.verify())?;
+        verify_values(store, &view)
     }
 
     /// How things stand.

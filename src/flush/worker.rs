@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::format::{FileKind, Level, TableMeta};
+use crate::format::{FileKind, Level, Properties, SegmentMeta, TableMeta};
 use crate::fs::IoContext;
 use crate::manifest::Edit;
-use crate::store::{Catalog, Change, SealedMemtable, Store, may_be_retried};
+use crate::store::{Catalog, Change, SealedMemtable, Store, WrittenTable, may_be_retried};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct Flusher {
     catalog: Arc<Catalog>,
     /// The table of the memtable at hand, kept from a failed attempt to the
     /// next (INV-3).
-    table: Option<TableMeta>,
+    table: Option<WrittenTable>,
 }
 
 /// How an attempt ended.
@@ -45,6 +45,9 @@ impl Flusher {
             if !self.flush_with_retries(&sealed) {
                 break;
             }
+            // Its log file, if nobody reads it any more.
+            drop(sealed);
+            self.store.remove_discarded();
         }
         self.store.views.stop();
     }
@@ -122,10 +125,21 @@ impl Flusher {
         if self.table.is_none() && !sealed.memtable.is_empty() {
             self.table = Some(self.store.write_table(&sealed.memtable)?);
         }
+        let segment = self.table.as_ref().and_then(|table| segment(sealed, &table.meta));
+        if let Some(segment) = &segment {
+            // The table will point into it, and nothing else holds those values. The zeros ahead
+            // of the records have served.
+            let file = sealed.log_file.lock().clone();
+            if let Some(file) = file {
+                file.cut(segment.file_bytes)?;
+                file.sync()?;
+            }
+        }
         // Also for the sake of the next log file: its name must be durable
         // before an edit relies on it.
         home.fs.sync_dir(&home.dir).during("sync", &home.dir)?;
-        let opened = self.table.as_ref().map(|meta| self.store.open_table(meta));
+        let is_segment = segment.is_some();
+        let opened = self.table.as_ref().map(|table| self.store.open_table(&table.meta));
         let edit = Edit {
             log_min: Some(sealed.next_log),
             log_base: Some(sealed.next_base),
@@ -135,17 +149,37 @@ impl Flusher {
         self.catalog.apply(Change {
             edit,
             added: opened.into_iter().map(|table| (Level::ZERO, table)).collect(),
-            removed: Vec::new(),
+            segments: segment.into_iter().map(|meta| (meta, Arc::clone(&sealed.values))).collect(),
             flushed: Some(Arc::clone(sealed)),
+            ..Change::default()
         })?;
-        let mut table_bytes = 0;
-        if let Some(meta) = self.table.take() {
+        let (mut table_bytes, mut has_pointers) = (0, false);
+        if let Some(WrittenTable { meta, has_pointers: has }) = self.table.take() {
+            has_pointers = has;
             table_bytes = meta.size_bytes;
             self.store.counters.flushes.add(1);
             self.store.counters.flush_written_bytes.add(meta.size_bytes);
         }
         self.store.unsynced_logs.forget(sealed.log);
-        self.store.remove(FileKind::Log(sealed.log));
+        drop(sealed.log_file.lock().take());
+        if !has_pointers {
+            self.store.remove(FileKind::Log(sealed.log));
+        } else if !is_segment {
+            // Readers that still have the memtable may find values there.
+            sealed.values.discard();
+        }
         Ok(table_bytes)
     }
+}
+
+/// The log file of `sealed` as a segment, if `table`, into which the memtable was written,
+/// points to values there.
+fn segment(sealed: &SealedMemtable, table: &TableMeta) -> Option<SegmentMeta> {
+    let Properties { references, entries, expiring, largest_expiry_ms, .. } = &table.properties;
+    debug_assert!(references.iter().all(|(id, _)| id.0 == sealed.log.0), "only its own log");
+    let &(id, _) = references.first()?;
+    let file_bytes = sealed.next_base - sealed.base;
+    // Where all of its entries expire, so do those that point to values.
+    let largest_expiry_ms = if entries == expiring { *largest_expiry_ms } else { 0 };
+    Some(SegmentMeta { id, moved_to: None, file_bytes, largest_expiry_ms })
 }

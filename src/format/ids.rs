@@ -114,3 +114,18 @@ file_id!(
     /// The number of a manifest file.
     ManifestId
 );
+file_id!(
+    /// The number of a value file.
+    ValueFileId
+);
+
+/// A segment of the value log, which pointers name: a run of values, under the number of the
+/// file in which it was first written, wherever it stands now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentId(pub u64);
+
+impl fmt::Display for SegmentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:06}", self.0)
+    }
+}

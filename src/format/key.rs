@@ -1,6 +1,7 @@
 //! Entries and their order: user key ascending, then newest first.
 
 use super::ids::SeqNo;
+use super::pointer::ValuePointer;
 use std::cmp::Ordering;
 
 /// The longest key, in bytes, prefix of the `Engine` interface included.
@@ -23,6 +24,10 @@ pub enum EntryKind {
     /// The key has this value until a moment: the payload starts with that
     /// moment, 8 bytes, in milliseconds since the Unix epoch.
     SetExpiring = 2,
+    /// The key has a value, to which the payload points ([`super::ValuePointer`]).
+    SetPointer = 3,
+    /// The same until a moment, which stands before the pointer.
+    SetPointerExpiring = 4,
 }
 
 impl EntryKind {
@@ -33,9 +38,20 @@ impl EntryKind {
             0 => Some(EntryKind::Delete),
             1 => Some(EntryKind::Set),
             2 => Some(EntryKind::SetExpiring),
+            3 => Some(EntryKind::SetPointer),
+            4 => Some(EntryKind::SetPointerExpiring),
             _ => None,
         }
     }
+}
+
+/// What an entry has for a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// The value itself.
+    Inline(&'a [u8]),
+    /// Where it is, encoded: see [`super::ValuePointer`].
+    Pointer(&'a [u8]),
 }
 
 /// Size of an expiry at the front of the payload of [`EntryKind::SetExpiring`].
@@ -79,18 +95,76 @@ pub struct EntryRef<'a> {
 }
 
 impl<'a> EntryRef<'a> {
-    /// The expiry in milliseconds (`None`: it never expires) and the value.
+    /// The expiry in milliseconds (`None`: it never expires) and what there is of the value.
     /// `None` in place of the pair: a tombstone, or a payload too short to be
     /// real (which the decoders refuse before it gets here).
     #[must_use]
-    pub fn value(&self) -> Option<(Option<u64>, &'a [u8])> {
+    #[inline]
+    pub fn value(&self) -> Option<(Option<u64>, Content<'a>)> {
+        let expiring = || {
+            let (expiry, rest) = self.payload.split_first_chunk::<EXPIRY_SIZE>()?;
+            Some((Some(u64::from_le_bytes(*expiry)), rest))
+        };
         match self.kind {
             EntryKind::Delete => None,
-            EntryKind::Set => Some((None, self.payload)),
+            EntryKind::Set => Some((None, Content::Inline(self.payload))),
             EntryKind::SetExpiring => {
-                let (expiry, value) = self.payload.split_first_chunk::<EXPIRY_SIZE>()?;
-                Some((Some(u64::from_le_bytes(*expiry)), value))
+                expiring().map(|(expiry, rest)| (expiry, Content::Inline(rest)))
             }
+            EntryKind::SetPointer => Some((None, Content::Pointer(self.payload))),
+            EntryKind::SetPointerExpiring => {
+                expiring().map(|(expiry, rest)| (expiry, Content::Pointer(rest)))
+            }
+        }
+    }
+
+    /// Whether it has its value itself, and that is one of `threshold` bytes or more.
+    #[must_use]
+    pub fn is_large(&self, threshold: usize) -> bool {
+        match self.value() {
+            Some((_, Content::Inline(value))) => value.len() >= threshold,
+            _ => false,
+        }
+    }
+
+    /// An entry with a pointer for a value; `payload` is memory for it.
+    pub fn to_pointer(
+        key: &'a [u8],
+        seq: SeqNo,
+        expires_at_ms: Option<u64>,
+        pointer: ValuePointer,
+        payload: &'a mut Vec<u8>,
+    ) -> Self {
+        payload.clear();
+        let kind = match expires_at_ms {
+            Some(expires_at_ms) => {
+                payload.extend_from_slice(&expires_at_ms.to_le_bytes());
+                EntryKind::SetPointerExpiring
+            }
+            None => EntryKind::SetPointer,
+        };
+        pointer.encode(payload);
+        EntryRef { key, seq, kind, payload }
+    }
+
+    /// When it expires, in milliseconds, if it does.
+    #[must_use]
+    pub fn expiry_ms(&self) -> Option<u64> {
+        self.value()?.0
+    }
+
+    /// Whether its value is not in the entry.
+    #[must_use]
+    pub fn is_pointer(&self) -> bool {
+        matches!(self.kind, EntryKind::SetPointer | EntryKind::SetPointerExpiring)
+    }
+
+    /// Where its value is, if that is not in the entry.
+    #[must_use]
+    pub fn pointer(&self) -> Option<ValuePointer> {
+        match self.value()? {
+            (_, Content::Pointer(bytes)) => ValuePointer::decode(bytes),
+            (_, Content::Inline(_)) => None,
         }
     }
 
@@ -101,6 +175,7 @@ impl<'a> EntryRef<'a> {
             EntryKind::Delete => self.payload.is_empty(),
             EntryKind::Set => true,
             EntryKind::SetExpiring => self.payload.len() >= EXPIRY_SIZE,
+            EntryKind::SetPointer | EntryKind::SetPointerExpiring => self.pointer().is_some(),
         }
     }
 }
@@ -119,10 +194,10 @@ mod tests {
 
     #[test]
     fn trailers_round_trip() {
-        for kind in [EntryKind::Delete, EntryKind::Set, EntryKind::SetExpiring] {
+        for kind in (0..5).filter_map(EntryKind::from_byte) {
             let packed = pack_trailer(SeqNo::MAX, kind);
             assert_eq!(unpack_trailer(packed), Some((SeqNo::MAX, kind)));
         }
-        assert_eq!(unpack_trailer(3), None);
+        assert_eq!(unpack_trailer(5), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The names of a database's files.
 
-use super::ids::{LogId, ManifestId, TableId};
+use super::ids::{LogId, ManifestId, TableId, ValueFileId};
 
 /// Names the manifest in force.
 pub const CURRENT: &str = "CURRENT";
@@ -21,7 +21,7 @@ pub const FILE_NUMBER_MAX: u64 = 1 << 56;
 pub const FILE_NUMBER_COUNTED_FROM_MAX: u64 = 1 << 55;
 
 /// A file that belongs to a database, told by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FileKind {
     /// A log file.
     Log(LogId),
@@ -29,6 +29,8 @@ pub enum FileKind {
     Table(TableId),
     /// A manifest.
     Manifest(ManifestId),
+    /// A value file.
+    Values(ValueFileId),
     /// `CURRENT`.
     Current,
     /// `CURRENT.tmp`.
@@ -47,6 +49,7 @@ impl FileKind {
             FileKind::Log(id) => format!("{id}.log"),
             FileKind::Table(id) => format!("{id}.tbl"),
             FileKind::Manifest(id) => format!("MANIFEST-{id}"),
+            FileKind::Values(id) => format!("{id}.val"),
             FileKind::Current => CURRENT.to_owned(),
             FileKind::CurrentTemporary => CURRENT_TEMPORARY.to_owned(),
             FileKind::Lock => LOCK.to_owned(),
@@ -60,7 +63,8 @@ impl FileKind {
         match self {
             FileKind::Log(LogId(n))
             | FileKind::Table(TableId(n))
-            | FileKind::Manifest(ManifestId(n)) => Some(n),
+            | FileKind::Manifest(ManifestId(n))
+            | FileKind::Values(ValueFileId(n)) => Some(n),
             FileKind::Current | FileKind::CurrentTemporary | FileKind::Lock | FileKind::Reserve => {
                 None
             }
@@ -82,6 +86,7 @@ impl FileKind {
                     match name.split_once('.')? {
                         (digits, "log") => FileKind::Log(LogId(digits.parse().ok()?)),
                         (digits, "tbl") => FileKind::Table(TableId(digits.parse().ok()?)),
+                        (digits, "val") => FileKind::Values(ValueFileId(digits.parse().ok()?)),
                         _ => return None,
                     }
                 }
@@ -103,6 +108,7 @@ mod tests {
             FileKind::Log(LogId(1)),
             FileKind::Table(TableId(1_234_567)),
             FileKind::Manifest(ManifestId(3)),
+            FileKind::Values(ValueFileId(4)),
             FileKind::Current,
             FileKind::CurrentTemporary,
             FileKind::Lock,

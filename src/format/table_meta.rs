@@ -2,8 +2,9 @@
 //! produces it, and the manifest, which keeps it.
 
 use super::codec::{Decoder, put_bytes, put_u64, put_varint};
-use super::ids::{SeqNo, TableId};
+use super::ids::{SegmentId, SeqNo, TableId};
 use super::key::{EntryKind, EntryRef};
+use super::pointer::ValuePointer;
 
 /// No count of one table is larger: those of all tables are added up.
 const COUNT_MAX: u64 = 1 << 48;
@@ -35,9 +36,28 @@ pub struct Properties {
     pub smallest_key: Vec<u8>,
     /// Key of the last entry.
     pub largest_key: Vec<u8>,
+    /// Stored bytes of values to which shadowed versions point.
+    pub shadowed_value_bytes: u64,
+    /// Of each segment to whose values its entries point, in order: the stored bytes of
+    /// those values.
+    pub references: Vec<(SegmentId, u64)>,
 }
 
 impl Properties {
+    /// Stored bytes of all values to which its entries point.
+    #[must_use]
+    pub fn value_bytes(&self) -> u64 {
+        self.references.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    fn refer(&mut self, pointer: ValuePointer, is_shadowed: bool) {
+        self.shadowed_value_bytes += if is_shadowed { pointer.bytes() } else { 0 };
+        match self.references.binary_search_by_key(&pointer.segment, |(segment, _)| *segment) {
+            Ok(at) => self.references[at].1 += pointer.bytes(),
+            Err(at) => self.references.insert(at, (pointer.segment, pointer.bytes())),
+        }
+    }
+
     /// Counts `entry`, which comes after all that were counted. `is_shadowed`: the
     /// one before has the same key. The keys are the caller's to note.
     pub fn count(&mut self, entry: EntryRef<'_>, is_shadowed: bool) {
@@ -49,6 +69,9 @@ impl Properties {
         self.tombstones += u64::from(entry.kind == EntryKind::Delete);
         self.smallest_seq = if is_first { entry.seq } else { self.smallest_seq.min(entry.seq) };
         self.largest_seq = self.largest_seq.max(entry.seq);
+        if let Some(pointer) = entry.pointer() {
+            self.refer(pointer, is_shadowed);
+        }
         if let Some((Some(expiry_ms), _)) = entry.value() {
             let is_first = self.expiring == 0;
             self.expiring += 1;
@@ -58,8 +81,8 @@ impl Properties {
         }
     }
 
-    /// Appends its bytes: all numbers as varints, in the order of the fields,
-    /// keys with their length.
+    /// Appends its bytes: all numbers as varints, in the order of the fields but for the keys,
+    /// which come last, with their length; before the references stands their count.
     pub fn encode(&self, out: &mut Vec<u8>) {
         for n in [
             self.entries,
@@ -71,7 +94,12 @@ impl Properties {
             self.shadowed_bytes,
             self.smallest_seq.0,
             self.largest_seq.0,
-        ] {
+            self.shadowed_value_bytes,
+            super::codec::to_u64(self.references.len()),
+        ]
+        .into_iter()
+        .chain(self.references.iter().flat_map(|&(segment, bytes)| [segment.0, bytes]))
+        {
             put_varint(out, n);
         }
         put_bytes(out, &self.smallest_key);
@@ -91,6 +119,8 @@ impl Properties {
             shadowed_bytes: d.varint()?,
             smallest_seq: SeqNo(d.varint()?),
             largest_seq: SeqNo(d.varint()?),
+            shadowed_value_bytes: d.varint()?,
+            references: decode_references(d)?,
             smallest_key: d.bytes()?.to_vec(),
             largest_key: d.bytes()?.to_vec(),
         };
@@ -106,7 +136,23 @@ impl Properties {
             && self.tombstones <= self.entries
             && self.expiring <= self.entries
             && self.shadowed_bytes <= self.raw_bytes
+            && self.references.iter().map(|(segment, _)| segment).is_sorted_by(|a, b| a < b)
+            && self
+                .references
+                .iter()
+                .try_fold(0_u64, |sum, &(_, bytes)| sum.checked_add(bytes))
+                .is_some_and(|sum| self.shadowed_value_bytes <= sum && sum <= COUNT_MAX)
     }
+}
+
+fn decode_references(d: &mut Decoder<'_>) -> Option<Vec<(SegmentId, u64)>> {
+    let count = d.varint_usize()?;
+    // Each takes two bytes at least: what is allocated is bounded by what is there.
+    let mut references = Vec::with_capacity(count.min(d.rest().len()));
+    for _ in 0..count {
+        references.push((SegmentId(d.varint()?), d.varint()?));
+    }
+    Some(references)
 }
 
 /// A finished table.
@@ -186,6 +232,8 @@ mod tests {
             largest_seq: SeqNo(9),
             smallest_key: vec![],
             largest_key: vec![0xff; 300],
+            shadowed_value_bytes: 400,
+            references: vec![(SegmentId(3), 1 << 40), (SegmentId(900), 0)],
         };
         let meta =
             TableMeta { id: TableId(7), size_bytes: 900, digest: 1, written_ms: 77, properties };

@@ -19,11 +19,18 @@
 //! anything but an interrupted call.
 
 pub mod disk;
+mod open_files;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod sink;
+mod window;
 
 #[cfg(test)]
 mod conformance;
+
+pub use open_files::OpenFiles;
+pub use sink::Sink;
+pub use window::Window;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};

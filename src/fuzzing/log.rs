@@ -4,11 +4,13 @@ use super::{Entry, Identity, fix_frames, path_of};
 use crate::error::Result;
 use crate::format::codec::to_u64;
 use crate::format::key::EXPIRY_SIZE;
-use crate::format::{DatabaseId, EntryKind, FileId, FileKind, FramePlace, SeqNo, crc, put_frame};
+use crate::format::{
+    Content, DatabaseId, EntryKind, FileId, FileKind, FramePlace, SeqNo, crc, put_frame,
+};
 use crate::recovery::batch::check_batch;
 use crate::recovery::chain::Chain;
 use crate::wal::format::{HEADER_SIZE, LogHeader, seal};
-use crate::wal::ops::{put_delete, put_expiry_floor, put_set, put_set_expiring};
+use crate::wal::ops::{put_compressed, put_delete, put_expiry_floor, put_set, put_set_expiring};
 use crate::wal::{LogFile, Op};
 
 /// One operation of a batch.
@@ -17,6 +19,8 @@ pub enum Operation {
     /// Writes an entry. Its sequence number is given by its place in the log:
     /// that of its batch, and one more for each entry before it.
     Entry(Entry),
+    /// The same, with a value that stands in Snappy.
+    Compressed(Entry),
     /// Raises the expiry floor, in milliseconds.
     ExpiryFloor(u64),
 }
@@ -77,7 +81,7 @@ pub fn decode_log_files(
     let mut last_seq = SeqNo::ZERO;
     for (file, later) in files.iter().zip((1..).filter_map(|next| headers.get(next..))) {
         chain.follow(file, later, |frame| {
-            let batch = check_batch(&frame, &file.path, last_seq)?;
+            let batch = check_batch(&frame, &file.path, last_seq, usize::MAX)?;
             last_seq = batch.last_seq;
             batches.push(Batch {
                 offset: frame.offset,
@@ -100,6 +104,7 @@ impl From<Op<'_>> for Operation {
     fn from(op: Op<'_>) -> Operation {
         match op {
             Op::Entry(entry) => Operation::Entry(entry.into()),
+            Op::Compressed(entry) => Operation::Compressed(entry.into()),
             Op::ExpiryFloor(floor_ms) => Operation::ExpiryFloor(floor_ms),
         }
     }
@@ -110,7 +115,7 @@ impl From<Op<'_>> for Operation {
 /// megabyte. `durable` is the claim of its header.
 ///
 /// # Panics
-/// When a batch is empty, or a payload is too short for its kind.
+/// When a batch is empty, a payload is too short for its kind, or an entry has a pointer.
 #[must_use]
 pub fn write_log(identity: Identity, base: u64, durable: u64, batches: &[Batch]) -> Vec<u8> {
     let Identity { database, file } = identity;
@@ -133,7 +138,16 @@ pub(super) fn body_of(batch: &Batch) -> Vec<u8> {
 fn put_operation(body: &mut Vec<u8>, operation: &Operation) {
     match operation {
         Operation::ExpiryFloor(floor_ms) => put_expiry_floor(body, *floor_ms),
+        Operation::Compressed(entry) => {
+            let Some((expires_at_ms, Content::Inline(value))) = entry.borrowed().value() else {
+                panic!("what is compressed has a value");
+            };
+            put_compressed(body, &entry.key, value, expires_at_ms);
+        }
         Operation::Entry(Entry { key, kind, payload, .. }) => match kind {
+            EntryKind::SetPointer | EntryKind::SetPointerExpiring => {
+                panic!("the log has values, not pointers")
+            }
             EntryKind::Delete => put_delete(body, key),
             EntryKind::Set => put_set(body, key, payload),
             EntryKind::SetExpiring => {

@@ -5,17 +5,15 @@ use super::{DIR, Entry, Identity, contents, holding, path_of};
 use crate::error::Result;
 use crate::format::codec::{to_u64, to_usize};
 use crate::format::{Decoder, FileKind, KeyHash, Properties, SeqNo, TableMeta};
-use crate::fs::Fs;
 use crate::fs::sim::SimFs;
+use crate::fs::{Fs, OpenFiles};
 use crate::iter::Cursor;
 use crate::options::Compression;
 use crate::table::format::{
     FOOTER_SIZE, Footer, MAGIC, Place, TRAILER_SIZE, VERSION, digest_block, open_block, stored_size,
 };
 use crate::table::index::{Index, IndexBuilder, decode_entry};
-use crate::table::{
-    BlockCache, HeadMemory, OpenFiles, Table, TableBuilder, TableCursor, TableOptions,
-};
+use crate::table::{BlockCache, HeadMemory, Table, TableBuilder, TableCursor, TableOptions};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;

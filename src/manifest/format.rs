@@ -30,6 +30,8 @@
 //! 0x06  table removed: table id
 //! 0x07  log base: the position at which the log minimum begins
 //! 0x08  opens: how often the database has been opened
+//! 0x09  segment, new or in another file: `SegmentMeta`
+//! 0x0a  segment removed: segment id
 //! ```
 //! Version rule: as for the log. A field with an unknown tag is damage: new
 //! fields raise the version.
@@ -38,7 +40,8 @@ use super::state::Edit;
 use crate::error::{Error, Result};
 use crate::format::names::FILE_NUMBER_COUNTED_FROM_MAX;
 use crate::format::{
-    DatabaseId, Decoder, Level, LogId, ManifestId, SeqNo, TableId, TableMeta, crc, put_varint,
+    DatabaseId, Decoder, Level, LogId, ManifestId, SegmentId, SegmentMeta, SeqNo, TableId,
+    TableMeta, crc, put_varint,
 };
 use std::path::Path;
 
@@ -128,6 +131,8 @@ const TABLE_ADDED: u8 = 5;
 const TABLE_REMOVED: u8 = 6;
 const LOG_BASE: u8 = 7;
 const OPENS: u8 = 8;
+const SEGMENT: u8 = 9;
+const SEGMENT_REMOVED: u8 = 10;
 
 /// The bytes of `edit`.
 #[must_use]
@@ -154,6 +159,14 @@ pub fn encode_edit(edit: &Edit) -> Vec<u8> {
     }
     for id in &edit.removed {
         out.push(TABLE_REMOVED);
+        put_varint(&mut out, id.0);
+    }
+    for meta in &edit.segments {
+        out.push(SEGMENT);
+        meta.encode(&mut out);
+    }
+    for id in &edit.segments_removed {
+        out.push(SEGMENT_REMOVED);
         put_varint(&mut out, id.0);
     }
     out
@@ -183,6 +196,8 @@ pub fn decode_edit(bytes: &[u8]) -> Option<Edit> {
                 edit.added.push((level, TableMeta::decode(&mut d)?));
             }
             TABLE_REMOVED => edit.removed.push(TableId(d.varint()?)),
+            SEGMENT => edit.segments.push(SegmentMeta::decode(&mut d)?),
+            SEGMENT_REMOVED => edit.segments_removed.push(SegmentId(d.varint()?)),
             _ => return None,
         }
     }
@@ -236,7 +251,15 @@ mod tests {
                     smallest_key: key,
                     smallest_seq: SeqNo(1),
                     largest_seq: SeqNo(2),
+                    shadowed_value_bytes: n >> 18,
+                    references: vec![(SegmentId(n >> 20), n >> 17)],
                 },
+            };
+            let segment = |n: u64| SegmentMeta {
+                id: SegmentId(n >> 9),
+                moved_to: None,
+                file_bytes: n >> 17,
+                largest_expiry_ms: n,
             };
             let edit = Edit {
                 log_min: log_min.map(LogId),
@@ -246,6 +269,8 @@ mod tests {
                 last_seq: seq.map(SeqNo),
                 expiry_floor_ms: floor,
                 added: keys.into_iter().map(|k| (Level::LAST, meta(k))).collect(),
+                segments: removed.iter().map(|&n| segment(n)).collect(),
+                segments_removed: removed.iter().copied().map(SegmentId).collect(),
                 removed: removed.into_iter().map(TableId).collect(),
             };
             prop_assert_eq!(decode_edit(&encode_edit(&edit)), Some(edit));

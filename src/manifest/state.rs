@@ -1,6 +1,6 @@
 //! The state that the edits of a manifest add up to.
 
-use crate::format::{LEVELS, Level, LogId, SeqNo, TableId, TableMeta};
+use crate::format::{LEVELS, Level, LogId, SegmentId, SegmentMeta, SeqNo, TableId, TableMeta};
 use std::collections::BTreeMap;
 
 /// One change of the state. Fields that are `None` or empty change nothing.
@@ -24,6 +24,10 @@ pub struct Edit {
     pub added: Vec<(Level, TableMeta)>,
     /// Tables that are no longer.
     pub removed: Vec<TableId>,
+    /// Segments of the value log that are new, or stand in another file now.
+    pub segments: Vec<SegmentMeta>,
+    /// Segments that are no longer.
+    pub segments_removed: Vec<SegmentId>,
 }
 
 /// Which files make up the database.
@@ -43,6 +47,8 @@ pub struct State {
     pub expiry_floor_ms: u64,
     /// The tables, with their level.
     pub tables: BTreeMap<TableId, (Level, TableMeta)>,
+    /// The segments of the value log.
+    pub segments: BTreeMap<SegmentId, SegmentMeta>,
 }
 
 impl State {
@@ -57,6 +63,7 @@ impl State {
             last_seq: SeqNo::ZERO,
             expiry_floor_ms: 0,
             tables: BTreeMap::new(),
+            segments: BTreeMap::new(),
         }
     }
 
@@ -66,7 +73,8 @@ impl State {
     /// # Errors
     /// A table added twice, or one removed that is not there; one that is newer
     /// than the last sequence number or the last file; two of a level below 0
-    /// with a key in common.
+    /// with a key in common; a segment in a file that is not made yet, or in a log that is still
+    /// to be replayed, or one removed that is not there.
     pub fn apply(&mut self, edit: &Edit) -> Result<(), String> {
         self.log_min = self.log_min.max(edit.log_min.unwrap_or(self.log_min));
         self.log_base = edit.log_base.unwrap_or(self.log_base);
@@ -93,7 +101,27 @@ impl State {
                 return Err(format!("table {} is added twice", meta.id));
             }
         }
+        self.apply_segments(edit)?;
         self.check_order(edit)
+    }
+
+    fn apply_segments(&mut self, edit: &Edit) -> Result<(), String> {
+        for meta in &edit.segments {
+            let number = meta.moved_to.map_or(meta.id.0, |file| file.0);
+            if number >= self.next_file {
+                return Err(format!("segment {} is in {number}, not made yet", meta.id));
+            }
+            if meta.moved_to.is_none() && meta.id.0 >= self.log_min.0 {
+                return Err(format!("segment {} is a log that is to be replayed", meta.id));
+            }
+            self.segments.insert(meta.id, meta.clone());
+        }
+        for id in &edit.segments_removed {
+            if self.segments.remove(id).is_none() {
+                return Err(format!("segment {id} is removed but was never added"));
+            }
+        }
+        Ok(())
     }
 
     /// That the tables of each level to which `edit` adds do not overlap; those of level 0 may.
@@ -129,6 +157,8 @@ impl State {
             expiry_floor_ms: Some(self.expiry_floor_ms),
             added: self.tables.values().cloned().collect(),
             removed: Vec::new(),
+            segments: self.segments.values().cloned().collect(),
+            segments_removed: Vec::new(),
         }
     }
 }

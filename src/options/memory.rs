@@ -15,6 +15,8 @@ pub struct MemoryShares {
     pub memtable_bytes: usize,
     /// Indexes and filters of tables.
     pub head_bytes: usize,
+    /// Where the values of moved segments are.
+    pub map_bytes: usize,
     /// Uncompressed blocks.
     pub block_cache_bytes: usize,
     /// Reading and writing tables in a compaction and a flush.
@@ -32,13 +34,14 @@ impl Options {
             .memtable_bytes
             .min(all / 8 * 3 / self.memtables_max.max(1))
             .max(MEMTABLE_BYTES_MIN);
-        let head_bytes = all / 8 * 3;
+        let head_bytes = all / 8 * 3 - all / 32;
+        let map_bytes = all / 32;
         let compaction_bytes = all / 16;
         let taken = memtable_bytes
             .saturating_mul(self.memtables_max)
-            .saturating_add(head_bytes + compaction_bytes);
+            .saturating_add(head_bytes + map_bytes + compaction_bytes);
         let block_cache_bytes = self.block_cache_bytes.min(all.saturating_sub(taken));
-        MemoryShares { memtable_bytes, head_bytes, block_cache_bytes, compaction_bytes }
+        MemoryShares { memtable_bytes, head_bytes, map_bytes, block_cache_bytes, compaction_bytes }
     }
 }
 
@@ -52,10 +55,12 @@ mod tests {
     fn shares_add_up_to_the_budget_at_most() {
         let shares = |memory_bytes_max| {
             let options = Options { memory_bytes_max, ..Options::default() };
-            let MemoryShares { memtable_bytes, head_bytes, block_cache_bytes, compaction_bytes } =
-                options.memory_shares();
+            let shares = options.memory_shares();
+            let MemoryShares { memtable_bytes, head_bytes, map_bytes, .. } = shares;
+            let MemoryShares { block_cache_bytes, compaction_bytes, .. } = shares;
             let all = memtable_bytes * options.memtables_max
                 + head_bytes
+                + map_bytes
                 + block_cache_bytes
                 + compaction_bytes;
             assert!(all <= memory_bytes_max, "{all} of {memory_bytes_max}");
@@ -63,9 +68,9 @@ mod tests {
         };
         // By default everything has what it asks for.
         let default = Options::default();
-        assert_eq!(shares(default.memory_bytes_max), [64, 384, 256, 64]);
-        assert_eq!(shares(4096 * MIB), [64, 1536, 256, 256]);
-        assert_eq!(shares(256 * MIB), [19, 96, 48, 16]);
+        assert_eq!(shares(default.memory_bytes_max), [64, 352, 256, 64]);
+        assert_eq!(shares(4096 * MIB), [64, 1408, 256, 256]);
+        assert_eq!(shares(256 * MIB), [19, 88, 48, 16]);
         assert_eq!(shares(MEMORY_BYTES_MIN), [0, 1, 0, 0]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::value::Value;
 use crate::error::Result;
-use crate::format::{EntryRef, KeyHash, Level, SeqNo};
+use crate::format::{Content, EntryRef, KeyHash, Level, SeqNo};
 use crate::store::{Store, View};
 
 /// What a read of one key found.
@@ -34,11 +34,11 @@ impl Reader<'_> {
     /// [`crate::Error::Io`], [`crate::Error::Corruption`].
     pub fn get(&self, key: &[u8]) -> Result<Lookup> {
         if let Some(entry) = self.view.active.get(key, self.seq) {
-            return Ok(self.interpret(entry));
+            return self.interpret(entry);
         }
         for sealed in &self.view.sealed {
             if let Some(entry) = sealed.memtable.get(key, self.seq) {
-                return Ok(self.interpret(entry));
+                return self.interpret(entry);
             }
         }
         let version = &self.view.version;
@@ -52,20 +52,23 @@ impl Reader<'_> {
             searched += 1;
             if let Some(found) = table.get(key, hash, self.seq)? {
                 self.store.reads.count(searched);
-                return Ok(self.interpret(found.entry()));
+                return self.interpret(found.entry());
             }
         }
         self.store.reads.count(searched);
         Ok(Lookup::Missing)
     }
 
-    fn interpret(&self, entry: EntryRef<'_>) -> Lookup {
-        match entry.value() {
+    fn interpret(&self, entry: EntryRef<'_>) -> Result<Lookup> {
+        Ok(match entry.value() {
             None => Lookup::Missing,
             Some((Some(expires_at_ms), _)) if self.store.is_expired(expires_at_ms) => {
                 Lookup::Expired
             }
-            Some((_, value)) => Lookup::Found(Value::copy(value)),
-        }
+            Some((_, Content::Inline(value))) => Lookup::Found(Value::copy(value)),
+            Some((_, Content::Pointer(pointer))) => {
+                Lookup::Found(Value::from_vec(self.view.read_value(pointer)?))
+            }
+        })
     }
 }

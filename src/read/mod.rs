@@ -15,8 +15,10 @@ mod get;
 mod scan;
 mod source;
 mod value;
+mod verify;
 mod visible;
 
 pub use get::{Lookup, Reader};
 pub use scan::{Bounds, Scan};
 pub use value::{Key, Value};
+pub use verify::verify_values;

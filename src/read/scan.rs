@@ -3,7 +3,7 @@
 use super::source::{LevelTables, Source};
 use super::visible::{Backward, Forward, Limit};
 use crate::error::Result;
-use crate::format::{Level, SeqNo, TableMeta};
+use crate::format::{Content, Level, SeqNo, TableMeta};
 use crate::iter::{Concat, Cursor, Merge};
 use crate::store::{Store, View};
 use std::ops::Bound;
@@ -85,12 +85,7 @@ impl Scan {
     /// after an error the scan has ended.
     #[inline]
     pub fn next<R>(&mut self, see: impl FnOnce(&[u8], &[u8]) -> R) -> Option<Result<R>> {
-        if self.ended {
-            return None;
-        }
-        let step = self.step_front(see).transpose();
-        self.ended = !matches!(step, Some(Ok(_)));
-        step
+        self.step(|scan| scan.step_front(with_value(see)).and_then(Option::transpose))
     }
 
     /// The same from the back.
@@ -99,15 +94,41 @@ impl Scan {
     /// As [`Scan::next`].
     #[inline]
     pub fn next_back<R>(&mut self, see: impl FnOnce(&[u8], &[u8]) -> R) -> Option<Result<R>> {
+        self.step(|scan| scan.step_back(with_value(see)).and_then(Option::transpose))
+    }
+
+    /// What `see` makes of the next key from the front. No value is read.
+    ///
+    /// # Errors
+    /// As [`Scan::next`].
+    #[inline]
+    pub fn next_key<R>(&mut self, see: impl FnOnce(&[u8]) -> R) -> Option<Result<R>> {
+        self.step(|scan| scan.step_front(|_, key, _| see(key)))
+    }
+
+    /// The same from the back.
+    ///
+    /// # Errors
+    /// As [`Scan::next`].
+    #[inline]
+    pub fn next_key_back<R>(&mut self, see: impl FnOnce(&[u8]) -> R) -> Option<Result<R>> {
+        self.step(|scan| scan.step_back(|_, key, _| see(key)))
+    }
+
+    #[inline]
+    fn step<R>(&mut self, step: impl FnOnce(&mut Self) -> Result<Option<R>>) -> Option<Result<R>> {
         if self.ended {
             return None;
         }
-        let step = self.step_back(see).transpose();
+        let step = step(self).transpose();
         self.ended = !matches!(step, Some(Ok(_)));
         step
     }
 
-    fn step_front<R>(&mut self, see: impl FnOnce(&[u8], &[u8]) -> R) -> Result<Option<R>> {
+    fn step_front<R>(
+        &mut self,
+        see: impl FnOnce(&View, &[u8], Content<'_>) -> R,
+    ) -> Result<Option<R>> {
         self.store.health.check_open()?;
         if self.front.is_none() {
             let mut merge = self.sources();
@@ -124,10 +145,14 @@ impl Scan {
             back: self.back.as_ref().and_then(Backward::passed),
         };
         let Some(front) = &mut self.front else { return Ok(None) };
+        let see = |key: &[u8], content: Content<'_>| see(&self.view, key, content);
         front.next(|expires_at_ms| self.store.is_expired(expires_at_ms), &limit, see)
     }
 
-    fn step_back<R>(&mut self, see: impl FnOnce(&[u8], &[u8]) -> R) -> Result<Option<R>> {
+    fn step_back<R>(
+        &mut self,
+        see: impl FnOnce(&View, &[u8], Content<'_>) -> R,
+    ) -> Result<Option<R>> {
         self.store.health.check_open()?;
         if self.back.is_none() {
             let mut merge = self.sources();
@@ -143,6 +168,7 @@ impl Scan {
             front: self.front.as_ref().and_then(Forward::passed),
         };
         let Some(back) = &mut self.back else { return Ok(None) };
+        let see = |key: &[u8], content: Content<'_>| see(&self.view, key, content);
         back.next(|expires_at_ms| self.store.is_expired(expires_at_ms), &limit, see)
     }
 
@@ -182,6 +208,16 @@ impl Scan {
                 Some(Source::Level(Concat::new(LevelTables { version, level, range })))
             }
         }
+    }
+}
+
+/// Has `see` look at the value itself, wherever it is.
+fn with_value<R>(
+    see: impl FnOnce(&[u8], &[u8]) -> R,
+) -> impl FnOnce(&View, &[u8], Content<'_>) -> Result<R> {
+    |view, key, content| match content {
+        Content::Inline(value) => Ok(see(key, value)),
+        Content::Pointer(pointer) => Ok(see(key, &view.read_value(pointer)?)),
     }
 }
 

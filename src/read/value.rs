@@ -138,6 +138,13 @@ owned_bytes!(
     Value, ValueBytes, 22
 );
 
+impl Value {
+    /// Takes `from` over, without a copy where it has no room to spare.
+    pub(crate) fn from_vec(from: Vec<u8>) -> Self {
+        Value(ValueBytes::Long(from.into_boxed_slice()))
+    }
+}
+
 const _: () = assert!(size_of::<Key>() <= 40 && size_of::<Value>() <= 24);
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! From entries to what a reader sees: one version a key, none that is deleted or expired.
 
 use crate::error::Result;
-use crate::format::{EntryKind, EntryRef, SeqNo};
+use crate::format::{Content, EntryKind, EntryRef, SeqNo};
 use crate::iter::{Cursor, Merge};
 
 /// So many entries of one key are passed one by one; behind them the merge
@@ -42,7 +42,7 @@ impl<C: Cursor> Forward<C> {
         &mut self,
         is_expired: impl Fn(u64) -> bool,
         limit: &impl Limit,
-        see: impl FnOnce(&[u8], &[u8]) -> R,
+        see: impl FnOnce(&[u8], Content<'_>) -> R,
     ) -> Result<Option<R>> {
         let mut hidden = 0;
         while let Some(entry) = self.merge.entry() {
@@ -111,7 +111,7 @@ impl<C: Cursor> Backward<C> {
         &mut self,
         is_expired: impl Fn(u64) -> bool,
         limit: &impl Limit,
-        see: impl FnOnce(&[u8], &[u8]) -> R,
+        see: impl FnOnce(&[u8], Content<'_>) -> R,
     ) -> Result<Option<R>> {
         loop {
             let Some(entry) = self.merge.entry() else { return Ok(None) };
@@ -162,7 +162,7 @@ impl<C: Cursor> Backward<C> {
 
 /// The value of an entry that is neither a tombstone nor expired.
 #[inline]
-fn alive<'a>(entry: EntryRef<'a>, is_expired: impl Fn(u64) -> bool) -> Option<&'a [u8]> {
+fn alive<'a>(entry: EntryRef<'a>, is_expired: impl Fn(u64) -> bool) -> Option<Content<'a>> {
     match entry.value()? {
         (Some(expires_at_ms), _) if is_expired(expires_at_ms) => None,
         (_, value) => Some(value),

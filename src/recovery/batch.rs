@@ -2,7 +2,9 @@
 //! before any of it goes into a memtable.
 
 use crate::error::{Error, Result};
-use crate::format::{EntryRef, Frame, SeqNo};
+use crate::format::key::EXPIRY_SIZE;
+use crate::format::pointer::POINTER_BYTES_MAX;
+use crate::format::{Frame, SeqNo};
 use crate::memtable::Memtable;
 use crate::wal::{Op, OpReader};
 use std::path::Path;
@@ -25,18 +27,11 @@ impl<'a> CheckedBatch<'a> {
     pub fn operations(&self) -> impl Iterator<Item = Op<'a>> {
         OpReader::new(self.body, self.first_seq).flatten()
     }
-
-    /// Its entries, in order.
-    pub fn entries(&self) -> impl Iterator<Item = EntryRef<'a>> {
-        self.operations().filter_map(|op| match op {
-            Op::Entry(entry) => Some(entry),
-            Op::ExpiryFloor(_) => None,
-        })
-    }
 }
 
 /// Checks the operations of `frame`, of the log file at `path`. `last_seq` is
-/// the sequence number that comes before all of them.
+/// the sequence number that comes before all of them; values of `threshold` bytes and more
+/// will not be in memory.
 ///
 /// # Errors
 /// [`Error::Corruption`]. The frame's checksum held, so this is a bug or an
@@ -45,6 +40,7 @@ pub fn check_batch<'a>(
     frame: &Frame<'a>,
     path: &Path,
     last_seq: SeqNo,
+    threshold: usize,
 ) -> Result<CheckedBatch<'a>> {
     let wrong = |detail: &str| Error::corruption(path, frame.offset, detail);
     let first_seq = SeqNo(frame.sequence);
@@ -57,10 +53,14 @@ pub fn check_batch<'a>(
     };
     for op in OpReader::new(frame.body, first_seq) {
         match op.ok_or_else(|| wrong("an operation cannot be decoded"))? {
-            Op::Entry(EntryRef { key, payload, seq, .. }) => {
-                let bytes = Memtable::entry_bytes_max(key.len(), payload.len());
+            Op::Entry(entry) | Op::Compressed(entry) => {
+                let is_separate =
+                    matches!(op, Some(Op::Compressed(_))) || entry.is_large(threshold);
+                let pointer_bytes = EXPIRY_SIZE + POINTER_BYTES_MAX;
+                let size = if is_separate { pointer_bytes } else { entry.payload.len() };
+                let bytes = Memtable::entry_bytes_max(entry.key.len(), size);
                 batch.memtable_bytes = batch.memtable_bytes.saturating_add(bytes);
-                batch.last_seq = batch.last_seq.max(seq);
+                batch.last_seq = batch.last_seq.max(entry.seq);
             }
             Op::ExpiryFloor(floor_ms) => {
                 batch.expiry_floor_ms = batch.expiry_floor_ms.max(Some(floor_ms));

@@ -39,7 +39,7 @@ pub fn clear_leftovers(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<u64>
     }
     for &kind in &kinds {
         let holds_data = match kind {
-            FileKind::Table(_) => true,
+            FileKind::Table(_) | FileKind::Values(_) => true,
             FileKind::Manifest(id) => id.0 > CREATED_MAX || were_in_use.contains(&id),
             FileKind::Log(id) => id.0 > CREATED_MAX || holds_records(fs, dir, id, &databases)?,
             _ => false,

@@ -18,5 +18,6 @@ pub mod batch;
 pub mod chain;
 mod create;
 mod open;
+mod values;
 
 pub use open::{Opened, open};

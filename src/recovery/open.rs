@@ -3,24 +3,29 @@
 use super::batch::check_batch;
 use super::chain::{Chain, files_to_read};
 use super::create;
+use super::values::Values;
 use crate::clock::ExpiryFloor;
 use crate::error::{Error, Result};
 use crate::format::names::FILE_NUMBER_COUNTED_FROM_MAX;
-use crate::format::{DatabaseId, FileKind, Frame, Level, LogId, ManifestId, SeqNo, TableMeta};
-use crate::fs::{DirLock, Fs, IoContext};
+use crate::format::{
+    DatabaseId, FileKind, Frame, Level, LogId, ManifestId, SegmentMeta, SeqNo, TableMeta,
+};
+use crate::fs::{DirLock, Fs, IoContext, OpenFiles};
 use crate::manifest::{Manifest, Recorded, State, before_the_switch, read_current, read_manifest};
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
     Counters, Drained, Health, Histograms, Home, Observer, Pressure, Reads, RecoveryReport,
-    Reserve, Snapshots, Store, UnsyncedLogs, Version, Views, VisibleSeq, is_no_space, log_identity,
-    log_not_removed,
+    Reserve, Segments, Snapshots, Store, UnsyncedLogs, Version, Views, VisibleSeq, is_no_space,
+    log_identity, log_not_removed,
 };
-use crate::table::{BlockCache, HeadMemory, OpenFiles};
-use crate::wal::{LogFile, LogWriter, read_log, read_log_header};
-use std::collections::HashSet;
+use crate::table::{BlockCache, HeadMemory};
+use crate::vlog::{MapCache, ValueFile};
+use crate::wal::{LogFile, LogWriter, Op, read_log, read_log_header};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A database, open and recovered, before its threads run.
 #[derive(Debug)]
@@ -108,11 +113,11 @@ fn check_log_min(recorded: &Recorded, dir: &Path, names: &[String]) -> Result<()
     }
 }
 
-/// Where an edit cannot be read, no table of which the manifest knows may be gone: it
-/// would have gone because of that edit. Else that is told by the table itself.
+/// Where an edit cannot be read, no table or segment of which the manifest knows may be gone: it
+/// would have gone because of that edit. Else that is told by itself.
 fn check_kept_tables(recorded: &Recorded, names: &[String]) -> Result<()> {
     let Some(offset) = recorded.cut_at else { return Ok(()) };
-    let known = recorded.state.tables.keys().map(|&id| FileKind::Table(id).name());
+    let known = named_files(&recorded.state).map(FileKind::name);
     match known.into_iter().find(|name| !names.contains(name)) {
         None => Ok(()),
         Some(name) => {
@@ -122,18 +127,43 @@ fn check_kept_tables(recorded: &Recorded, names: &[String]) -> Result<()> {
     }
 }
 
-/// The tables that the manifest names must be there. Whether they are whole is
+/// The files of tables and segments that `state` names.
+fn named_files(state: &State) -> impl Iterator<Item = FileKind> + '_ {
+    let tables = state.tables.keys().map(|&id| FileKind::Table(id));
+    tables.chain(state.segments.values().map(SegmentMeta::file))
+}
+
+/// The tables and segments that the manifest names must be there. Whether they are whole is
 /// told by the first read of each: to look at them all would take as long as there are many.
 fn check_tables(home: &Home, state: &State, names: &[String]) -> Result<()> {
     let names: HashSet<&str> = names.iter().map(String::as_str).collect();
-    for &id in state.tables.keys() {
-        let file = FileKind::Table(id);
+    for file in named_files(state) {
         if !names.contains(&*file.name()) {
-            let detail = "the manifest names this table, but it is missing";
+            let detail = "the manifest names this file, but it is missing";
             return Err(Error::corruption(&home.path(file), 0, detail));
         }
     }
     Ok(())
+}
+
+/// `version` with the segments of `state`.
+fn with_segments(store: &Store, version: Version, state: &State) -> Version {
+    let mut files = BTreeMap::new();
+    let segments = state.segments.values().map(|meta| {
+        let kind = meta.file();
+        let file = files.entry(kind).or_insert_with(|| store.open_values(kind));
+        (meta.clone(), Arc::clone(file))
+    });
+    let segments: Vec<_> = segments.collect();
+    let segments = Segments::of(&segments, version.metas().map(|(_, meta)| meta));
+    version.with_segments(segments)
+}
+
+/// Forgets segments to which no table points: values that were overwritten in the log.
+fn drop_unused(state: &mut State) {
+    let tables = state.tables.values().map(|(_, meta)| &meta.properties.references);
+    let used: HashSet<_> = tables.flatten().map(|(id, _)| *id).collect();
+    state.segments.retain(|id, _| used.contains(id));
 }
 
 struct Recovery {
@@ -142,6 +172,8 @@ struct Recovery {
     /// Tables written by this run.
     new_tables: Vec<TableMeta>,
     memtable: Arc<Memtable>,
+    /// Large values written by this run.
+    values: Values,
     last_seq: SeqNo,
     report: RecoveryReport,
 }
@@ -177,10 +209,20 @@ impl Recovery {
         let observer = Arc::new(Observer::new(options.listener.clone()));
         let reserve = Reserve::new(home.clock.elapsed());
         let pressure = Pressure::new(&options, home.fs.allows_threads());
+        let maps = Arc::new(MapCache::new(shares.map_bytes));
+        let no_values = Arc::new(ValueFile::open(
+            FileKind::Log(state.log_min),
+            &home.dir,
+            home.database,
+            Arc::clone(&files),
+            Arc::clone(&maps),
+        ));
         let mut store = Store {
             home,
             health: Health::new(Arc::clone(&observer)),
-            views: Views::new(Arc::clone(&memtable), Version::default()),
+            views: Views::new(Arc::clone(&memtable), no_values, Version::default()),
+            maps,
+            is_collection_hindered: AtomicBool::new(false),
             visible: VisibleSeq::new(last_seq),
             pressure,
             reserve,
@@ -199,25 +241,30 @@ impl Recovery {
         check_tables(&store.home, &state, names)?;
         let open = |(level, meta): &(Level, TableMeta)| (*level, store.open_table(meta));
         let version = Version::new(state.tables.values().map(open));
-        store.views = Views::new(Arc::clone(&memtable), version);
-        Ok(Recovery { store, state, new_tables: Vec::new(), memtable, last_seq, report })
+        let no_values = Arc::clone(&store.views.load().active_values);
+        store.views = Views::new(Arc::clone(&memtable), no_values, version);
+        let values = Values::default();
+        Ok(Recovery { store, state, new_tables: Vec::new(), memtable, values, last_seq, report })
     }
 
     fn run(mut self, lock: Box<dyn DirLock>, names: &[String]) -> Result<Opened> {
         self.replay(names)
             .and_then(|()| self.write_memtable())
-            .inspect_err(|_| self.remove_new_tables())?;
+            .and_then(|()| self.values.finish())
+            .inspect_err(|_| self.remove_new_files())?;
         let (log, manifest) = self.switch().inspect_err(|e| {
             if before_the_switch(e) {
-                self.remove_new_tables();
+                self.remove_new_files();
             }
         })?;
         self.clean_up(&manifest)?;
         let Recovery { mut store, new_tables, last_seq, report, .. } = self;
         let added = new_tables.iter().map(|meta| (Level::ZERO, store.open_table(meta)));
         let version = store.views.load().version.with(added, &[]);
+        let version = with_segments(&store, version, manifest.state());
         let memtable = Arc::new(Memtable::new(store.options.memtable_bytes));
-        store.views = Views::new(memtable, version);
+        let values = store.open_values(FileKind::Log(log.id()));
+        store.views = Views::new(memtable, values, version);
         store.visible = VisibleSeq::new(last_seq);
         store.measure_pressure(Drained::default());
         Ok(Opened { store: Arc::new(store), log, manifest, last_seq, report, lock })
@@ -253,7 +300,8 @@ impl Recovery {
     }
 
     fn replay_frame(&mut self, file: &LogFile, frame: &Frame<'_>) -> Result<()> {
-        let batch = check_batch(frame, &file.path, self.last_seq)?;
+        let threshold = self.store.options.value_threshold;
+        let batch = check_batch(frame, &file.path, self.last_seq, threshold)?;
         if let Some(floor_ms) = batch.expiry_floor_ms {
             self.store.expiry.raise(floor_ms);
         }
@@ -266,7 +314,15 @@ impl Recovery {
             self.memtable = Arc::new(Memtable::new(self.store.options.memtable_bytes.max(bytes)));
             assert!(self.memtable.reserve(bytes), "a new memtable is made large enough");
         }
-        for entry in batch.entries() {
+        for op in batch.operations() {
+            let entry = match op {
+                Op::Compressed(entry) => self.values.separate(&self.store, entry, true)?,
+                Op::Entry(entry) if entry.is_large(threshold) => {
+                    self.values.separate(&self.store, entry, false)?
+                }
+                Op::Entry(entry) => entry,
+                Op::ExpiryFloor(_) => continue,
+            };
             self.memtable.insert(entry);
         }
         self.last_seq = batch.last_seq;
@@ -276,15 +332,16 @@ impl Recovery {
 
     fn write_memtable(&mut self) -> Result<()> {
         if !self.memtable.is_empty() {
-            self.new_tables.push(self.store.write_table(&self.memtable)?);
+            self.new_tables.push(self.store.write_table(&self.memtable)?.meta);
         }
         Ok(())
     }
 
     /// After a failure: they would take the room that the next attempt needs.
-    fn remove_new_tables(&self) {
-        for table in &self.new_tables {
-            self.store.remove(FileKind::Table(table.id));
+    fn remove_new_files(&self) {
+        let tables = self.new_tables.iter().map(|table| FileKind::Table(table.id));
+        for file in tables.chain(self.values.files()) {
+            self.store.remove(file);
         }
     }
 
@@ -306,6 +363,8 @@ impl Recovery {
         for meta in &self.new_tables {
             state.tables.insert(meta.id, (Level::ZERO, meta.clone()));
         }
+        state.segments.extend(self.values.segments().map(|meta| (meta.id, meta)));
+        drop_unused(&mut state);
         // Syncs the directory first, and with it the names of the tables and the log.
         let fs = Arc::clone(&home.fs);
         let manifest = Manifest::create(fs, &home.dir, home.database, manifest_id, state)?;
@@ -315,11 +374,16 @@ impl Recovery {
     /// Removes what the manifest in force does not name.
     fn clean_up(&mut self, manifest: &Manifest) -> Result<()> {
         let home = &self.store.home;
+        let segments: HashSet<FileKind> =
+            manifest.state().segments.values().map(SegmentMeta::file).collect();
         for name in home.fs.list(&home.dir).during("list", &home.dir)? {
             let Some(kind) = FileKind::parse(&name) else { continue };
             let state = manifest.state();
             let needed = match kind {
-                FileKind::Log(id) => (state.log_min.0..home.next_file()).contains(&id.0),
+                FileKind::Log(id) => {
+                    (state.log_min.0..home.next_file()).contains(&id.0) || segments.contains(&kind)
+                }
+                FileKind::Values(_) => segments.contains(&kind),
                 FileKind::Table(id) => state.tables.contains_key(&id),
                 FileKind::Manifest(id) => id == manifest.id(),
                 FileKind::Current | FileKind::Lock => true,

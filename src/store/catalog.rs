@@ -6,9 +6,10 @@ use super::pressure::Drained;
 use super::version::Version;
 use super::view::SealedMemtable;
 use crate::error::{Error, Result};
-use crate::format::{FileKind, Level, ManifestId, TableId};
+use crate::format::{FileKind, Level, ManifestId, SegmentId, SegmentMeta, TableId, TableMeta};
 use crate::manifest::{Edit, Manifest};
 use crate::table::Table;
+use crate::vlog::ValueFile;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -22,6 +23,11 @@ pub struct Change {
     pub added: Vec<(Level, Arc<Table>)>,
     /// Tables that are no longer, or no longer where they were.
     pub removed: Vec<TableId>,
+    /// Segments that are new, or stand in another file from now on. Those to which nothing points
+    /// any more, after the change, go by themselves.
+    pub segments: Vec<(SegmentMeta, Arc<ValueFile>)>,
+    /// Segments that go though entries point to them: all of those have expired.
+    pub segments_dropped: Vec<SegmentId>,
     /// The memtable whose content is in the tables added.
     pub flushed: Option<Arc<SealedMemtable>>,
 }
@@ -40,14 +46,14 @@ impl Catalog {
         Catalog { store, manifest: Mutex::new(manifest) }
     }
 
-    /// Makes `change` durable, then puts it in force for readers. The files of tables
-    /// that were removed go when their last reader has.
+    /// Makes `change` durable, then puts it in force for readers. The files of tables and
+    /// segments that were removed go when their last reader has.
     ///
     /// # Errors
     /// [`Error::Io`] with an operation other than `sync`: nothing has changed, and it may be tried
     /// again. Else whether it is in force is open: the caller poisons.
     pub fn apply(&self, change: Change) -> Result<()> {
-        let Change { mut edit, added, removed, flushed } = change;
+        let Change { mut edit, added, removed, segments, segments_dropped, flushed } = change;
         let store = &self.store;
         let mut manifest = self.manifest.lock();
         store.health.check_sound()?;
@@ -56,11 +62,30 @@ impl Catalog {
         edit.expiry_floor_ms = Some(store.expiry.get());
         edit.added = added.iter().map(|(level, table)| (*level, table.meta().clone())).collect();
         edit.removed = removed;
-        let replaced = manifest.apply(&edit, next)?;
         let old = Arc::clone(&store.views.load().version);
+        let (after, gone) = {
+            let is_removed = |meta: &&TableMeta| edit.removed.contains(&meta.id);
+            let removed = old.metas().map(|(_, meta)| meta).filter(is_removed);
+            let added = edit.added.iter().map(|(_, meta)| meta);
+            old.segments().after(&segments, added, removed, &segments_dropped)
+        };
+        let is_put = |id| after.get(id).is_some();
+        edit.segments = segments.iter().map(|(meta, _)| meta.clone()).collect();
+        edit.segments.retain(|meta| is_put(meta.id));
+        edit.segments_removed = gone;
+        let replaced = manifest.apply(&edit, next)?;
         let kept: Vec<TableId> = added.iter().map(|(_, table)| table.meta().id).collect();
         let drained = drained(&edit, &old, flushed.is_some());
-        store.views.install(flushed.as_ref(), old.with(added, &edit.removed));
+        let files_gone = old.segments().files_gone(&after);
+        // Written for nothing: all that it holds has gone meanwhile.
+        let unused = segments
+            .iter()
+            .map(|(_, file)| file)
+            .filter(|file| after.iter().all(|segment| segment.meta.file() != file.kind()));
+        let unused: Vec<_> = unused.cloned().collect();
+        let version = old.with(added, &edit.removed).with_segments(after);
+        store.views.install(flushed.as_ref(), version);
+        files_gone.iter().chain(&unused).for_each(|file| file.discard());
         store.measure_pressure(drained);
         for (_, table) in old.tables() {
             let id = table.meta().id;

@@ -60,6 +60,7 @@ impl fmt::Display for Metrics {
             ("log sync", &self.latencies.log_sync),
             ("flush", &self.latencies.flush),
             ("compaction", &self.latencies.compaction),
+            ("collection", &self.latencies.collection),
             ("stall", &self.latencies.stall),
             ("delay", &self.latencies.delay),
         ];

@@ -1,90 +1,9 @@
 //! What happened so far, and how things stand.
 
-use super::Store;
-use crate::counter::{Counter, Sharded};
+use super::{Segments, Store};
 use crate::format::{Level, TableMeta};
-use crate::histogram::{Histogram, Latency};
+use crate::histogram::Latency;
 use std::time::Duration;
-
-macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// Totals since the database was opened, counted as things happen.
-        #[derive(Debug, Default)]
-        pub struct Counters {
-            $($(#[$doc])* pub $name: Counter,)*
-        }
-    };
-}
-
-counters! {
-    /// Batches committed.
-    commits,
-    /// Bytes of keys and values in them.
-    user_bytes,
-    /// Groups they were committed in.
-    commit_groups,
-    /// Bytes written to the log.
-    log_written_bytes,
-    /// Syncs of the log.
-    log_syncs,
-    /// Times that a writer waited for a memtable to be written out.
-    stalls,
-    /// Tables written from memtables.
-    flushes,
-    /// Bytes of those tables.
-    flush_written_bytes,
-    /// Attempts to write one that failed and were or will be repeated.
-    flush_failures,
-    /// Bulk loads.
-    ingests,
-    /// Bytes of the tables that they wrote.
-    ingest_written_bytes,
-    /// Merges of tables, those included that only moved some.
-    compactions,
-    /// Bytes that they read.
-    compaction_read_bytes,
-    /// Bytes that they wrote.
-    compaction_written_bytes,
-    /// Tables that only moved to another level.
-    compaction_moved_tables,
-    /// Entries that were not written again.
-    compaction_dropped_entries,
-    /// Attempts that failed.
-    compaction_failures,
-    /// Files that could not be removed; the next open tries again.
-    files_not_removed,
-}
-
-/// How long things took.
-#[derive(Debug, Default)]
-pub struct Histograms {
-    /// See the field of the same name in [`Latencies`]; so with each.
-    pub synced_commit: Histogram,
-    /// As there.
-    pub unsynced_commit: Histogram,
-    /// As there.
-    pub log_sync: Histogram,
-    /// As there.
-    pub flush: Histogram,
-    /// As there.
-    pub compaction: Histogram,
-    /// As there.
-    pub stall: Histogram,
-    /// As there.
-    pub delay: Histogram,
-}
-
-/// What gets cost: those that no memtable answered, and the tables that they looked at.
-#[derive(Debug, Default)]
-pub struct Reads(Sharded<2>);
-
-impl Reads {
-    /// Counts a get that looked at `tables`.
-    #[inline]
-    pub fn count(&self, tables: u64) {
-        self.0.add([1, tables]);
-    }
-}
 
 /// What `open` found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -167,6 +86,8 @@ pub struct Metrics {
     pub ingest_written_bytes: u64,
     /// What merging tables came to.
     pub compaction: CompactionMetrics,
+    /// Large values, outside of the tables.
+    pub values: ValueMetrics,
     /// Times that writers had to wait.
     pub stalls: u64,
     /// How long they waited, together, in waits that have ended. While one waits, the
@@ -262,6 +183,29 @@ impl ReadMetrics {
     }
 }
 
+/// Large values, and what collecting garbage among them came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ValueMetrics {
+    /// Files with values that tables point to: log files that stayed, and files that were
+    /// written for it.
+    pub files: usize,
+    /// Segments in them.
+    pub segments: usize,
+    /// Bytes in them: of a log file all of it, of another the values that it was written with.
+    pub stored_bytes: u64,
+    /// Of these, those to which tables point. What was overwritten and not merged yet is among them.
+    pub live_bytes: u64,
+    /// How often garbage was collected.
+    pub collections: u64,
+    /// Bytes written for it.
+    pub written_bytes: u64,
+    /// Stored bytes that it freed.
+    pub freed_bytes: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+}
+
 /// What merging tables came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -327,6 +271,8 @@ pub struct Latencies {
     pub flush: Latency,
     /// A merge of tables.
     pub compaction: Latency,
+    /// A collection of garbage among large values.
+    pub collection: Latency,
     /// A wait of writers ([`Metrics::stalls`]).
     pub stall: Latency,
     /// A leader's sleep before its group, because compaction or flushes are behind
@@ -340,8 +286,10 @@ impl Metrics {
     /// written, and `open` may have written what others committed: it is a figure for long runs.
     #[must_use]
     pub fn write_amplification(&self) -> Option<f64> {
-        let tables =
-            self.flush_written_bytes + self.ingest_written_bytes + self.compaction.written_bytes;
+        let tables = self.flush_written_bytes
+            + self.ingest_written_bytes
+            + self.compaction.written_bytes
+            + self.values.written_bytes;
         ratio(self.log_written_bytes + tables, self.user_bytes)
     }
 }
@@ -401,6 +349,7 @@ impl Store {
             ingest_written_bytes: counters.ingest_written_bytes.get(),
             flush_failure: self.views.failure().map(|e| e.to_string()),
             compaction: counters.compaction(),
+            values: self.value_metrics(view.version.segments()),
             stalls: counters.stalls.get(),
             stall_time: latencies.stall.sum,
             pressure: PressureMetrics {
@@ -420,6 +369,21 @@ impl Store {
         }
     }
 
+    fn value_metrics(&self, segments: &Segments) -> ValueMetrics {
+        let files = segments.files();
+        let counters = &self.counters;
+        ValueMetrics {
+            files: files.len(),
+            segments: segments.iter().count(),
+            stored_bytes: files.values().map(|bytes| bytes.stored_bytes).sum(),
+            live_bytes: files.values().map(|bytes| bytes.live_bytes).sum(),
+            collections: counters.collections.get(),
+            written_bytes: counters.collection_written_bytes.get(),
+            freed_bytes: counters.collection_freed_bytes.get(),
+            failures: counters.collection_failures.get(),
+        }
+    }
+
     fn cache_metrics(&self) -> CacheMetrics {
         let [hits, misses] = self.cache.hits_and_misses();
         CacheMetrics { hits, misses }
@@ -433,40 +397,6 @@ impl Store {
             oldest_seq: oldest.map(|(seq, _)| seq.0),
             oldest_age: oldest.map(|(_, since)| self.since(since)),
             held_bytes_max: if count > 0 { shadowed } else { 0 },
-        }
-    }
-}
-
-impl Reads {
-    fn metrics(&self) -> ReadMetrics {
-        let [table_gets, tables_searched] = self.0.get();
-        ReadMetrics { table_gets, tables_searched }
-    }
-}
-
-impl Histograms {
-    fn snapshot(&self) -> Latencies {
-        Latencies {
-            synced_commit: self.synced_commit.snapshot(),
-            unsynced_commit: self.unsynced_commit.snapshot(),
-            log_sync: self.log_sync.snapshot(),
-            flush: self.flush.snapshot(),
-            compaction: self.compaction.snapshot(),
-            stall: self.stall.snapshot(),
-            delay: self.delay.snapshot(),
-        }
-    }
-}
-
-impl Counters {
-    fn compaction(&self) -> CompactionMetrics {
-        CompactionMetrics {
-            compactions: self.compactions.get(),
-            read_bytes: self.compaction_read_bytes.get(),
-            written_bytes: self.compaction_written_bytes.get(),
-            moved_tables: self.compaction_moved_tables.get(),
-            dropped_entries: self.compaction_dropped_entries.get(),
-            failures: self.compaction_failures.get(),
         }
     }
 }

@@ -16,6 +16,7 @@
 //! [`Catalog::apply`], whose own mutex orders all changes of the set of tables.
 
 mod catalog;
+mod counters;
 mod display;
 mod health;
 mod home;
@@ -23,6 +24,7 @@ mod metrics;
 mod observer;
 mod pressure;
 mod reserve;
+mod segments;
 mod snapshots;
 mod tables;
 mod unsynced;
@@ -31,25 +33,31 @@ mod view;
 mod visible;
 
 pub use catalog::{Catalog, Change, may_be_retried};
+pub use counters::{Counters, Histograms, Reads};
 pub use health::Health;
 pub use home::{Home, log_identity};
 pub use metrics::{
-    CacheMetrics, CompactionMetrics, Counters, Histograms, Latencies, LevelMetrics, MemoryMetrics,
-    Metrics, PressureMetrics, ReadMetrics, Reads, RecoveryReport, SnapshotMetrics,
+    CacheMetrics, CompactionMetrics, Latencies, LevelMetrics, MemoryMetrics, Metrics,
+    PressureMetrics, ReadMetrics, RecoveryReport, SnapshotMetrics, ValueMetrics,
 };
 pub use observer::{Observer, log_not_removed};
 pub use pressure::{Drained, LEVEL_0_TABLES, Pressure};
 pub use reserve::{Reserve, is_no_space};
+pub use segments::{FileBytes, Segments};
 pub use snapshots::Snapshots;
+pub use tables::WrittenTable;
 pub use unsynced::UnsyncedLogs;
 pub use version::Version;
 pub use view::{SealedMemtable, View, Views};
 pub use visible::{Ticket, VisibleSeq};
 
 use crate::clock::ExpiryFloor;
+use crate::fs::OpenFiles;
 use crate::options::Options;
-use crate::table::{BlockCache, HeadMemory, OpenFiles};
+use crate::table::{BlockCache, HeadMemory};
+use crate::vlog::MapCache;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// The state of one open database that is not bytes on disk.
 #[derive(Debug)]
@@ -78,7 +86,11 @@ pub struct Store {
     pub cache: Arc<BlockCache>,
     /// The heads of tables in memory.
     pub heads: Arc<HeadMemory>,
-    /// The open files of tables.
+    /// Where the values of moved segments are.
+    pub maps: Arc<MapCache>,
+    /// Garbage among large values cannot be collected at the moment, or not all of it.
+    pub is_collection_hindered: AtomicBool,
+    /// The open files of tables and segments.
     pub files: Arc<OpenFiles>,
     /// What happened so far.
     pub counters: Counters,
@@ -91,6 +103,26 @@ pub struct Store {
 }
 
 impl Store {
+    /// Whether files with large values hold so much garbage that `space_amp_max` would not be kept
+    /// with what may come: half of what that allows beside what lives is kept free.
+    pub fn is_space_in_danger(&self, version: &Version) -> bool {
+        self.is_space_over(version, 1.0 + (self.options.space_amp_max - 1.0) / 2.0)
+    }
+
+    /// Whether `space_amp_max` is reached, so that writers have to wait.
+    pub fn is_space_exhausted(&self, version: &Version) -> bool {
+        self.is_space_over(version, self.options.space_amp_max)
+    }
+
+    fn is_space_over(&self, version: &Version, factor: f64) -> bool {
+        let files = version.segments().files();
+        let stored: u64 = files.values().map(|bytes| bytes.stored_bytes).sum();
+        let live: u64 = files.values().map(|bytes| bytes.live_bytes).sum();
+        // What may come before the next look is in the slack.
+        let slack = self.options.log_file_limit();
+        stored.saturating_sub(slack) as f64 > live as f64 * factor
+    }
+
     /// True when an entry that expires then is expired now, or was once seen to be.
     #[inline]
     pub fn is_expired(&self, expires_at_ms: u64) -> bool {

@@ -153,6 +153,14 @@ fn log_event(event: &Event) {
         Event::CompactionBegan { .. }
         | Event::CompactionDone { .. }
         | Event::CompactionFailed { .. } => log_compaction(event),
+        Event::CollectionDone { files, written_bytes, freed_bytes } => info!(
+            target: "esker::gc",
+            files = *files, written_bytes = *written_bytes, freed_bytes = *freed_bytes;
+            "collected {files} files of values, {freed_bytes} bytes freed, {written_bytes} written"
+        ),
+        Event::CollectionFailed { error, will_retry } => {
+            log_failure("esker::gc", error, *will_retry);
+        }
         Event::StallBegan { reason } => {
             warn!(target: "esker::stall", "writers wait: {reason}");
         }

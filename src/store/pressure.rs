@@ -210,7 +210,7 @@ impl Pressure {
         self.change(|state| state.debt.excess_bytes = excess_bytes);
     }
 
-    /// Whether compaction fails, or has to leave something alone.
+    /// Says whether compaction can do what it should.
     pub fn set_hindered(&self, is_hindered: bool) {
         if self.is_hindered.swap(is_hindered, Ordering::AcqRel) != is_hindered {
             self.change(|_| ());

@@ -7,8 +7,19 @@ use crate::format::{FileKind, TableId, TableMeta};
 use crate::iter::{Cursor, Fate, Retention};
 use crate::memtable::Memtable;
 use crate::table::{Table, TableBuilder, TableOptions};
+use crate::vlog::ValueFile;
 use std::io::ErrorKind;
 use std::sync::Arc;
+
+/// A memtable as a table.
+#[derive(Debug, Clone)]
+pub struct WrittenTable {
+    /// The table.
+    pub meta: TableMeta,
+    /// The memtable has entries whose values are in its log file, though perhaps none of them is in
+    /// the table any more.
+    pub has_pointers: bool,
+}
 
 impl Store {
     /// Writes the entries of `memtable`, which must not be empty, as a new
@@ -16,7 +27,7 @@ impl Store {
     ///
     /// # Errors
     /// [`crate::Error::Io`]; what was written is removed again, if it can be.
-    pub fn write_table(&self, memtable: &Arc<Memtable>) -> Result<TableMeta> {
+    pub fn write_table(&self, memtable: &Arc<Memtable>) -> Result<WrittenTable> {
         let id = TableId(self.home.draw_file_id().0);
         let written = self.write_entries(memtable, id);
         if written.is_err() {
@@ -25,7 +36,7 @@ impl Store {
         written
     }
 
-    fn write_entries(&self, memtable: &Arc<Memtable>, id: TableId) -> Result<TableMeta> {
+    fn write_entries(&self, memtable: &Arc<Memtable>, id: TableId) -> Result<WrittenTable> {
         let home = &self.home;
         let options = TableOptions::from(&self.options);
         let mut builder =
@@ -36,17 +47,18 @@ impl Store {
         // What was overwritten while it was in memory, and what no snapshot sees, goes
         // no further. Everything in the memtable is visible by now.
         let mut retention = Retention::new(self.snapshots.seqs());
-        let mut entries = 0_usize;
+        let (mut entries, mut has_pointers) = (0_usize, false);
         while let Some(entry) = cursor.entry() {
             if retention.fate(entry, false, || false) == Fate::Keep {
                 builder.add(entry)?;
             }
             entries += 1;
+            has_pointers |= entry.is_pointer();
             cursor.next()?;
         }
         // Before its log file may go: nothing may have been passed over.
         assert_eq!(entries, memtable.len(), "every entry of the memtable is looked at");
-        builder.finish()
+        Ok(WrittenTable { meta: builder.finish()?, has_pointers })
     }
 
     /// The table that `meta` describes. Its file is opened by its first use.
@@ -57,11 +69,18 @@ impl Store {
         Arc::new(Table::open(files, &home.dir, home.database, meta, cache, heads))
     }
 
-    /// Removes the files of tables that are no longer part of the database and
-    /// that nobody reads any more.
+    /// The file `kind`, a log or a value file, as readers have it. It is opened by its first use.
+    pub fn open_values(&self, kind: FileKind) -> Arc<ValueFile> {
+        let home = &self.home;
+        let (files, maps) = (Arc::clone(&self.files), Arc::clone(&self.maps));
+        Arc::new(ValueFile::open(kind, &home.dir, home.database, files, maps))
+    }
+
+    /// Removes the files of tables and segments that are no longer part of the database
+    /// and that nobody reads any more.
     pub fn remove_discarded(&self) {
-        for id in self.files.take_discarded() {
-            self.remove(FileKind::Table(id));
+        for file in self.files.take_discarded() {
+            self.remove(file);
         }
     }
 

@@ -1,5 +1,6 @@
 //! An immutable set of open tables, by level.
 
+use super::segments::Segments;
 use crate::format::{LEVELS, Level, TableId, TableMeta};
 use crate::table::Table;
 use std::cmp::Reverse;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Version {
     levels: [Vec<Arc<Table>>; LEVELS],
+    segments: Arc<Segments>,
 }
 
 impl Version {
@@ -45,7 +47,20 @@ impl Version {
         for level in below {
             level.sort_by(|a, b| a.meta().smallest_key().cmp(b.meta().smallest_key()));
         }
-        Version { levels }
+        Version { levels, segments: Arc::clone(&self.segments) }
+    }
+
+    /// This version with other segments: all to which its tables point.
+    #[must_use]
+    pub fn with_segments(mut self, segments: Segments) -> Self {
+        self.segments = Arc::new(segments);
+        self
+    }
+
+    /// The segments of the value log.
+    #[must_use]
+    pub fn segments(&self) -> &Segments {
+        &self.segments
     }
 
     /// The tables of a level: of level 0 newest first, of the others by key.

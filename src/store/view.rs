@@ -2,8 +2,9 @@
 
 use super::version::Version;
 use crate::error::{Error, Result};
-use crate::format::{LogId, SeqNo};
+use crate::format::{FileKind, LogId, SeqNo, ValueFileId, ValuePointer};
 use crate::memtable::Memtable;
+use crate::vlog::ValueFile;
 use crate::wal::SyncTarget;
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::{Condvar, Mutex};
@@ -29,7 +30,12 @@ pub struct SealedMemtable {
     pub next_log: LogId,
     /// The log position at which that begins.
     pub next_base: u64,
-    /// The file of that, until its header has been made durable for the edit
+    /// The log file as readers have it: values of the memtable may be there.
+    pub values: Arc<ValueFile>,
+    /// The log file, to be synced before it becomes a segment. Not kept longer: readers pin
+    /// this memtable.
+    pub log_file: Mutex<Option<SyncTarget>>,
+    /// The file of the log that followed, until its header has been made durable for the edit
     /// that names it. Not kept longer: readers pin this memtable.
     pub next_file: Mutex<Option<SyncTarget>>,
 }
@@ -39,6 +45,8 @@ pub struct SealedMemtable {
 pub struct View {
     /// Takes the writes.
     pub active: Arc<Memtable>,
+    /// Its log file: values of it may be there.
+    pub active_values: Arc<ValueFile>,
     /// Waiting to be written out, newest first.
     pub sealed: Vec<Arc<SealedMemtable>>,
     /// The tables.
@@ -51,6 +59,37 @@ struct Progress {
     failing: Option<Error>,
     /// The flush worker has ended, or is about to.
     stopped: bool,
+}
+
+impl View {
+    /// The value to which `pointer` leads, encoded as an entry of this view holds it.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`], [`Error::Io`].
+    pub fn read_value(&self, pointer: &[u8]) -> Result<Vec<u8>> {
+        let pointer = ValuePointer::decode(pointer).expect("an entry was checked when it was read");
+        self.value_file(&pointer)?.read(&pointer)
+    }
+
+    fn value_file(&self, pointer: &ValuePointer) -> Result<&Arc<ValueFile>> {
+        if let Some(segment) = self.version.segments().get(pointer.segment) {
+            return Ok(&segment.file);
+        }
+        let sealed = self.sealed.iter().map(|sealed| &sealed.values);
+        let logs = std::iter::once(&self.active_values).chain(sealed);
+        logs.into_iter()
+            .find(|log| log.own_segment() == pointer.segment)
+            .ok_or_else(|| self.missing_segment(pointer))
+    }
+
+    /// What it means that nothing has the segment of `pointer`.
+    #[must_use]
+    pub fn missing_segment(&self, pointer: &ValuePointer) -> Error {
+        let ValuePointer { segment, offset, .. } = pointer;
+        let file = FileKind::Values(ValueFileId(segment.0)).name();
+        let detail = format!("an entry points to segment {segment}, of which there is no file");
+        Error::corruption(&self.active_values.path().with_file_name(file), *offset, detail)
+    }
 }
 
 /// The view in force, and the queue from rotation to flush that it contains.
@@ -66,10 +105,11 @@ pub struct Views {
 }
 
 impl Views {
-    /// Starts with `active` and `version`.
+    /// Starts with `active`, whose log file is `active_values`, and `version`.
     #[must_use]
-    pub fn new(active: Arc<Memtable>, version: Version) -> Self {
-        let view = View { active, sealed: Vec::new(), version: Arc::new(version) };
+    pub fn new(active: Arc<Memtable>, active_values: Arc<ValueFile>, version: Version) -> Self {
+        let version = Arc::new(version);
+        let view = View { active, active_values, sealed: Vec::new(), version };
         Views {
             current: ArcSwap::from_pointee(view),
             progress: Mutex::default(),
@@ -90,23 +130,25 @@ impl Views {
         self.current.load_full()
     }
 
-    /// Seals the active memtable and puts `active` in its place.
+    /// Seals the active memtable and puts `active`, with its log file, in its place.
     /// `sealed` makes the entry for the queue out of the memtable. `now`: the
     /// clock's elapsed time.
     pub fn rotate(
         &self,
         now: Duration,
         active: Arc<Memtable>,
-        sealed: impl FnOnce(Arc<Memtable>) -> SealedMemtable,
+        active_values: Arc<ValueFile>,
+        sealed: impl FnOnce(Arc<Memtable>, Arc<ValueFile>) -> SealedMemtable,
     ) {
         let _progress = self.progress.lock();
         let old = self.pin();
-        let sealed = Arc::new(sealed(Arc::clone(&old.active)));
+        let sealed = sealed(Arc::clone(&old.active), Arc::clone(&old.active_values));
+        let sealed = Arc::new(sealed);
         let sealed = std::iter::once(sealed).chain(old.sealed.iter().cloned()).collect();
         let version = Arc::clone(&old.version);
         let now_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         self.active_since_ns.store(now_ns, Ordering::Relaxed);
-        self.current.store(Arc::new(View { active, sealed, version }));
+        self.current.store(Arc::new(View { active, active_values, sealed, version }));
         self.changed.notify_all();
     }
 
@@ -122,7 +164,9 @@ impl Views {
         let is_flushed = |s: &Arc<SealedMemtable>| flushed.is_some_and(|f| Arc::ptr_eq(s, f));
         let sealed = old.sealed.iter().filter(|s| !is_flushed(s)).cloned().collect();
         let active = Arc::clone(&old.active);
-        self.current.store(Arc::new(View { active, sealed, version: Arc::new(version) }));
+        let active_values = Arc::clone(&old.active_values);
+        let version = Arc::new(version);
+        self.current.store(Arc::new(View { active, active_values, sealed, version }));
         if flushed.is_some() {
             progress.failing = None;
         }

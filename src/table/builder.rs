@@ -8,19 +8,14 @@ use super::format::{
 use super::index::{IndexBuilder, separator};
 use super::{TableMeta, TableOptions};
 use crate::error::{Error, Result};
-use crate::format::codec::to_u64;
 use crate::format::key::EXPIRY_SIZE;
 use crate::format::names::FileKind;
 use crate::format::{
     DatabaseId, EntryRef, KEY_BYTES_MAX, Properties, SeqNo, TableId, VALUE_BYTES_MAX,
 };
-use crate::fs::{File, Fs, IoContext, OpenMode, write_all_at};
+use crate::fs::{Fs, Sink};
 use crate::options::Compression;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-/// How much is gathered before it is written, in bytes.
-const WRITE_BUFFER_BYTES: usize = 256 << 10;
+use std::path::Path;
 
 /// Writes a table. Its memory is bounded, whatever the table's size, but for
 /// the index, some bytes a block, and the filter, 8 bytes a key.
@@ -58,11 +53,9 @@ impl TableBuilder {
         id: TableId,
         options: TableOptions,
     ) -> Result<Self> {
-        let path = dir.join(FileKind::Table(id).name());
-        let file = fs.open(&path, OpenMode::CreateNew).during("create", &path)?;
-        let buffer = Vec::with_capacity(WRITE_BUFFER_BYTES);
+        let sink = Sink::create(fs, dir.join(FileKind::Table(id).name()))?;
         Ok(TableBuilder {
-            sink: Sink { file, path, buffer, flushed: 0 },
+            sink,
             database,
             id,
             options,
@@ -157,11 +150,9 @@ impl TableBuilder {
         let footer = Footer { properties_offset, filter_offset, index_offset, digest };
         let footer = footer.encode(&self.place(), self.sink.offset());
         self.sink.write(&footer)?;
-        self.sink.flush()?;
-        self.sink.file.sync_data().during("sync", &self.sink.path)?;
         Ok(TableMeta {
             id: self.id,
-            size_bytes: self.sink.flushed,
+            size_bytes: self.sink.finish()?,
             digest,
             written_ms: self.written_ms,
             properties: self.properties,
@@ -169,7 +160,7 @@ impl TableBuilder {
     }
 
     fn place(&self) -> Place<'_> {
-        Place { database: self.database, table: self.id, path: &self.sink.path }
+        Place { database: self.database, table: self.id, path: self.sink.path() }
     }
 
     fn check_usable(&self) -> Result<()> {
@@ -205,43 +196,6 @@ impl TableBuilder {
             self.failed = Some(error.clone());
         }
         written.map(|()| checksum)
-    }
-}
-
-/// Gathers what is written to the file, so that system calls are few.
-#[derive(Debug)]
-struct Sink {
-    file: Arc<dyn File>,
-    path: PathBuf,
-    buffer: Vec<u8>,
-    /// What has reached the file, in bytes.
-    flushed: u64,
-}
-
-impl Sink {
-    /// Where the next byte goes.
-    fn offset(&self) -> u64 {
-        self.flushed + to_u64(self.buffer.len())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.buffer.len() + bytes.len() > WRITE_BUFFER_BYTES {
-            self.flush()?;
-        }
-        if bytes.len() < WRITE_BUFFER_BYTES {
-            self.buffer.extend_from_slice(bytes);
-            return Ok(());
-        }
-        write_all_at(self.file.as_ref(), bytes, self.flushed).during("write", &self.path)?;
-        self.flushed += to_u64(bytes.len());
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        write_all_at(self.file.as_ref(), &self.buffer, self.flushed).during("write", &self.path)?;
-        self.flushed += to_u64(self.buffer.len());
-        self.buffer.clear();
-        Ok(())
     }
 }
 

@@ -65,6 +65,7 @@
 
 use crate::error::{Error, Result};
 use crate::format::codec::{to_u64, to_usize};
+use crate::format::snappy::decompress;
 use crate::format::{
     DatabaseId, Decoder, KEY_BYTES_MAX, TableId, VALUE_BYTES_MAX, crc_parts, put_u32, put_u64,
 };
@@ -100,9 +101,6 @@ pub const BLOCK_TARGET_BYTES_MAX: usize = 1 << 20;
 pub const BLOCK_BYTES_MAX: usize = VALUE_BYTES_MAX + KEY_BYTES_MAX + BLOCK_TARGET_BYTES_MAX;
 // Offsets inside a block fit the 32 bits that restarts and ends give them.
 const _: () = assert!(BLOCK_BYTES_MAX < u32::MAX as usize);
-
-/// Three bytes of Snappy make at most 64: a block that claims more is damaged.
-pub const SNAPPY_GROWTH_MAX: u64 = 22;
 
 /// Where a table's bytes belong.
 #[derive(Debug, Clone, Copy)]
@@ -193,9 +191,8 @@ pub fn open_block(
             stored.truncate(payload_size);
             Ok(stored)
         }
-        (Compression::Snappy, payload) => {
-            decompress(payload).map_err(|detail| place.damage(offset, detail))
-        }
+        (Compression::Snappy, payload) => decompress(payload, to_u64(BLOCK_BYTES_MAX))
+            .map_err(|detail| place.damage(offset, detail)),
     }
 }
 
@@ -211,24 +208,9 @@ pub fn open_block_of_run(
 ) -> Result<Vec<u8>> {
     match check_block(place, offset, stored, expected)? {
         (Compression::None, payload) => Ok(payload.to_vec()),
-        (Compression::Snappy, payload) => {
-            decompress(payload).map_err(|detail| place.damage(offset, detail))
-        }
+        (Compression::Snappy, payload) => decompress(payload, to_u64(BLOCK_BYTES_MAX))
+            .map_err(|detail| place.damage(offset, detail)),
     }
-}
-
-fn decompress(payload: &[u8]) -> std::result::Result<Vec<u8>, String> {
-    let claimed = snap::raw::decompress_len(payload).map_err(|e| e.to_string())?;
-    let limit = to_u64(payload.len()).saturating_mul(SNAPPY_GROWTH_MAX);
-    let limit = limit.min(to_u64(BLOCK_BYTES_MAX));
-    if to_u64(claimed) > limit {
-        return Err(format!("uncompressed size: at most {limit} expected, found {claimed}"));
-    }
-    let mut out = vec![0; claimed];
-    let written =
-        snap::raw::Decoder::new().decompress(payload, &mut out).map_err(|e| e.to_string())?;
-    out.truncate(written);
-    Ok(out)
 }
 
 /// Adds one 64-bit word to a digest; each step is invertible, so two files

@@ -1,9 +1,9 @@
 //! The index: which block an entry is in.
 
-use super::format::{SNAPPY_GROWTH_MAX, TRAILER_SIZE, common_prefix};
+use super::format::{TRAILER_SIZE, common_prefix};
 use crate::format::codec::{put_bytes, to_u64};
 use crate::format::key::compare;
-use crate::format::{Decoder, KEY_BYTES_MAX, SeqNo, put_u32, put_varint};
+use crate::format::{Decoder, KEY_BYTES_MAX, SeqNo, put_u32, put_varint, snappy};
 use std::cmp::Ordering;
 
 /// The index block being written.
@@ -99,7 +99,7 @@ impl Index {
             key.extend_from_slice(entry.unshared);
             // The separator is a part of the block's first key, which stands whole
             // in the block: so all of them take no more than the blocks do uncompressed.
-            if to_u64(key.len()) > entry.stored_size.saturating_mul(SNAPPY_GROWTH_MAX) {
+            if to_u64(key.len()) > entry.stored_size.saturating_mul(snappy::GROWTH_MAX) {
                 return Err(wrong("its key is longer than the block"));
             }
             if block > 0 && compare(&last.0, last.1, &key, entry.seq) != Ordering::Less {

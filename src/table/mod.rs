@@ -39,7 +39,6 @@ pub mod block_builder;
 mod builder;
 mod cache;
 mod cursor;
-mod files;
 pub mod filter;
 pub mod format;
 mod head;
@@ -54,7 +53,6 @@ mod verify;
 pub use builder::TableBuilder;
 pub use cache::BlockCache;
 pub use cursor::TableCursor;
-pub use files::OpenFiles;
 pub use head_memory::HeadMemory;
 pub use reader::Table;
 

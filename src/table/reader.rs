@@ -4,7 +4,6 @@ use super::TableMeta;
 use super::block::Block;
 use super::cache::BlockCache;
 use super::cursor::TableCursor;
-use super::files::OpenFiles;
 use super::format::{Place, open_block, open_block_of_run, span};
 use super::head::Head;
 use super::head_memory::{HeadGuard, HeadMemory, HeadSlot};
@@ -13,7 +12,7 @@ use super::read_ahead::ReadAhead;
 use crate::error::{Error, Result};
 use crate::format::names::FileKind;
 use crate::format::{DatabaseId, Decoder, EntryRef, KeyHash, Properties, SeqNo};
-use crate::fs::{File, IoContext, read_exact_at};
+use crate::fs::{File, IoContext, OpenFiles, read_exact_at};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,7 +35,7 @@ pub struct Table {
 impl Drop for Table {
     fn drop(&mut self) {
         if self.is_discarded.load(Ordering::Relaxed) {
-            self.files.discard(self.meta.id);
+            self.files.discard(FileKind::Table(self.meta.id));
         }
     }
 }
@@ -66,7 +65,7 @@ impl Table {
     }
 
     pub(super) fn file(&self) -> Result<Arc<dyn File>> {
-        match self.files.get(self.meta.id, &self.path) {
+        match self.files.get(FileKind::Table(self.meta.id), &self.path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 Err(Error::corruption(&self.path, 0, "expected a table, found no file"))
             }

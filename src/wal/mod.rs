@@ -21,8 +21,10 @@
 pub mod format;
 pub mod ops;
 mod replay;
+mod values;
 mod writer;
 
 pub use ops::{Op, OpReader};
 pub use replay::{LogFile, holds_records, read_log, read_log_header};
+pub use values::{LogValue, LogValues};
 pub use writer::{LogWriter, SyncTarget};

@@ -48,6 +48,16 @@ impl SyncTarget {
     }
 }
 
+impl SyncTarget {
+    /// Ends the file, which takes no more records, after `len` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn cut(&self, len: u64) -> Result<()> {
+        self.file.set_len(len).during("cut", &self.path)
+    }
+}
+
 /// The end of the log: the file that is being written.
 #[derive(Debug)]
 pub struct LogWriter {

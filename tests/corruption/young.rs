@@ -11,7 +11,12 @@ use std::sync::Arc;
 const LOG: &str = "000001.log";
 
 fn options(sync_policy: SyncPolicy) -> Options {
-    Options { sync_policy, memtable_bytes: 64 << 10, ..Options::default() }
+    Options {
+        sync_policy,
+        memtable_bytes: 64 << 10,
+        value_threshold: usize::MAX,
+        ..Options::default()
+    }
 }
 
 /// Its files after three commits, and where the last one ends in the log.

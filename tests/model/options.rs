@@ -7,6 +7,8 @@ use std::time::Duration;
 pub fn tiny() -> Options {
     Options {
         memtable_bytes: 64 << 10,
+        value_threshold: 100,
+        value_garbage_percent: 5,
         memtables_max: 2,
         log_file_bytes: 64 << 10,
         block_bytes: 256,

@@ -126,6 +126,9 @@ impl Run {
             Step::ClockBack(ms) => self.step_back(*ms)?,
             Step::Flush => self.db().flush().expect("flush"),
             Step::Compact => self.db().compact().expect("compact"),
+            Step::Collect => {
+                self.db().collect_garbage().expect("collect garbage");
+            }
             Step::Persist => self.db().persist().expect("persist"),
             Step::Reopen => self.reopen(true)?,
             // Without a log only `close` keeps what was committed.

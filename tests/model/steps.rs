@@ -27,6 +27,8 @@ pub enum Step {
     ClockBack(u16),
     Flush,
     Compact,
+    /// Collect the garbage of large values.
+    Collect,
     Persist,
     Reopen,
     /// Drop the handle without closing it.
@@ -88,6 +90,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1..100_u16).prop_map(Step::ClockBack),
         3 => Just(Step::Flush),
         2 => Just(Step::Compact),
+        2 => Just(Step::Collect),
         1 => Just(Step::Persist),
         2 => Just(Step::Reopen),
         1 => Just(Step::Abandon),

@@ -64,7 +64,13 @@ fn conditions() -> Conditions {
 }
 
 fn situation(conditions: Conditions, left_alone: &HashSet<TableId>) -> Situation<'_> {
-    Situation { base_bytes: 10_000, overlap_bytes_max: 40_000, conditions, left_alone }
+    Situation {
+        base_bytes: 10_000,
+        overlap_bytes_max: 40_000,
+        value_slack_bytes: 10_000,
+        conditions,
+        left_alone,
+    }
 }
 
 fn picked_under(conditions: Conditions, left_alone: &[u64], text: &str) -> String {

@@ -1,0 +1,61 @@
+//! The open files that are only read, tables and segments, a bounded number of them.
+
+use super::{File, Fs, OpenMode};
+use crate::format::FileKind;
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Files kept open. A process may hold 1,024 unless told otherwise, and the
+/// database is not alone in it; opening one again costs a few microseconds.
+pub const OPEN_FILES_MAX: usize = 256;
+
+/// Opens files of one database when they are read, and keeps those open that are
+/// read most. Such a file must not be removed while it may still be read.
+pub struct OpenFiles {
+    fs: Arc<dyn Fs>,
+    open: Cache<FileKind, Arc<dyn File>>,
+    /// Files whose last reader is gone and that are to be removed.
+    discarded: Mutex<Vec<FileKind>>,
+}
+
+impl OpenFiles {
+    /// For files on `fs`.
+    #[must_use]
+    pub fn new(fs: Arc<dyn Fs>) -> Self {
+        OpenFiles { fs, open: Cache::new(OPEN_FILES_MAX), discarded: Mutex::default() }
+    }
+
+    /// Notes that nobody reads `file` any more, and that it may go.
+    pub fn discard(&self, file: FileKind) {
+        self.open.remove(&file);
+        self.discarded.lock().push(file);
+    }
+
+    /// The files that are to be removed: each is named once.
+    pub fn take_discarded(&self) -> Vec<FileKind> {
+        std::mem::take(&mut *self.discarded.lock())
+    }
+
+    /// The file `kind`, at `path`.
+    ///
+    /// # Errors
+    /// As [`Fs::open`].
+    pub fn get(&self, kind: FileKind, path: &Path) -> io::Result<Arc<dyn File>> {
+        if let Some(file) = self.open.get(&kind) {
+            return Ok(file);
+        }
+        let file = self.fs.open(path, OpenMode::Read)?;
+        self.open.insert(kind, Arc::clone(&file));
+        Ok(file)
+    }
+}
+
+impl fmt::Debug for OpenFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenFiles").field("open", &self.open.len()).finish_non_exhaustive()
+    }
+}

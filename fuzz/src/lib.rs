@@ -33,6 +33,7 @@ pub mod ops;
 pub mod ops_vs_model;
 pub mod ops_with_crash;
 pub mod ops_with_faults;
+pub mod segment_open;
 pub mod table_open;
 
 use esker::fuzzing::{DatabaseId, FileId, Identity};
@@ -66,7 +67,8 @@ macro_rules! targets {
 }
 
 /// The targets that decode one file.
-pub const DECODERS: &[Target] = targets![log_replay, table_open, block, manifest, current];
+pub const DECODERS: &[Target] =
+    targets![log_replay, table_open, block, segment_open, manifest, current];
 
 /// A target that runs a database, for what goes through all of them.
 #[derive(Debug, Clone, Copy)]

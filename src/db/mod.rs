@@ -255,8 +255,8 @@ impl Db {
         self.inner.compact(KeyRange { low, high })
     }
 
-    /// Gives back the space of large values that nothing points to any more, where it is
-    /// [`Options::value_garbage_percent`] of a file or more; tells what it did. What was
+    /// Gives back the space of large values that nothing points to any more, where it is a twentieth
+    /// of a file or more (the background waits for [`Options::value_garbage_percent`]); tells what it did. What was
     /// overwritten or deleted is pointed to until tables are merged: [`Db::compact`] before this gives
     /// back all that can be. Reads, writes and iterators go on.
     ///

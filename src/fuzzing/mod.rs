@@ -15,6 +15,7 @@
 //! | log | [`decode_log`], [`decode_log_files`] | [`write_log`] | [`fix_log`] |
 //! | table | [`TableBytes::open`] | [`write_table`], [`TableParts::assemble`] | [`fix_table`] |
 //! | data block | [`BlockBytes::open`] | [`write_block`], [`store_block`] | [`fix_block`] |
+//! | value file | [`decode_values`] | [`write_values`] | [`fix_values`] |
 //! | manifest | [`decode_manifest`] | [`write_manifest`] | [`fix_manifest`] |
 //! | `CURRENT` | [`decode_current`] | [`write_current`] | [`fix_current`] |
 //!
@@ -45,6 +46,7 @@ mod manifest;
 mod table;
 #[cfg(test)]
 mod tests;
+mod values;
 
 pub use crate::format::{
     DatabaseId, EntryKind, FileId, KEY_BYTES_MAX, Level, LogId, ManifestId, Properties, SeqNo,
@@ -60,6 +62,8 @@ pub use manifest::{
 pub use table::{
     StoredBlock, TableBytes, TableParts, fix_table, set_table_digest, table_meta_of, write_table,
 };
+
+pub use values::{StoredValue, decode_values, fix_values, write_values};
 
 use crate::error::Result;
 use crate::format::codec::{to_u64, to_usize};

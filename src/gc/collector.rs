@@ -25,8 +25,9 @@ const TICK: Duration = Duration::from_millis(500);
 /// A file that could not be read so often is taken for damaged.
 const READ_FAILURES_MAX: u32 = 5;
 
-/// From which part of garbage on files are collected when space is in danger, in percent.
-const DANGER_PERCENT: u64 = 5;
+/// From which part of garbage on files are collected when space is in danger, or somebody
+/// asks for it, in percent.
+const WORTH_PERCENT_MIN: u64 = 5;
 
 /// What a collection did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -115,7 +116,7 @@ impl Collector {
         }
     }
 
-    /// Collects all files that are garbage for the part that the options name, or more.
+    /// Collects all files that are garbage for a twentieth or more.
     ///
     /// # Errors
     /// [`Error::Corruption`], where other files were collected all the same;
@@ -124,7 +125,7 @@ impl Collector {
         let mut all = Collected::default();
         let mut damage = None;
         loop {
-            match self.step_with(0, Some(self.worthwhile())) {
+            match self.step_with(0, Some(WORTH_PERCENT_MIN.min(self.worthwhile()))) {
                 Ok(Some(collected)) => all.add(collected),
                 Ok(None) => break,
                 Err(e @ Error::Corruption { .. }) => damage = damage.or(Some(e)),
@@ -148,7 +149,7 @@ impl Collector {
     fn step(&self) -> Result<Option<Collected>> {
         let Options { value_gc_interval, value_gc_bytes_per_second, .. } = self.store.options;
         if self.store.is_space_in_danger(&self.store.views.load().version) {
-            let percent = DANGER_PERCENT.min(self.worthwhile());
+            let percent = WORTH_PERCENT_MIN.min(self.worthwhile());
             return self.step_with(0, Some(percent));
         }
         let now = self.store.home.clock.elapsed();

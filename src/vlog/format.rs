@@ -124,6 +124,13 @@ pub fn check_header(place: &Place<'_>, bytes: &[u8]) -> Result<()> {
     }
 }
 
+/// The checksum of a record at `offset`, of which `head` is what stands between that and the value.
+#[cfg(feature = "sim")]
+#[must_use]
+pub fn record_checksum(place: &Place<'_>, offset: u64, head: &[u8]) -> u32 {
+    place.checksum(offset, &[head])
+}
+
 /// What a record says of its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordHead {
@@ -239,6 +246,14 @@ impl Footer {
         out.extend_from_slice(&version);
         out.extend_from_slice(&FOOTER_MAGIC);
         out
+    }
+
+    /// What the footer `bytes` states, unverified.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub fn stated(bytes: &[u8]) -> Option<Footer> {
+        let mut d = Decoder::new(bytes);
+        Some(Footer { map_offset: d.u64()?, entries: d.u32()?, map_crc: d.u32()? })
     }
 
     /// Reads the footer that stands at `offset`.

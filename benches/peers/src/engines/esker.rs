@@ -62,7 +62,8 @@ impl Peer for Esker {
     }
 
     fn collect_garbage(&mut self) -> Result<()> {
-        // There is no call for it yet: what the background has done counts.
+        self.db.compact()?;
+        self.db.collect_garbage()?;
         Ok(())
     }
 

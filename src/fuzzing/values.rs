@@ -148,10 +148,11 @@ mod tests {
                 key: format!("key{n}").into_bytes(),
                 seq: SeqNo(100 + n),
                 kind: EntryKind::Set,
-                payload: vec![b'v'; 100 * usize::try_from(n).expect("small")],
+                // The last one is empty, and stands where the map begins.
+                payload: vec![b'v'; 100 * usize::try_from(7 - n).expect("small")],
             },
             moved_from: (!n.is_multiple_of(3)).then_some((n % 3, 1000 - n)),
-            is_compressed: !n.is_multiple_of(2) && n > 2,
+            is_compressed: !n.is_multiple_of(2) && n < 5,
         };
         (0..8).map(value).collect()
     }

@@ -22,7 +22,7 @@ pub struct TableCursor {
     block: Option<Arc<Block>>,
     number: usize,
     position: Position,
-    /// The last entry of the block before, for a look at the order.
+    /// Where it stood in the block that it left, for a look at the order.
     passed: Position,
 }
 
@@ -81,6 +81,22 @@ impl TableCursor {
             None => last.key == self.table.meta().largest_key(),
         };
         if is_after { Ok(()) } else { Err(self.out_of_order()) }
+    }
+
+    /// The same the other way: to the last entry of the block before.
+    fn enter_previous(&mut self) -> Result<()> {
+        let Some(passed) = self.block.take() else { return Ok(()) };
+        std::mem::swap(&mut self.position, &mut self.passed);
+        self.enter_before(self.number)?;
+        let first = passed.entry_at(&self.passed);
+        let is_before = match &self.block {
+            Some(block) => {
+                let last = block.entry_at(&self.position);
+                compare(last.key, last.seq, first.key, first.seq) == Ordering::Less
+            }
+            None => first.key == self.table.meta().smallest_key(),
+        };
+        if is_before { Ok(()) } else { Err(self.out_of_order()) }
     }
 
     /// The entry at hand is not where the one before, or the manifest, wants it.
@@ -148,7 +164,12 @@ impl Cursor for TableCursor {
         // After an error it stands on nothing (INV-1 of `iter`).
         self.block = None;
         let blocks = self.head()?.index.blocks();
-        self.enter_before(blocks)
+        self.enter_before(blocks)?;
+        let largest = self.table.meta().largest_key();
+        match self.entry() {
+            Some(last) if last.key != largest => Err(self.out_of_order()),
+            _ => Ok(()),
+        }
     }
 
     fn seek(&mut self, key: &[u8], seq: SeqNo) -> Result<()> {
@@ -191,7 +212,7 @@ impl Cursor for TableCursor {
                 block.go_to(&mut self.position, before);
                 Ok(())
             }
-            None => self.enter_before(self.number),
+            None => self.enter_previous(),
         }
     }
 }

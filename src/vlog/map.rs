@@ -42,7 +42,7 @@ impl OffsetMap {
     }
 
     /// The inverse of [`OffsetMap::encode`]; `None` where `bytes` are none of `count` entries, of
-    /// values that stand before `map_offset`.
+    /// values that stand before `map_offset`, where an empty one may be.
     pub fn decode(bytes: &[u8], count: u32, map_offset: u64) -> Option<Self> {
         if u64::from(count).checked_mul(ENTRY_BYTES_MIN)? > to_u64(bytes.len()) {
             return None;
@@ -54,7 +54,7 @@ impl OffsetMap {
             let segment = SegmentId(last.0.0.checked_add(d.varint()?)?);
             let at = d.varint()?;
             let at = if segment == last.0 { last.1.checked_add(at)? } else { at };
-            entries.push((segment, at, d.varint().filter(|&offset| offset < map_offset)?));
+            entries.push((segment, at, d.varint().filter(|&offset| offset <= map_offset)?));
             last = (segment, at);
         }
         (d.is_empty() && entries.is_sorted()).then_some(OffsetMap { entries })

@@ -24,7 +24,7 @@ pub enum EntryKind {
     /// The key has this value until a moment: the payload starts with that
     /// moment, 8 bytes, in milliseconds since the Unix epoch.
     SetExpiring = 2,
-    /// The key has a value, to which the payload points ([`super::ValuePointer`]).
+    /// The key has a value, to which the payload points.
     SetPointer = 3,
     /// The same until a moment, which stands before the pointer.
     SetPointerExpiring = 4,

@@ -109,6 +109,10 @@ fn jobs(is_full: bool) -> Vec<Job> {
     let mut jobs = Vec::new();
     for ((setup, options), first) in setups().into_iter().zip((1..).step_by(10)) {
         for (workload, steps) in workload::small() {
+            // Where no time passes, `never` makes the very calls of `interval`: not one image was new.
+            if setup == "never" && is_full && workload != "time to live" {
+                continue;
+            }
             let case = Case::new::<Db>(options.clone(), steps);
             let effort = small_effort(is_full);
             jobs.push(power_cuts(format!("{workload}, {setup}"), Case { effort, ..case }));

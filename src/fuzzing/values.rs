@@ -190,4 +190,27 @@ mod tests {
         let found = decode_values(&fixed, IDENTITY).expect("put right");
         assert!(found != values() && found.len() == values().len());
     }
+
+    // The offset that was told was that of the pointer, in another file.
+    #[test]
+    fn damage_in_a_value_that_was_moved_is_told_where_it_is() {
+        let value = StoredValue {
+            entry: Entry {
+                key: b"key".to_vec(),
+                seq: SeqNo(1),
+                kind: EntryKind::Set,
+                payload: vec![b'v'; 1000],
+            },
+            moved_from: Some((1, 1 << 40)),
+            is_compressed: true,
+        };
+        let mut bytes = write_values(IDENTITY, &[value]);
+        let at = bytes.windows(3).position(|run| run == b"key").expect("the key") + 3;
+        bytes[at] ^= 1; // The length that Snappy states.
+        fix_values(&mut bytes, IDENTITY);
+        match decode_values(&bytes, IDENTITY) {
+            Err(crate::Error::Corruption { offset, .. }) => assert_eq!(offset, to_u64(at)),
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -96,12 +96,13 @@ impl ValueFile {
     /// # Errors
     /// [`Error::Corruption`], [`Error::Io`].
     pub fn read(&self, pointer: &ValuePointer) -> Result<Vec<u8>> {
-        let stored = self.read_stored(pointer)?;
+        let offset = self.locate(pointer)?;
+        let stored = self.read_at(offset, pointer)?;
         if !pointer.is_compressed {
             return Ok(stored);
         }
         snappy::decompress(&stored, to_u64(VALUE_BYTES_MAX))
-            .map_err(|detail| Error::corruption(&self.path, pointer.offset, detail))
+            .map_err(|detail| Error::corruption(&self.path, offset, detail))
     }
 
     /// The value of `pointer` as it is stored, checked: one read of exactly its bytes.
@@ -109,7 +110,11 @@ impl ValueFile {
     /// # Errors
     /// As [`ValueFile::read`].
     pub fn read_stored(&self, pointer: &ValuePointer) -> Result<Vec<u8>> {
-        let offset = self.locate(pointer)?;
+        self.read_at(self.locate(pointer)?, pointer)
+    }
+
+    /// The same, of a value that stands at `offset` of the file.
+    fn read_at(&self, offset: u64, pointer: &ValuePointer) -> Result<Vec<u8>> {
         let damage = |detail: String| Error::corruption(&self.path, offset, detail);
         let size = usize::try_from(pointer.stored_bytes).expect("an address has 32 bits");
         let file = self.file()?;

@@ -138,6 +138,7 @@ fn fix_record(bytes: &mut [u8], at: usize, end: usize, place: &Place<'_>) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
     use crate::format::{DatabaseId, FileId, SeqNo};
 
     const IDENTITY: Identity = Identity { database: DatabaseId(3), file: FileId(9) };
@@ -165,10 +166,7 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x40;
             let e = decode_values(&damaged, IDENTITY).expect_err("damaged");
-            let is_told = matches!(
-                e,
-                crate::Error::Corruption { .. } | crate::Error::UnsupportedFormat { .. }
-            );
+            let is_told = matches!(e, Error::Corruption { .. } | Error::UnsupportedFormat { .. });
             assert!(is_told, "byte {at}: {e}");
         }
         for cut in 0..bytes.len() {
@@ -209,7 +207,7 @@ mod tests {
         bytes[at] ^= 1; // The length that Snappy states.
         fix_values(&mut bytes, IDENTITY);
         match decode_values(&bytes, IDENTITY) {
-            Err(crate::Error::Corruption { offset, .. }) => assert_eq!(offset, to_u64(at)),
+            Err(Error::Corruption { offset, .. }) => assert_eq!(offset, to_u64(at)),
             other => panic!("{other:?}"),
         }
     }

@@ -2,7 +2,7 @@
 //! the process was killed.
 
 use esker::sim::{CrashModel, SimFs};
-use esker::{Db, Options, SyncPolicy};
+use esker::{Compression, Db, Options, SyncPolicy};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -11,7 +11,12 @@ const BOUND: u64 = 64 << 10;
 
 /// Memtables and log files that alone would let megabytes come together.
 fn options() -> Options {
-    Options { sync_policy: SyncPolicy::Never, log_replay_bytes_max: BOUND, ..Options::default() }
+    Options {
+        sync_policy: SyncPolicy::Never,
+        log_replay_bytes_max: BOUND,
+        compression: Compression::None,
+        ..Options::default()
+    }
 }
 
 fn open(fs: &SimFs) -> Db {

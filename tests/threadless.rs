@@ -18,6 +18,7 @@ fn open(fs: &(impl Fs + Clone + 'static)) -> Db {
     let options = Options {
         sync_policy: SyncPolicy::Never,
         memtable_bytes: 64 << 10,
+        value_threshold: usize::MAX,
         memtables_max: 2,
         ..Options::default()
     };

@@ -14,7 +14,7 @@
 //! repeating what has succeeded, while those who wait are told why.
 //!
 //! Concurrency: one thread; the manifest is its own.
-//! Not here: sealing (`commit`), merging tables (compaction, later).
+//! Not here: sealing (`commit`), merging tables (`compaction`).
 
 mod worker;
 

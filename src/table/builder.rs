@@ -21,7 +21,7 @@ use std::path::Path;
 /// the index, some bytes a block, and the filter, 8 bytes a key.
 ///
 /// Dropped without [`TableBuilder::finish`] it leaves a file that is no table,
-/// at [`TableBuilder::path`], for the caller to remove.
+/// for the caller to remove.
 #[derive(Debug)]
 pub struct TableBuilder {
     sink: Sink,

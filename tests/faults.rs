@@ -317,12 +317,17 @@ fn room_for_the_record_is_room_enough() {
     let fs = SimFs::new();
     let inline = Options { value_threshold: usize::MAX, ..Options::default() };
     let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, inline).expect("opens");
+    db.set("before", vec![1; 200 << 10]).expect("a set");
     fs.fail(FaultPlan::once(5, Fault::Errno(28)).only(CallKind::Write));
-    db.set("a", vec![1; 300 << 10]).expect("there is room for it");
+    db.set("a", vec![1; 119 << 10]).expect("there is room for it");
     assert_eq!(fs.faults_hit(), 1);
-    fs.fail(FaultPlan::once(1, Fault::Errno(28)).only(CallKind::Write));
-    let e = db.set("b", vec![1; 300 << 10]).expect_err("there is none for this");
-    assert!(matches!(e, Error::Io { .. }), "{e}");
+    // What is larger claims its room with one call, or has none.
+    for (size, hits) in [(119 << 10, 2), (300 << 10, 3)] {
+        fs.fail(FaultPlan::once(1, Fault::Errno(28)).only(CallKind::Write));
+        let e = db.set("b", vec![1; size]).expect_err("there is no room");
+        assert!(matches!(e, Error::Io { .. }), "{e}");
+        assert_eq!(fs.faults_hit(), hits);
+    }
     db.set("c", "v").expect("there is room again");
     let (_, found) = after_power_cut(&fs);
     assert!(has(&found, "a") && !has(&found, "b") && has(&found, "c"));

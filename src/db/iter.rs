@@ -66,13 +66,13 @@ impl Iterator for Range {
     type Item = Result<(Key, Value)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.scan.next(|key, value| (Key::copy(key), Value::copy(value)))
+        self.scan.next_entry()
     }
 }
 
 impl DoubleEndedIterator for Range {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.scan.next_back(|key, value| (Key::copy(key), Value::copy(value)))
+        self.scan.next_entry_back()
     }
 }
 

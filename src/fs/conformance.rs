@@ -125,6 +125,25 @@ fn lengths() -> io::Result<()> {
 }
 
 #[test]
+fn room_that_is_claimed_is_zeros() -> io::Result<()> {
+    on_each(|fs, dir| {
+        let path = dir.join("a");
+        write(fs, &path, b"abc")?;
+        let reading = fs.open(&path, OpenMode::Read)?;
+        assert!(reading.allocate(0, 8).is_err(), "it is open for reading");
+        let file = fs.open(&dir.join("b"), OpenMode::CreateNew)?;
+        write_all_at(file.as_ref(), b"abc", 0)?;
+        // A file system that cannot says so, and has done nothing.
+        let reach = if file.allocate(3, 9000)? { 9003 } else { 3 };
+        file.will_need(0, reach);
+        assert_eq!(file.len()?, reach);
+        let bytes = contents(file.as_ref())?;
+        assert!(bytes.starts_with(b"abc") && bytes[3..].iter().all(|&b| b == 0));
+        Ok(())
+    })
+}
+
+#[test]
 fn renaming() -> io::Result<()> {
     on_each(|fs, dir| {
         let (a, b) = (dir.join("a"), dir.join("b"));

@@ -155,6 +155,31 @@ impl File for DiskFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
+
+    #[cfg(target_os = "linux")]
+    fn allocate(&self, offset: u64, bytes: u64) -> io::Result<bool> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        loop {
+            match fallocate(&self.file, FallocateFlags::empty(), offset, bytes) {
+                Ok(()) => return Ok(true),
+                Err(Errno::INTR) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(false),
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn will_need(&self, offset: u64, bytes: u64) {
+        // A hint: where it is refused, the read comes to the disk later.
+        let _ = rustix::fs::fadvise(
+            &self.file,
+            offset,
+            std::num::NonZeroU64::new(bytes),
+            rustix::fs::Advice::WillNeed,
+        );
+    }
 }
 
 #[derive(Debug)]

@@ -159,6 +159,24 @@ pub trait File: Send + Sync + Debug {
     /// # Errors
     /// What the system says.
     fn len(&self) -> io::Result<u64>;
+
+    /// Claims room on the disk for the `bytes` from `offset` on, without writing
+    /// them: they are zeros until they are written, and the file reaches that
+    /// far. `false`: nothing was done, since the file system cannot; then writing
+    /// zeros does it.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::StorageFull`], or what the system says; the file may have grown.
+    fn allocate(&self, offset: u64, bytes: u64) -> io::Result<bool> {
+        let _ = (offset, bytes);
+        Ok(false)
+    }
+
+    /// Says that the `bytes` from `offset` on will be read soon, so that the system may begin
+    /// to fetch them. It changes nothing, so it has no error either.
+    fn will_need(&self, offset: u64, bytes: u64) {
+        let _ = (offset, bytes);
+    }
 }
 
 /// A held directory lock; dropping it gives the lock back.

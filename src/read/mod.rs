@@ -12,6 +12,8 @@
 //! Not here: handles that users hold (`db`).
 
 mod get;
+mod prefetch;
+
 mod scan;
 mod source;
 mod value;

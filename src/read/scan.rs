@@ -1,6 +1,8 @@
 //! A range, from both ends.
 
+use super::prefetch::{Prefetch, Scout};
 use super::source::{LevelTables, Source};
+use super::value::{Key, Value};
 use super::visible::{Backward, Forward, Limit};
 use crate::error::Result;
 use crate::format::{Content, Level, SeqNo, TableMeta};
@@ -69,13 +71,30 @@ pub struct Scan {
     bounds: Bounds,
     front: Option<Forward<Source>>,
     back: Option<Backward<Source>>,
+    front_prefetch: Prefetch,
+    back_prefetch: Prefetch,
     ended: bool,
+}
+
+/// What reads the values that one end of a scan comes to.
+struct Values<'a> {
+    store: &'a Store,
+    view: &'a View,
+    prefetch: &'a mut Prefetch,
+}
+
+impl Values<'_> {
+    fn read(&mut self, pointer: &[u8]) -> Result<Vec<u8>> {
+        self.prefetch.read(self.store, self.view, pointer)
+    }
 }
 
 impl Scan {
     /// Over what `view` holds within `bounds` at `seq`.
     pub fn new(store: Arc<Store>, view: Arc<View>, seq: SeqNo, bounds: Bounds) -> Self {
-        Scan { store, view, seq, bounds, front: None, back: None, ended: false }
+        let (front_prefetch, back_prefetch) = Default::default();
+        let (front, back) = (None, None);
+        Scan { store, view, seq, bounds, front, back, front_prefetch, back_prefetch, ended: false }
     }
 
     /// What `see` makes of the next entry from the front: of its key and its value.
@@ -95,6 +114,24 @@ impl Scan {
     #[inline]
     pub fn next_back<R>(&mut self, see: impl FnOnce(&[u8], &[u8]) -> R) -> Option<Result<R>> {
         self.step(|scan| scan.step_back(with_value(see)).and_then(Option::transpose))
+    }
+
+    /// The next entry from the front.
+    ///
+    /// # Errors
+    /// As [`Scan::next`].
+    #[inline]
+    pub fn next_entry(&mut self) -> Option<Result<(Key, Value)>> {
+        self.step(|scan| scan.step_front(to_entry).and_then(Option::transpose))
+    }
+
+    /// The same from the back.
+    ///
+    /// # Errors
+    /// As [`Scan::next`].
+    #[inline]
+    pub fn next_entry_back(&mut self) -> Option<Result<(Key, Value)>> {
+        self.step(|scan| scan.step_back(to_entry).and_then(Option::transpose))
     }
 
     /// What `see` makes of the next key from the front. No value is read.
@@ -127,7 +164,7 @@ impl Scan {
 
     fn step_front<R>(
         &mut self,
-        see: impl FnOnce(&View, &[u8], Content<'_>) -> R,
+        see: impl FnOnce(Values<'_>, &[u8], Content<'_>) -> R,
     ) -> Result<Option<R>> {
         self.store.health.check_open()?;
         if self.front.is_none() {
@@ -145,13 +182,22 @@ impl Scan {
             back: self.back.as_ref().and_then(Backward::passed),
         };
         let Some(front) = &mut self.front else { return Ok(None) };
-        let see = |key: &[u8], content: Content<'_>| see(&self.view, key, content);
-        front.next(|expires_at_ms| self.store.is_expired(expires_at_ms), &limit, see)
+        let (store, view, prefetch) = (&*self.store, &*self.view, &mut self.front_prefetch);
+        let see = |key: &[u8], content: Content<'_>| {
+            see(Values { store, view, prefetch: &mut *prefetch }, key, content)
+        };
+        let seen = front.next(|expires_at_ms| store.is_expired(expires_at_ms), &limit, see)?;
+        if prefetch.wants_scout() {
+            let scout = self.scout_of_front();
+            self.front_prefetch.send(scout);
+        }
+        self.front_prefetch.advance(&self.store, &self.view, &limit);
+        Ok(seen)
     }
 
     fn step_back<R>(
         &mut self,
-        see: impl FnOnce(&View, &[u8], Content<'_>) -> R,
+        see: impl FnOnce(Values<'_>, &[u8], Content<'_>) -> R,
     ) -> Result<Option<R>> {
         self.store.health.check_open()?;
         if self.back.is_none() {
@@ -168,8 +214,32 @@ impl Scan {
             front: self.front.as_ref().and_then(Forward::passed),
         };
         let Some(back) = &mut self.back else { return Ok(None) };
-        let see = |key: &[u8], content: Content<'_>| see(&self.view, key, content);
-        back.next(|expires_at_ms| self.store.is_expired(expires_at_ms), &limit, see)
+        let (store, view, prefetch) = (&*self.store, &*self.view, &mut self.back_prefetch);
+        let see = |key: &[u8], content: Content<'_>| {
+            see(Values { store, view, prefetch: &mut *prefetch }, key, content)
+        };
+        let seen = back.next(|expires_at_ms| store.is_expired(expires_at_ms), &limit, see)?;
+        if prefetch.wants_scout() {
+            let scout = self.scout_of_back();
+            self.back_prefetch.send(scout);
+        }
+        self.back_prefetch.advance(&self.store, &self.view, &limit);
+        Ok(seen)
+    }
+
+    /// What goes ahead of the front; none where its way cannot be read, which the scan is to meet.
+    fn scout_of_front(&self) -> Option<Scout> {
+        let passed = self.front.as_ref()?.passed()?;
+        let mut merge = self.sources();
+        merge.seek(passed, SeqNo::ZERO).ok()?;
+        Some(Scout::Forward(Forward::new(merge, self.seq)))
+    }
+
+    fn scout_of_back(&self) -> Option<Scout> {
+        let passed = self.back.as_ref()?.passed()?;
+        let mut merge = self.sources();
+        merge.seek_before(passed, SeqNo::MAX).ok()?;
+        Some(Scout::Backward(Backward::new(merge, self.seq)))
     }
 
     fn sources(&self) -> Merge<Source> {
@@ -214,11 +284,20 @@ impl Scan {
 /// Has `see` look at the value itself, wherever it is.
 fn with_value<R>(
     see: impl FnOnce(&[u8], &[u8]) -> R,
-) -> impl FnOnce(&View, &[u8], Content<'_>) -> Result<R> {
-    |view, key, content| match content {
+) -> impl FnOnce(Values<'_>, &[u8], Content<'_>) -> Result<R> {
+    |mut values, key, content| match content {
         Content::Inline(value) => Ok(see(key, value)),
-        Content::Pointer(pointer) => Ok(see(key, &view.read_value(pointer)?)),
+        Content::Pointer(pointer) => Ok(see(key, &values.read(pointer)?)),
     }
+}
+
+/// Key and value as the caller's own; a value that was read for it is not copied again.
+fn to_entry(mut values: Values<'_>, key: &[u8], content: Content<'_>) -> Result<(Key, Value)> {
+    let value = match content {
+        Content::Inline(value) => Value::copy(value),
+        Content::Pointer(pointer) => Value::from_vec(values.read(pointer)?),
+    };
+    Ok((Key::copy(key), value))
 }
 
 struct FrontLimit<'a> {

@@ -71,6 +71,14 @@ impl View {
         self.value_file(&pointer)?.read(&pointer)
     }
 
+    /// Has the system begin to fetch the value at `pointer`.
+    pub fn will_need(&self, pointer: &ValuePointer) {
+        // Damage is told when the value is read.
+        if let Ok(file) = self.value_file(pointer) {
+            file.will_need(pointer);
+        }
+    }
+
     fn value_file(&self, pointer: &ValuePointer) -> Result<&Arc<ValueFile>> {
         if let Some(segment) = self.version.segments().get(pointer.segment) {
             return Ok(&segment.file);

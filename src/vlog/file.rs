@@ -113,6 +113,13 @@ impl ValueFile {
         self.read_at(self.locate(pointer)?, pointer)
     }
 
+    /// Has the system begin to fetch the value at `pointer`. What prevents it, the read will tell.
+    pub fn will_need(&self, pointer: &ValuePointer) {
+        if let (Ok(offset), Ok(file)) = (self.locate(pointer), self.file()) {
+            file.will_need(offset, pointer.bytes());
+        }
+    }
+
     /// The same, of a value that stands at `offset` of the file.
     fn read_at(&self, offset: u64, pointer: &ValuePointer) -> Result<Vec<u8>> {
         let damage = |detail: String| Error::corruption(&self.path, offset, detail);

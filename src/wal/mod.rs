@@ -5,8 +5,8 @@
 //!
 //! INV-1: positions are continuous: a file begins at the position where the
 //! one before it ended, and its header says so.
-//! INV-2: a record is written only into space that zeros have claimed before
-//! it, so a full disk is noticed with no record touched.
+//! INV-2: a record is written only into space that was claimed before it, by zeros or
+//! by asking for it, so a full disk is noticed with no record touched.
 //! INV-3: after a failed write nothing more goes into the same file; nor does
 //! it where the header of its successor may be on the disk.
 //! INV-4: nothing at or above a durable claim was ever acknowledged as durable

@@ -14,6 +14,11 @@ use std::sync::Arc;
 /// thousand records.
 const AHEAD_BYTES: usize = 256 << 10;
 
+/// What is written at once and has this many bytes or more gets its room without zeros.
+/// Those would be written to the disk and then once more with what comes there. In return the
+/// sync commits the journal, which is more than that for less: docs/performance.md, "Tried".
+const ALLOCATE_BYTES_MIN: u64 = 256 << 10;
+
 /// Zeros, as many as go out in one call. A page cache keeps what is written in
 /// one call in one folio, and walks all its blocks at each small write that
 /// comes later: with a megabyte at a time an unsynced set took 4 us, 1.3 of
@@ -221,10 +226,23 @@ impl LogWriter {
         Ok(())
     }
 
+    /// Claims room up to `end`, without zeros (INV-2); false: the file system cannot.
+    fn allocate_to(&mut self, end: u64) -> Result<bool> {
+        let SyncTarget { file, path, .. } = &self.target;
+        let claimed = file.allocate(self.extended, end - self.extended).during("extend", path)?;
+        if claimed {
+            self.extended = end;
+        }
+        Ok(claimed)
+    }
+
     /// Sees to it that the file reaches to `end` at least, in zeros (INV-2),
     /// and on to the next step.
     fn extend_to(&mut self, end: u64) -> Result<()> {
         if self.extended >= end {
+            return Ok(());
+        }
+        if end - self.end >= ALLOCATE_BYTES_MIN && self.allocate_to(end)? {
             return Ok(());
         }
         let goal = end.next_multiple_of(to_u64(AHEAD_BYTES));
@@ -239,5 +257,47 @@ impl LogWriter {
             self.extended += to_u64(ZEROS.len());
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use super::*;
+    use crate::fs::sim::SimFs;
+
+    /// Bytes of the calls that write, by the simulation's trace; and how many calls claim room.
+    fn written(fs: &SimFs) -> (usize, usize) {
+        let trace = fs.trace();
+        let writes = trace.iter().filter(|call| call.contains(" B at "));
+        let size = |call: &String| {
+            let before = call.split(" B at ").next()?;
+            before.split(' ').next_back()?.parse::<usize>().ok()
+        };
+        let (claims, writes): (Vec<_>, Vec<_>) = writes.partition(|call| call.contains("allocate"));
+        (writes.iter().map(|call| size(call).expect("a size")).sum(), claims.len())
+    }
+
+    #[test]
+    fn what_is_large_is_written_once_and_what_is_small_into_zeros() {
+        for (size, times) in [(20 << 10, 30), (300 << 10, 4), (2 << 20, 2)] {
+            let fs = SimFs::new();
+            fs.create_dir_all(Path::new("/log")).expect("a directory");
+            let database = DatabaseId(7);
+            let mut log =
+                LogWriter::create(&fs, Path::new("/log"), database, LogId(1), 0, 0).expect("made");
+            fs.set_trace(true);
+            let body = vec![1; size];
+            for sequence in 1..=times {
+                log.add(sequence, 0, &body, crc32fast::hash(&body)).expect("gathered");
+                log.write().expect("written");
+            }
+            let (bytes, claims) = written(&fs);
+            let body_bytes = size * usize::try_from(times).expect("small");
+            if size < 256 << 10 {
+                assert!(claims == 0 && bytes > body_bytes * 2 - AHEAD_BYTES, "{size}: {bytes}");
+            } else {
+                assert!(claims as u64 == times && bytes < body_bytes + 4096, "{size}: {bytes}");
+            }
+        }
     }
 }

@@ -164,6 +164,14 @@ impl File for HookedFile {
     fn len(&self) -> io::Result<u64> {
         self.below.len()
     }
+
+    fn allocate(&self, offset: u64, bytes: u64) -> io::Result<bool> {
+        self.fs.around(CallKind::Write, &self.path, offset, || self.below.allocate(offset, bytes))
+    }
+
+    fn will_need(&self, offset: u64, bytes: u64) {
+        self.below.will_need(offset, bytes);
+    }
 }
 
 /// Runs `act` on a thread of its own; its result comes through the receiver.

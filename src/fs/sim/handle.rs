@@ -147,6 +147,20 @@ impl File for SimFile {
         result
     }
 
+    // As a write of zeros: a crash may leave of the one what it may leave of the other.
+    fn allocate(&self, offset: u64, bytes: u64) -> io::Result<bool> {
+        self.check_writable()?;
+        let zeros = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
+        let mut state = self.shared.state.lock();
+        let result = state.write(&self.inode, &zeros, offset);
+        let what = || format!("{} allocate {bytes} B at {offset}", self.path.display());
+        state.record(CallKind::Write, what, &result);
+        match result? {
+            claimed if claimed == zeros.len() => Ok(true),
+            _ => Err(io::ErrorKind::StorageFull.into()),
+        }
+    }
+
     fn len(&self) -> io::Result<u64> {
         let mut state = self.shared.state.lock();
         let result = state.len(&self.inode);

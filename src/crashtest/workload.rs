@@ -150,7 +150,7 @@ pub fn small() -> Vec<(&'static str, Vec<Step>)> {
         ("sets", vec![set("a", 1), set("b", 2), set("a", 3), Step::Check]),
         ("deletes", vec![set("a", 1), delete("a"), set("b", 2), delete("c"), Step::Persist]),
         ("batches", vec![batch(1, 3, 200), batch(2, 5, 900), Step::Check, batch(3, 2, 20)]),
-        ("a large batch", vec![set("a", 1), batch(2, 30, 3000), set("a", 3), Step::Check]),
+        ("a large batch", vec![set("a", 1), batch(2, 30, 9000), set("a", 3), Step::Check]),
         ("flushes", vec![set("a", 1), Step::Flush, set("a", 2), delete("b"), Step::Flush]),
         ("tables on tables", tables_on_tables()),
         ("reopens", reopens()),

@@ -22,6 +22,7 @@ pub enum Workload {
     MixedAsync,
     MixedSync,
     LargeSet,
+    LargeSetSync,
     LargeGet,
     Overwrite,
     OpenClean,
@@ -69,7 +70,19 @@ impl Workload {
 
     /// Whether each commit waits for the disk: these rows get a busy loop.
     pub const fn is_synced(self) -> bool {
-        matches!(self, Self::SetSync | Self::SetSyncT8 | Self::Batch100Sync | Self::MixedSync)
+        matches!(
+            self,
+            Self::SetSync
+                | Self::SetSyncT8
+                | Self::Batch100Sync
+                | Self::MixedSync
+                | Self::LargeSetSync
+        )
+    }
+
+    /// Whether its values are large, and nothing else is asked of the store.
+    pub const fn has_large_values(self) -> bool {
+        matches!(self, Self::LargeSet | Self::LargeSetSync | Self::LargeGet | Self::Overwrite)
     }
 
     /// Whether commits are acknowledged before they are synced: only engines

@@ -1,9 +1,9 @@
-//! fjall, one keyspace of default options.
+//! fjall, one keyspace of default options; with its separation of values where they are large.
 
-use super::{CACHE_BYTES, Commit, Entry, Peer, key_string};
+use super::{CACHE_BYTES, Commit, Entry, Peer, Values, key_string};
 use crate::Result;
 use crate::data::Seen;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 use std::path::Path;
 
 pub struct Fjall {
@@ -13,9 +13,11 @@ pub struct Fjall {
 }
 
 impl Fjall {
-    pub fn open(dir: &Path, commit: Commit) -> Result<Self> {
+    pub fn open(dir: &Path, commit: Commit, values: Values) -> Result<Self> {
         let db = Database::builder(dir).cache_size(CACHE_BYTES as u64).open()?;
-        let keyspace = db.keyspace("default", KeyspaceCreateOptions::default)?;
+        let separation = (values == Values::Large).then(KvSeparationOptions::default);
+        let options = || KeyspaceCreateOptions::default().with_kv_separation(separation);
+        let keyspace = db.keyspace("default", options)?;
         Ok(Self { db, keyspace, commit })
     }
 

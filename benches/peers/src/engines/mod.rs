@@ -32,6 +32,15 @@ pub enum Commit {
     Unsynced,
 }
 
+/// What a store is for, as far as its engine has an option for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// The engine's defaults.
+    Small,
+    /// 16 KiB each: engines that can keep such values apart from their keys do. (esker does by default.)
+    Large,
+}
+
 /// One pair of a batch.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -100,16 +109,16 @@ impl Engine {
     }
 
     /// Opens the engine on a folder, and makes its files if there are none.
-    pub fn open(self, dir: &Path, commit: Commit) -> Result<Box<dyn Peer>> {
+    pub fn open(self, dir: &Path, commit: Commit, values: Values) -> Result<Box<dyn Peer>> {
         std::fs::create_dir_all(dir)?;
         Ok(match self {
             #[cfg(feature = "esker")]
             Self::Esker => Box::new(esker::Esker::open(dir, commit)?),
-            Self::Fjall => Box::new(fjall::Fjall::open(dir, commit)?),
+            Self::Fjall => Box::new(fjall::Fjall::open(dir, commit, values)?),
             Self::Redb => Box::new(redb::Redb::open(dir, commit)?),
             Self::Canopydb => Box::new(canopydb::Canopydb::open(dir, commit)?),
             #[cfg(feature = "c-peers")]
-            Self::Rocksdb => Box::new(rocksdb::Rocksdb::open(dir, commit)?),
+            Self::Rocksdb => Box::new(rocksdb::Rocksdb::open(dir, commit, values)?),
             #[cfg(feature = "c-peers")]
             Self::Lmdb => Box::new(lmdb::Lmdb::open(dir, commit)?),
         })

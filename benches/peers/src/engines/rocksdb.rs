@@ -1,15 +1,20 @@
 //! RocksDB.
 
-use super::{CACHE_BYTES, Commit, Entry, Peer, key_string};
+use super::{CACHE_BYTES, Commit, Entry, Peer, Values, key_string};
 use crate::Result;
 use crate::data::Seen;
 use rocksdb::backup::{BackupEngine, BackupEngineOptions, RestoreOptions};
-use rocksdb::{BlockBasedOptions, Cache, DB, Env, Options, WriteBatch, WriteOptions};
+use rocksdb::{
+    BlockBasedOptions, Cache, DB, DBCompressionType, Env, Options, WriteBatch, WriteOptions,
+};
 use std::path::Path;
 
 /// Bits a key of its filter: RocksDB makes none unless told to, while the
 /// other engines of its kind do by default.
 const FILTER_BITS_PER_KEY: f64 = 10.0;
+
+/// Values of this many bytes go to blob files, where they are on.
+const BLOB_BYTES_MIN: u64 = 1024;
 
 pub struct Rocksdb {
     db: DB,
@@ -17,13 +22,20 @@ pub struct Rocksdb {
 }
 
 impl Rocksdb {
-    pub fn open(dir: &Path, commit: Commit) -> Result<Self> {
+    pub fn open(dir: &Path, commit: Commit, values: Values) -> Result<Self> {
         let mut tables = BlockBasedOptions::default();
         tables.set_block_cache(&Cache::new_lru_cache(CACHE_BYTES));
         tables.set_bloom_filter(FILTER_BITS_PER_KEY, false);
         let mut options = Options::default();
         options.create_if_missing(true);
         options.set_block_based_table_factory(&tables);
+        if values == Values::Large {
+            options.set_enable_blob_files(true);
+            options.set_min_blob_size(BLOB_BYTES_MIN);
+            // What its tables are compressed with.
+            options.set_blob_compression_type(DBCompressionType::Snappy);
+            options.set_enable_blob_gc(true);
+        }
         let mut write_options = WriteOptions::default();
         write_options.set_sync(commit == Commit::Synced);
         Ok(Self { db: DB::open(&options, dir)?, write_options })

@@ -9,7 +9,7 @@ use crate::arguments::{Job, LoadJob};
 use crate::data::{
     self, KEYS_PER_PREFIX, Key, LARGE_VALUE_SIZE, Seen, VALUE_SIZE, Values, key, listed_key,
 };
-use crate::engines::{Commit, Engine, Entry, Peer};
+use crate::engines::{self, Commit, Engine, Entry, Peer};
 use crate::machine;
 use crate::measurement::Measurement;
 use crate::timed::{self, Kind, Plan, Timed};
@@ -35,11 +35,17 @@ const LIMIT_SECONDS: u32 = 900;
 /// Where a workload runs, and over what.
 struct Scene {
     engine: Engine,
+    values: engines::Values,
     dir: PathBuf,
     scale: f64,
 }
 
 impl Scene {
+    fn new(engine: Engine, has_large_values: bool, dir: &Path, scale: f64) -> Self {
+        let values = if has_large_values { engines::Values::Large } else { engines::Values::Small };
+        Scene { engine, values, dir: dir.to_path_buf(), scale }
+    }
+
     /// The database that is measured.
     fn database(&self) -> PathBuf {
         self.dir.join("db")
@@ -54,7 +60,7 @@ impl Scene {
     }
 
     fn open(&self, commit: Commit) -> Result<Box<dyn Peer>> {
-        self.engine.open(&self.database(), commit)
+        self.engine.open(&self.database(), commit, self.values)
     }
 
     fn scaled(&self, count: u64) -> u64 {
@@ -86,7 +92,8 @@ impl Scene {
 /// Does one measurement, in this process.
 pub fn measure(job: &Job) -> Result<Measurement> {
     machine::limit_time(LIMIT_SECONDS);
-    let scene = Scene { engine: job.engine, dir: job.dir.clone(), scale: job.scale };
+    let is_large = job.workload.has_large_values();
+    let scene = Scene::new(job.engine, is_large, &job.dir, job.scale);
     let timed = match job.workload {
         Workload::SetSync => writes::set_synced(&scene, 1, 3_000)?,
         Workload::SetSyncT8 => writes::set_synced(&scene, 8, 1_000)?,
@@ -102,6 +109,7 @@ pub fn measure(job: &Job) -> Result<Measurement> {
         Workload::MixedAsync => writes::mixed(&scene, Commit::Unsynced, 250_000)?,
         Workload::MixedSync => writes::mixed(&scene, Commit::Synced, 5_000)?,
         Workload::LargeSet => writes::large_set(&scene)?,
+        Workload::LargeSetSync => writes::large_set_synced(&scene, 2_000)?,
         Workload::LargeGet => reads::large_get(&scene, 50_000)?,
         Workload::Overwrite => writes::overwrite(&scene, 4_096, 16)?,
         Workload::OpenClean => opens::open(&scene, Load::Entries)?,
@@ -122,7 +130,7 @@ pub fn measure(job: &Job) -> Result<Measurement> {
 /// Fills a folder, in this process, and for `Load::Crash` does not return.
 pub fn load(job: &LoadJob) -> Result<()> {
     machine::limit_time(LIMIT_SECONDS);
-    let scene = Scene { engine: job.engine, dir: job.dir.clone(), scale: job.scale };
+    let scene = Scene::new(job.engine, job.load == Load::Large, &job.dir, job.scale);
     let peer = scene.open(Commit::Unsynced)?;
     match job.load {
         Load::Entries => fill(&*peer, keys(scene.scaled(ENTRIES)), VALUE_SIZE)?,

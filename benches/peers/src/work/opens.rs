@@ -36,7 +36,7 @@ pub fn restore(scene: &Scene) -> Result<Timed> {
     scene.load(Load::BackupMade)?;
     let before = Instant::now();
     scene.engine.restore(&scene.backup(), &scene.restored())?;
-    let peer = scene.engine.open(&scene.restored(), Commit::Unsynced)?;
+    let peer = scene.engine.open(&scene.restored(), Commit::Unsynced, scene.values)?;
     let seen = peer.get(&key(0))?;
     let elapsed = before.elapsed();
     expect_found(seen, 0, LARGE_VALUE_SIZE)?;

@@ -15,7 +15,13 @@ type Operation = Box<dyn FnMut(&dyn Peer, u64) -> Result<Kind>>;
 /// `set_sync` and `set_sync_t8`: single sets, each waiting for the disk.
 pub fn set_synced(scene: &Scene, threads: u32, sets_each: u64) -> Result<Timed> {
     let plan = Plan { threads, operations_each: scene.scaled(sets_each), sample_every: 1 };
-    set(scene, Commit::Synced, plan)
+    set(scene, Commit::Synced, plan, VALUE_SIZE)
+}
+
+/// `large_set_sync`: single sets of 16 KiB, each waiting for the disk.
+pub fn large_set_synced(scene: &Scene, sets: u64) -> Result<Timed> {
+    let plan = Plan { threads: 1, operations_each: scene.scaled(sets), sample_every: 1 };
+    set(scene, Commit::Synced, plan, LARGE_VALUE_SIZE)
 }
 
 /// `set_async` and `set_async_t2`: single sets that do not wait.
@@ -25,11 +31,11 @@ pub fn set_unsynced(scene: &Scene, threads: u32, sets_each: u64) -> Result<Timed
         operations_each: scene.scaled(sets_each),
         sample_every: SAMPLE_QUICK_EVERY,
     };
-    set(scene, Commit::Unsynced, plan)
+    set(scene, Commit::Unsynced, plan, VALUE_SIZE)
 }
 
-fn set(scene: &Scene, commit: Commit, plan: Plan) -> Result<Timed> {
-    run_over(scene, commit, plan, setter(plan.operations_each, VALUE_SIZE))
+fn set(scene: &Scene, commit: Commit, plan: Plan, value_size: usize) -> Result<Timed> {
+    run_over(scene, commit, plan, setter(plan.operations_each, value_size))
 }
 
 /// Sets keys of its own in each thread, in the order of their indexes,

@@ -221,6 +221,28 @@ pub fn write_all_at(file: &dyn File, mut buf: &[u8], mut offset: u64) -> io::Res
     Ok(())
 }
 
+/// Makes several files durable at once, where there may be threads: the file system then
+/// commits its journal once for all of them.
+///
+/// # Errors
+/// The first, by their order, of those that failed. All have been tried.
+pub fn sync_together(fs: &dyn Fs, syncs: &[&(dyn Fn() -> Result<()> + Sync)]) -> Result<()> {
+    let [first, others @ ..] = syncs else { return Ok(()) };
+    if !fs.allows_threads() {
+        return syncs.iter().try_for_each(|sync| sync());
+    }
+    std::thread::scope(|scope| {
+        let others: Vec<_> = others.iter().map(|sync| scope.spawn(sync)).collect();
+        let first = first();
+        // A panic goes on in the thread that asked for all this.
+        let join = |other: std::thread::ScopedJoinHandle<'_, Result<()>>| {
+            other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        let others: Vec<_> = others.into_iter().map(join).collect();
+        others.into_iter().fold(first, Result::and)
+    })
+}
+
 /// Turns an [`io::Result`] into ours by naming the operation and the file.
 pub trait IoContext<T> {
     /// Names what was done to which file.

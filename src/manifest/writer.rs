@@ -5,7 +5,7 @@ use super::state::{Edit, State};
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
 use crate::format::{DatabaseId, FileKind, FramePlace, ManifestId, crc, put_frame};
-use crate::fs::{File, Fs, IoContext, OpenMode, write_all_at};
+use crate::fs::{File, Fs, IoContext, OpenMode, sync_together, write_all_at};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,8 +34,8 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Writes `state` into the new manifest `id` and puts it in force. On
-    /// return all of it is durable, `CURRENT` included, and so is every
+    /// Writes `state` into the new manifest `id` and puts it in force, after `beside`, which makes
+    /// other files durable that it names. On return all of it is durable, `CURRENT` included, and so is every
     /// directory entry made before.
     ///
     /// # Errors
@@ -47,6 +47,7 @@ impl Manifest {
         database: DatabaseId,
         id: ManifestId,
         state: State,
+        beside: &(dyn Fn() -> Result<()> + Sync),
     ) -> Result<Self> {
         let path = dir.join(FileKind::Manifest(id).name());
         let file = fs.open(&path, OpenMode::CreateNew).during("create", &path)?;
@@ -63,10 +64,12 @@ impl Manifest {
         let body = encode_edit(&state.as_edit());
         put_frame(&mut bytes, place, 1, first_at, &body, crc(&body));
         write_all_at(file.as_ref(), &bytes, 0).during("write", &path).inspect_err(clear)?;
-        file.sync_data().during("sync", &path)?;
+        let next = NextCurrent::write(fs.as_ref(), dir, database, id).inspect_err(clear)?;
+        let sync_manifest = || file.sync_data().during("sync", &path);
+        sync_together(fs.as_ref(), &[beside, &sync_manifest, &|| next.sync()])?;
         // The entry of the file before the entry that names it: INV-3.
         fs.sync_dir(dir).during("sync", dir)?;
-        switch_current(fs.as_ref(), dir, database, id).inspect_err(clear)?;
+        next.put_in_force(fs.as_ref(), dir).inspect_err(clear)?;
         let end = to_u64(bytes.len());
         let dir = dir.to_path_buf();
         let first_bytes = end - to_u64(HEADER_SIZE);
@@ -130,10 +133,14 @@ impl Manifest {
 
     fn rewrite(&mut self, mut state: State, next: ManifestId) -> Result<ManifestId> {
         state.next_file = state.next_file.max(next.0 + 1);
-        let new = Manifest::create(Arc::clone(&self.fs), &self.dir, self.database, next, state)
-            .map_err(|e| match &e {
-                Error::Io { op: "sync", .. } => poison(e),
-                _ => e,
+        let fs = Arc::clone(&self.fs);
+        let nothing = || Ok(());
+        let new =
+            Manifest::create(fs, &self.dir, self.database, next, state, &nothing).map_err(|e| {
+                match &e {
+                    Error::Io { op: "sync", .. } => poison(e),
+                    _ => e,
+                }
             })?;
         let old = self.id;
         *self = new;
@@ -152,20 +159,36 @@ fn poison(cause: Error) -> Error {
     Error::Poisoned { cause: Arc::new(cause) }
 }
 
-/// Makes `CURRENT` name the manifest `id`, durably.
-fn switch_current(fs: &dyn Fs, dir: &Path, database: DatabaseId, id: ManifestId) -> Result<()> {
-    let temporary = dir.join(FileKind::CurrentTemporary.name());
-    let current = dir.join(FileKind::Current.name());
-    match fs.remove(&temporary) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::io("remove", &temporary, e));
+/// The file that will be `CURRENT`.
+struct NextCurrent {
+    file: Arc<dyn File>,
+    path: PathBuf,
+}
+
+impl NextCurrent {
+    /// Names the manifest `id` in it.
+    fn write(fs: &dyn Fs, dir: &Path, database: DatabaseId, id: ManifestId) -> Result<Self> {
+        let path = dir.join(FileKind::CurrentTemporary.name());
+        match fs.remove(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &path, e));
+            }
+            _ => {}
         }
-        _ => {}
+        let file = fs.open(&path, OpenMode::CreateNew).during("create", &path)?;
+        let bytes = encode_header(CURRENT_MAGIC, database, id);
+        write_all_at(file.as_ref(), &bytes, 0).during("write", &path)?;
+        Ok(NextCurrent { file, path })
     }
-    let file = fs.open(&temporary, OpenMode::CreateNew).during("create", &temporary)?;
-    write_all_at(file.as_ref(), &encode_header(CURRENT_MAGIC, database, id), 0)
-        .during("write", &temporary)?;
-    file.sync_data().during("sync", &temporary)?;
-    fs.rename(&temporary, &current).during("rename", &current)?;
-    fs.sync_dir(dir).during("sync", dir)
+
+    fn sync(&self) -> Result<()> {
+        self.file.sync_data().during("sync", &self.path)
+    }
+
+    /// Makes it `CURRENT`, durably.
+    fn put_in_force(&self, fs: &dyn Fs, dir: &Path) -> Result<()> {
+        let current = dir.join(FileKind::Current.name());
+        fs.rename(&self.path, &current).during("rename", &current)?;
+        fs.sync_dir(dir).during("sync", dir)
+    }
 }

@@ -351,7 +351,6 @@ impl Recovery {
         let log_id = LogId(home.draw_file_id().0);
         let fs = home.fs.as_ref();
         let log = LogWriter::create(fs, &home.dir, home.log_identity, log_id, 0, 0)?;
-        log.sync_target().sync()?;
         let manifest_id = ManifestId(home.draw_file_id().0);
         let mut state = self.state.clone();
         state.log_min = log_id;
@@ -365,9 +364,12 @@ impl Recovery {
         }
         state.segments.extend(self.values.segments().map(|meta| (meta.id, meta)));
         drop_unused(&mut state);
-        // Syncs the directory first, and with it the names of the tables and the log.
+        // Syncs the log beside the manifest, then the directory, and with it the names of the tables
+        // and the log, and only then switches.
         let fs = Arc::clone(&home.fs);
-        let manifest = Manifest::create(fs, &home.dir, home.database, manifest_id, state)?;
+        let sync_log = || log.sync_target().sync();
+        let manifest =
+            Manifest::create(fs, &home.dir, home.database, manifest_id, state, &sync_log)?;
         Ok((log, manifest))
     }
 

@@ -108,10 +108,9 @@ impl LogWriter {
             broken: false,
         };
         let header = LogHeader { database, id, base, durable }.encode();
-        let written = writer.extend_to(to_u64(HEADER_SIZE)).and_then(|()| {
-            write_all_at(writer.target.file.as_ref(), &header, 0)
-                .during("write", &writer.target.path)
-        });
+        // Zeros ahead of the records come with the first of them: many an open writes none.
+        let written = write_all_at(writer.target.file.as_ref(), &header, 0)
+            .during("write", &writer.target.path);
         if let Err(e) = written {
             // The first error is the one to tell; what cannot be removed now
             // is removed by the next open.
@@ -119,6 +118,7 @@ impl LogWriter {
             return Err(e);
         }
         writer.end = to_u64(HEADER_SIZE);
+        writer.extended = writer.end;
         Ok(writer)
     }
 
@@ -246,15 +246,19 @@ impl LogWriter {
             return Ok(());
         }
         let goal = end.next_multiple_of(to_u64(AHEAD_BYTES));
+        let call_bytes = to_u64(ZEROS.len());
         while self.extended < goal {
-            let written = write_all_at(self.target.file.as_ref(), &ZEROS, self.extended)
+            // To the next multiple, so that calls begin where pages do.
+            let passed = usize::try_from(self.extended % call_bytes).expect("less than a call's");
+            let zeros = ZEROS.split_at(passed).1;
+            let written = write_all_at(self.target.file.as_ref(), zeros, self.extended)
                 .during("extend", &self.target.path);
             if let Err(e) = written {
                 // Where there is room for what comes now, that there is no
                 // more will show when more comes.
                 return if self.extended >= end { Ok(()) } else { Err(e) };
             }
-            self.extended += to_u64(ZEROS.len());
+            self.extended += to_u64(zeros.len());
         }
         Ok(())
     }

@@ -177,7 +177,11 @@ impl NextCurrent {
         }
         let file = fs.open(&path, OpenMode::CreateNew).during("create", &path)?;
         let bytes = encode_header(CURRENT_MAGIC, database, id);
-        write_all_at(file.as_ref(), &bytes, 0).during("write", &path)?;
+        if let Err(e) = write_all_at(file.as_ref(), &bytes, 0) {
+            // As with the manifest: the first error is the one to tell.
+            let _ = fs.remove(&path);
+            return Err(Error::io("write", &path, e));
+        }
         Ok(NextCurrent { file, path })
     }
 

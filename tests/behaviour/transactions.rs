@@ -215,7 +215,8 @@ fn outcome(
 
 fn what_was_read_and_then_written_conflicts(on: &dyn Fixture) {
     on.engine().set("there", b"value").expect("set");
-    let changes: [(&str, fn(&dyn Engine, &str)); 5] = [
+    type Change = fn(&dyn Engine, &str);
+    let changes: [(&str, Change); 5] = [
         ("set", |engine, key| engine.set(key, b"other").expect("set")),
         ("the same value", |engine, key| engine.set(key, b"value").expect("set")),
         ("delete", |engine, key| engine.delete(key).expect("delete")),

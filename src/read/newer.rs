@@ -12,9 +12,8 @@ use std::sync::Arc;
 /// Looks for entries of `view` that are newer than `seq`, tombstones included, and visible or not.
 ///
 /// Only memtables and tables that have such entries are looked into. Where a snapshot is
-/// held at `seq`, compaction leaves of everything newer one entry a key at least. (A table of
-/// which all has expired may go whole, if it hides nothing: what read the key before found nothing
-/// there, and still would.)
+/// held at `seq`, or below, compaction leaves of everything newer one entry a key at least, if it be the
+/// tombstone of what has expired.
 #[derive(Debug)]
 pub struct Newer<'a> {
     seq: SeqNo,

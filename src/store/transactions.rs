@@ -50,8 +50,9 @@ impl Transactions {
     /// Has every transaction that is open fail with `Conflict` when it commits, whatever it has read:
     /// what it saw is no longer what stands before it in the commit order.
     ///
-    /// REQUIRES: the lead of the commit pipeline is held, from before this call until the change is
-    /// visible (or given up). A commit that was checked before cannot then come after the change.
+    /// REQUIRES: the lead of the commit pipeline is held since before the change, which is visible by now (or
+    /// given up). Then no commit that was checked before the change comes after it; and who took a snapshot
+    /// before the change was visible remembers an epoch from before this call.
     pub fn invalidate_all(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }

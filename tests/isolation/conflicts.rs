@@ -303,6 +303,41 @@ fn expiry_is_no_write_and_lives_from_the_commit_on() {
     assert!(db.get("new").expect("get").is_none());
 }
 
+/// A key is written over with one that expires, and all of it goes from the disk: it was written.
+#[test]
+fn what_was_written_and_has_expired_and_gone_conflicts() {
+    for is_alone in [true, false] {
+        let options = Options {
+            expired_retention: Duration::ZERO,
+            reclaim_within: Duration::from_millis(1),
+            ..small_options(SyncPolicy::Never)
+        };
+        let (fs, db) = quiet(options);
+        let ttl = Duration::from_secs(1);
+        db.set_with_ttl("k", "first", ttl).expect("set");
+        if !is_alone {
+            db.set("z", "").expect("set");
+        }
+        let mut tx = db.transaction();
+        assert!(tx.get("k").expect("get").is_some());
+        tx.set("result", "").expect("set");
+        let mut other = db.transaction();
+        assert!(other.get("y").expect("get").is_none());
+        other.set("result", "").expect("set");
+        db.set_with_ttl("k", "second", ttl).expect("set");
+        fs.sim_clock().advance(10 * ttl);
+        for _ in 0..3 {
+            db.flush().expect("flush");
+            fs.sim_clock().advance(10 * ttl);
+            db.compact().expect("compact");
+        }
+        assert!(is_conflict(tx.commit()), "alone: {is_alone}");
+        other.commit().expect("nobody wrote y");
+        drop((tx, other));
+        db.compact().expect("compact");
+    }
+}
+
 /// A refused or failed commit of another has changed nothing that one has read.
 #[test]
 fn a_commit_that_was_refused_by_the_disk_conflicts_with_nobody() {

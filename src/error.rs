@@ -82,6 +82,10 @@ pub enum Error {
     },
     /// The transaction was committed or rolled back already.
     TransactionClosed,
+    /// What the transaction read has been written since by another commit, or the whole store
+    /// was replaced. Nothing of it was written. Begin another one and do the same again,
+    /// the reads above all: they may lead elsewhere now. `Db::transact` does so by itself.
+    Conflict,
     /// The handle was closed.
     Closed,
     /// The write failed in a way that leaves its outcome open: after a crash
@@ -123,10 +127,11 @@ impl Error {
     }
 
     /// True when the same call may succeed later without anything being
-    /// reopened or repaired: an I/O refusal, or a directory that is in use.
+    /// reopened or repaired: an I/O refusal, a directory that is in use, or, of a
+    /// transaction, a conflict: there it is the whole transaction that is to be run again.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Io { .. } | Error::Locked { .. })
+        matches!(self, Error::Io { .. } | Error::Locked { .. } | Error::Conflict)
     }
 
     /// What to do about it, in one clause; `None` where the caller knows best.
@@ -149,6 +154,7 @@ impl Error {
             }
             Error::UnsupportedType { .. } => "use \"lsm\" (alias \"badger\") or \"memory\"",
             Error::TransactionClosed => "begin a new transaction",
+            Error::Conflict => "nothing was written; run the transaction again from its beginning",
             Error::Closed => "open the directory again",
             Error::Io { .. } => "check the disk and the permissions; the call may be tried again",
             Error::InvalidArgument { .. } | Error::TooLarge { .. } => return None,
@@ -186,6 +192,9 @@ impl Error {
             Error::TransactionClosed => {
                 f.write_str("the transaction was already committed or rolled back")
             }
+            Error::Conflict => f.write_str(
+                "the transaction conflicts with another: what it read has changed since",
+            ),
             Error::Closed => f.write_str("the database is closed"),
             Error::Indeterminate { cause } => write!(
                 f,
@@ -241,6 +250,13 @@ mod tests {
             Error::UnsupportedType { name: "x".into() }.to_string(),
             "unsupported persistence type: x"
         );
+    }
+
+    #[test]
+    fn a_conflict_says_what_to_do() {
+        let text = Error::Conflict.to_string();
+        assert!(text.contains("changed") && text.contains("run the transaction again"), "{text}");
+        assert!(Error::Conflict.is_retryable() && !Error::TransactionClosed.is_retryable());
     }
 
     #[test]

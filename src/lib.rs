@@ -62,12 +62,16 @@ mod read;
 mod recovery;
 mod store;
 mod table;
+mod txn;
 mod vlog;
 mod wal;
 mod worker;
 
 pub use clock::{Clock, SystemClock};
-pub use db::{Db, Ingest, IngestReport, Keys, Range, Snapshot, WriteBatch};
+pub use db::{
+    Db, DbTransaction, Ingest, IngestReport, Keys, Range, Snapshot, TransactionKeys,
+    TransactionRange, WriteBatch,
+};
 pub use engine::{Config, EXPIRED_RETENTION, Engine, MemoryEngine, Transaction};
 pub use error::{Error, Result};
 pub use event::{Event, Listener, StallReason};

@@ -12,7 +12,7 @@
 //!
 //! Concurrency: as [`Db`]. Not here: anything that `Db` can do itself.
 
-use crate::db::{Db, WriteBatch};
+use crate::db::{Db, DbTransaction, WriteBatch};
 use crate::engine::{
     Backend, Config, Engine, KV_PREFIX, MemoryEngine, SERVICE_PREFIX, Transaction, check_key,
     check_ttl, check_value,
@@ -86,16 +86,18 @@ impl LsmEngine {
         self.db.check_open()?;
         let mut names = Vec::new();
         let mut keys = self.db.prefix(format!("{space}{prefix}")).keys();
-        let name = |key: &[u8]| {
-            let name = key.get(space.len()..).map(str::from_utf8);
-            name.and_then(|name| name.ok().map(str::to_owned))
-        };
-        while let Some(name) = keys.next_with(name) {
+        while let Some(name) = keys.next_with(|key| name(space, key)) {
             // INV-1: what is no string is not ours.
             names.extend(name?);
         }
         Ok(names)
     }
+}
+
+/// The name under `space` that `key` stands for, if it is one.
+fn name(space: &str, key: &[u8]) -> Option<String> {
+    let name = key.get(space.len()..).map(str::from_utf8);
+    name.and_then(|name| name.ok().map(str::to_owned))
 }
 
 /// `key` as it stands in the store.
@@ -175,7 +177,7 @@ impl Engine for LsmEngine {
 
     fn begin_tx(&self) -> Result<Box<dyn Transaction>> {
         self.db.check_open()?;
-        Ok(Box::new(LsmTransaction { db: self.db.clone(), batch: Some(WriteBatch::new()) }))
+        Ok(Box::new(LsmTransaction { tx: self.db.transaction() }))
     }
 
     fn close(&self) -> Result<()> {
@@ -183,43 +185,45 @@ impl Engine for LsmEngine {
     }
 }
 
-/// A batch that is being gathered; within one the last operation on a key holds.
+/// One of the database's, under the prefix of the key-value space.
 struct LsmTransaction {
-    db: Db,
-    /// `None` once it is over.
-    batch: Option<WriteBatch>,
-}
-
-impl LsmTransaction {
-    /// The batch and the key in it, when one more operation may be noted.
-    fn open(&mut self, key: &str) -> Result<(&mut WriteBatch, String)> {
-        let batch = self.batch.as_mut().ok_or(Error::TransactionClosed)?;
-        self.db.check_open()?;
-        Ok((batch, stored(KV_PREFIX, key)?))
-    }
+    tx: DbTransaction,
 }
 
 impl Transaction for LsmTransaction {
+    fn get(&mut self, key: &str) -> Result<Vec<u8>> {
+        self.tx.check_open()?;
+        let stored = stored(KV_PREFIX, key).map_err(|_| Error::KeyNotFound)?;
+        self.tx.get(stored)?.map(Into::into).ok_or(Error::KeyNotFound)
+    }
+
+    fn list(&mut self, prefix: &str) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for key in self.tx.prefix(format!("{KV_PREFIX}{prefix}")).keys() {
+            // INV-1: what is no string is not ours.
+            names.extend(name(KV_PREFIX, &key?));
+        }
+        Ok(names)
+    }
+
     fn set(&mut self, key: &str, value: &[u8]) -> Result<()> {
-        let (batch, stored) = self.open(key)?;
+        self.tx.check_open()?;
+        let stored = stored(KV_PREFIX, key)?;
         check_value(value)?;
-        batch.set(stored, value);
-        Ok(())
+        self.tx.set(stored, value)
     }
 
     fn delete(&mut self, key: &str) -> Result<()> {
-        let (batch, stored) = self.open(key)?;
-        batch.delete(stored);
-        Ok(())
+        self.tx.check_open()?;
+        self.tx.delete(stored(KV_PREFIX, key)?)
     }
 
     fn commit(&mut self) -> Result<()> {
-        let batch = self.batch.take().ok_or(Error::TransactionClosed)?;
-        self.db.write(batch)
+        self.tx.commit()
     }
 
     fn rollback(&mut self) -> Result<()> {
-        self.batch = None;
+        self.tx.rollback();
         Ok(())
     }
 }

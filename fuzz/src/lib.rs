@@ -35,6 +35,7 @@ pub mod ops_with_crash;
 pub mod ops_with_faults;
 pub mod segment_open;
 pub mod table_open;
+pub mod txn_history;
 
 use esker::fuzzing::{DatabaseId, FileId, Identity};
 use esker::{Error, Result};
@@ -96,7 +97,7 @@ macro_rules! stateful {
 
 /// The targets that run a database.
 pub const STATEFUL: &[Stateful] =
-    stateful![ops_vs_model, ops_with_crash, ops_with_faults, corrupt_then_open];
+    stateful![ops_vs_model, txn_history, ops_with_crash, ops_with_faults, corrupt_then_open];
 
 /// Asserts that an error of a decoder says where the damage is: a file whose
 /// name ends so, and an offset within its `len` bytes.

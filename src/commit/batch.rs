@@ -93,6 +93,15 @@ impl Batch {
         self.user_bytes
     }
 
+    /// The keys that it writes, in order of its operations.
+    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        let ops = OpReader::new(&self.ops, SeqNo::ZERO);
+        ops.filter_map(|op| match op.expect("we encoded it ourselves") {
+            Op::Entry(entry) | Op::Compressed(entry) => Some(entry.key),
+            Op::ExpiryFloor(_) => None,
+        })
+    }
+
     /// True without any.
     #[must_use]
     pub fn is_empty(&self) -> bool {

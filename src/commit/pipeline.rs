@@ -1,8 +1,11 @@
 //! Leading a group: sequence numbers, room, log, sync, and the way out.
 
 use super::batch::{Batch, BodyPlace};
+use super::check::Premise;
+use super::group::{Group, Member, as_member};
 use super::log::{Log, Record};
 use super::queue::{Entry, Placed, Queue, Request, Verdict, Waiter};
+use super::window::Window;
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
 use crate::format::frame::FRAME_HEADER_SIZE;
@@ -36,6 +39,8 @@ struct Leader {
     ended: bool,
     /// The expiry floor that the log or the manifest already holds.
     logged_floor_ms: u64,
+    /// What was committed last, for those that have read.
+    window: Window,
 }
 
 /// The commit pipeline of one database.
@@ -59,17 +64,25 @@ impl Pipeline {
             sealed_seq: last_seq,
             ended: false,
             logged_floor_ms: store.expiry.get(),
+            window: Window::default(),
         };
         Pipeline { store, queue: Queue::default(), leader: Mutex::new(leader), log }
     }
 
-    /// Commits `batch`: on return it is visible and, with `sync`, durable,
-    /// with all commits before it.
+    /// Commits `batch`, if `premise` holds when its turn comes: on return it is visible and, with
+    /// `sync`, durable, with all commits before it. Returns the number of its last operation, `None` where
+    /// there is none.
     ///
     /// # Errors
     /// [`Error::Io`]: refused, nothing was written. [`Error::Indeterminate`]:
-    /// a write or the sync failed. [`Error::Poisoned`], [`Error::Closed`].
-    pub fn commit(&self, mut batch: Batch, sync: bool) -> Result<()> {
+    /// a write or the sync failed. [`Error::Poisoned`], [`Error::Closed`]. [`Error::Conflict`]: the premise
+    /// does not hold, and nothing was written; so with what it fails with when it is asked.
+    pub fn commit(
+        &self,
+        mut batch: Batch,
+        sync: bool,
+        premise: Option<Box<dyn Premise>>,
+    ) -> Result<Option<SeqNo>> {
         self.store.health.check_open()?;
         self.store.health.check_sound()?;
         let Options { wal_enabled, value_threshold, compression, .. } = self.store.options;
@@ -79,18 +92,18 @@ impl Pipeline {
         batch.check_size()?;
         let sync = sync && wal_enabled;
         if batch.is_empty() {
-            return if sync { self.persist() } else { Ok(()) };
+            return if sync { self.persist().map(|()| None) } else { Ok(None) };
         }
         if batch.has_sets() {
             self.store.check_sets_pass()?;
         }
         let begun = self.store.home.clock.elapsed();
         let body_crc = if self.store.options.wal_enabled { crc(batch.ops()) } else { 0 };
-        self.run(Request::Commit { batch, body_crc, sync })?;
+        let last_seq = self.run(Request::Commit { batch, body_crc, sync, premise })?;
         let latencies = &self.store.latencies;
         let latency = if sync { &latencies.synced_commit } else { &latencies.unsynced_commit };
         latency.record(self.store.since(begun));
-        Ok(())
+        Ok(last_seq)
     }
 
     /// Makes every commit that returned before this call durable.
@@ -159,7 +172,14 @@ impl Pipeline {
         // Also if it fails: it may be in force after a crash, and what is committed
         // from now on must be newer.
         leader.last_seq = seq;
-        install()?;
+        install().inspect_err(|e| {
+            // It may be in force after a crash, before what is committed from now on.
+            if matches!(e, Error::Indeterminate { .. }) {
+                self.store.transactions.invalidate_all();
+            }
+        })?;
+        leader.window.forget(seq);
+        self.store.transactions.set_noted_from(leader.window.noted_from());
         leader.entered_seq = seq;
         leader.sealed_seq = seq;
         let ticket = visible.enter(seq, 1);
@@ -175,7 +195,7 @@ impl Pipeline {
     /// As [`Pipeline::commit`].
     pub fn try_seal(&self) -> Result<()> {
         self.store.health.check_sound()?;
-        if self.queue.try_lead() { self.lead(&Request::Seal) } else { Ok(()) }
+        if self.queue.try_lead() { self.lead(&Request::Seal).map(|_| ()) } else { Ok(()) }
     }
 
     /// Waits until whoever writes to the log has done so, and lets nobody do so
@@ -184,7 +204,8 @@ impl Pipeline {
         self.leader.lock().ended = true;
     }
 
-    fn run(&self, request: Request) -> Result<()> {
+    /// Returns the number of the last operation, where there is one.
+    fn run(&self, request: Request) -> Result<Option<SeqNo>> {
         match self.queue.enter(request) {
             Entry::Lead(request) => self.lead(&request),
             Entry::Wait(waiter) => match waiter.wait() {
@@ -195,7 +216,7 @@ impl Pipeline {
     }
 
     /// Leads a group of its own request and of those that have queued up.
-    fn lead(&self, request: &Request) -> Result<()> {
+    fn lead(&self, request: &Request) -> Result<Option<SeqNo>> {
         if matches!(request, Request::Commit { sync: true, .. }) {
             self.queue.await_crowd();
         }
@@ -213,34 +234,25 @@ impl Pipeline {
             }
             _ => Vec::new(),
         };
-        self.store.pay_for(group_bytes(request, &others));
+        let mut group = Group::new(request, &others);
+        self.store.pay_for(group.user_bytes());
         let abandon = |e| self.abandon_lead(e, &others);
         let placed = on_panic(abandon, || {
             let mut leader = self.leader.lock();
-            let mut act = || match request {
+            let mut act = |group: &mut Group<'_>| match request {
                 Request::Seal => self.seal_active(&mut leader).map(|()| None),
-                Request::Commit { .. } => self.place(&mut leader, request, &others).map(Some),
+                Request::Commit { .. } => self.place(&mut leader, group),
             };
-            act().or_else(|e| if self.has_made_room(&e, request, &others) { act() } else { Err(e) })
+            let done = act(&mut group);
+            done.or_else(|e| if self.has_made_room(&e, &group) { act(&mut group) } else { Err(e) })
         });
         self.queue.hand_over(others.len() + 1);
-        match placed {
-            Ok(None) => Ok(()),
-            Ok(Some(own)) => {
-                let mut next = own.clone();
-                next.pass(request);
-                for waiter in &others {
-                    waiter.tell(Verdict::Done(Ok(next.clone())));
-                    next.pass(&waiter.request);
-                }
-                self.finish(request, Ok(own))
-            }
-            Err(e) => {
-                for waiter in &others {
-                    waiter.tell(Verdict::Done(Err(e.clone())));
-                }
-                Err(e)
-            }
+        group.tell_others(&placed);
+        match (group.refusal(0), placed) {
+            (Some(refusal), _) => Err(refusal.clone()),
+            (None, Ok(Some(own))) => self.finish(request, Ok(own)),
+            (None, Ok(None)) => Ok(None),
+            (None, Err(e)) => Err(e),
         }
     }
 
@@ -260,10 +272,11 @@ impl Pipeline {
         self.queue.hand_over(others.len() + 1);
     }
 
-    /// Puts a member's batch into the memtable and waits until it is visible.
-    fn finish(&self, request: &Request, placed: Result<Placed>) -> Result<()> {
+    /// Puts a member's batch into the memtable and waits until it is visible. Returns the number of
+    /// its last operation.
+    fn finish(&self, request: &Request, placed: Result<Placed>) -> Result<Option<SeqNo>> {
         let Placed { memtable, first_seq, place, ticket } = placed?;
-        let Request::Commit { batch, .. } = request else { return Ok(()) };
+        let Some(Member { batch, .. }) = as_member(request) else { return Ok(None) };
         let Store { health, visible, .. } = &*self.store;
         // Poisoned first: whoever is woken looks there for the cause.
         let abandon = |e| {
@@ -272,36 +285,40 @@ impl Pipeline {
         };
         on_panic(abandon, || batch.insert_into(&memtable, first_seq, place));
         visible.member_done(ticket);
-        if visible.wait(ticket) { Ok(()) } else { health.check_sound().map_err(indeterminate) }
+        if !visible.wait(ticket) {
+            health.check_sound().map_err(indeterminate)?;
+        }
+        Ok(Some(SeqNo(first_seq.0 + batch.entries() - 1)))
     }
 
     /// Gives up the reserve where `e` says that the disk is full; whether the group may be
     /// tried again, for which no member may set anything.
-    fn has_made_room(&self, e: &Error, own: &Request, others: &[Arc<Waiter>]) -> bool {
-        let requests = std::iter::once(own).chain(others.iter().map(|w| &w.request));
-        let has_sets = requests.filter_map(as_commit).any(|(batch, ..)| batch.has_sets());
+    fn has_made_room(&self, e: &Error, group: &Group<'_>) -> bool {
         // Refused, not of unknown outcome: nothing of it is in the log.
         let is_refused = matches!(e, Error::Io { .. });
-        self.store.give_up_reserve(e) && is_refused && !has_sets
+        self.store.give_up_reserve(e) && is_refused && !group.has_sets()
     }
 
-    /// Gives the group its numbers and its room, writes it to the log, syncs
-    /// it if a member wants that, and enters it for publication. Returns the
-    /// place of its first member; the others follow in order.
-    fn place(&self, leader: &mut Leader, own: &Request, others: &[Arc<Waiter>]) -> Result<Placed> {
+    /// Checks what the members rely upon, then gives the group its numbers and its room, writes it to
+    /// the log, syncs it if a member wants that, and enters it for publication. Returns the
+    /// place of the first member that is not refused, if there is one; the others follow in order.
+    fn place(&self, leader: &mut Leader, group: &mut Group<'_>) -> Result<Option<Placed>> {
         // Again, now that the lead is ours: `close` relies on it.
         self.store.health.check_open()?;
         self.store.health.check_sound()?;
         self.log.hold_back()?;
-        let members =
-            || std::iter::once(own).chain(others.iter().map(|w| &w.request)).filter_map(as_commit);
-        let bytes = members().map(|(batch, ..)| batch.memtable_bytes()).sum();
-        let log_bytes = members().map(|(batch, ..)| log_bytes(batch)).sum();
-        self.make_room(leader, bytes, log_bytes)?;
+        group.accept_all();
+        self.check_premises(group, &leader.window, leader.entered_seq);
+        let count = group.members().count();
+        if count == 0 {
+            return Ok(None);
+        }
+        let bytes = group.memtable_bytes();
+        self.make_room(leader, bytes, group.log_bytes())?;
 
         let floor = self.floor_record(leader);
         let first_seq = SeqNo(leader.last_seq.0 + 1);
-        leader.last_seq.0 += members().map(|(batch, ..)| batch.entries()).sum::<u64>();
+        leader.last_seq.0 += group.members().map(|member| member.batch.entries()).sum::<u64>();
         assert!(leader.last_seq <= SeqNo::MAX, "2^56 operations");
         let mut place = None;
         if self.store.options.wal_enabled {
@@ -310,35 +327,57 @@ impl Pipeline {
                 body,
                 body_crc: *body_crc,
             });
-            let mut next = first_seq;
-            let records = members().map(|(batch, body_crc, _)| {
-                let record = Record { first_seq: next, body: batch.ops(), body_crc };
-                next.0 += batch.entries();
-                record
-            });
-            let sync = members().any(|(.., sync)| sync);
-            let floor_bytes = floor.map_or(0, |record| FRAME_HEADER_SIZE + record.body.len());
-            match self.write_log(floor.into_iter().chain(records), sync) {
-                Ok(BodyPlace { log, offset }) => {
-                    place = Some(BodyPlace { log, offset: offset + to_u64(floor_bytes) });
-                }
-                Err(e) => {
-                    leader.active.release(bytes);
-                    return Err(e);
-                }
-            }
+            let written = self.write_group(floor, first_seq, group);
+            place = Some(written.inspect_err(|_| leader.active.release(bytes))?);
         }
         if let Some((.., floor_ms)) = floor {
             leader.logged_floor_ms = floor_ms;
         }
+        self.note(leader, first_seq, group);
 
         leader.entered_seq = leader.last_seq;
-        let count = others.len() + 1;
         let ticket = self.store.visible.enter(leader.last_seq, count);
         self.store.counters.commits.add(to_u64(count));
         self.store.counters.commit_groups.add(1);
-        self.store.counters.user_bytes.add(members().map(|(batch, ..)| batch.user_bytes()).sum());
-        Ok(Placed { memtable: Arc::clone(&leader.active), first_seq, place, ticket })
+        self.store.counters.user_bytes.add(group.user_bytes());
+        Ok(Some(Placed { memtable: Arc::clone(&leader.active), first_seq, place, ticket }))
+    }
+
+    /// Writes `group`, numbered from `first_seq` on, after the record of a `floor`. Returns the
+    /// place of its first member.
+    fn write_group(
+        &self,
+        floor: Option<Record<'_>>,
+        first_seq: SeqNo,
+        group: &Group<'_>,
+    ) -> Result<BodyPlace> {
+        let mut next = first_seq;
+        let records = group.members().map(|Member { batch, body_crc, .. }| {
+            let record = Record { first_seq: next, body: batch.ops(), body_crc };
+            next.0 += batch.entries();
+            record
+        });
+        let sync = group.members().any(|member| member.sync);
+        let floor_bytes = floor.map_or(0, |record| FRAME_HEADER_SIZE + record.body.len());
+        let BodyPlace { log, offset } = self.write_log(floor.into_iter().chain(records), sync)?;
+        Ok(BodyPlace { log, offset: offset + to_u64(floor_bytes) })
+    }
+
+    /// Notes what `group` writes, if an open transaction has read.
+    fn note(&self, leader: &mut Leader, first_seq: SeqNo, group: &Group<'_>) {
+        let transactions = &self.store.transactions;
+        let Leader { window, entered_seq, .. } = leader;
+        let before = window.noted_from();
+        if window.is_noting(transactions.has_readers(), *entered_seq) {
+            let mut next = first_seq;
+            for Member { batch, .. } in group.members() {
+                next.0 += batch.entries();
+                window.note(batch, SeqNo(next.0 - 1));
+            }
+        }
+        if window.noted_from() != before {
+            transactions.set_noted_from(window.noted_from());
+        }
     }
 
     fn write_log<'a>(
@@ -418,35 +457,6 @@ impl Pipeline {
         self.store.measure_pressure(Drained::default());
         Ok(())
     }
-}
-
-impl Placed {
-    /// Goes on to the member that comes after the one with `request`.
-    fn pass(&mut self, request: &Request) {
-        if let Some((batch, ..)) = as_commit(request) {
-            self.first_seq.0 += batch.entries();
-            if let Some(place) = &mut self.place {
-                place.offset += to_u64(FRAME_HEADER_SIZE + batch.ops().len());
-            }
-        }
-    }
-}
-
-fn as_commit(request: &Request) -> Option<(&Batch, u32, bool)> {
-    match request {
-        Request::Commit { batch, body_crc, sync } => Some((batch, *body_crc, *sync)),
-        Request::Seal => None,
-    }
-}
-
-/// What `batch` takes in the log at most, a record of the expiry floor included.
-fn log_bytes(batch: &Batch) -> u64 {
-    to_u64(batch.ops().len() + 2 * FRAME_HEADER_SIZE + ops::EXPIRY_FLOOR_BYTES_MAX)
-}
-
-fn group_bytes(own: &Request, others: &[Arc<Waiter>]) -> u64 {
-    let members = std::iter::once(own).chain(others.iter().map(|waiter| &waiter.request));
-    members.filter_map(as_commit).map(|(batch, ..)| batch.user_bytes()).sum()
 }
 
 /// What a commit is told whose sync failed.

@@ -1,6 +1,7 @@
 //! Where writers wait: for a leader to take them along, or to lead themselves.
 
 use super::batch::{Batch, BodyPlace};
+use super::check::Premise;
 use crate::error::Result;
 use crate::format::SeqNo;
 use crate::memtable::Memtable;
@@ -43,6 +44,8 @@ pub enum Request {
         body_crc: u32,
         /// Whether the acknowledgement means durable.
         sync: bool,
+        /// What it relies upon, if it is that of a transaction.
+        premise: Option<Box<dyn Premise>>,
     },
     /// Seal the active memtable, unless it is empty. Never joins a group.
     Seal,

@@ -122,12 +122,14 @@ pub fn pick_requested(
         .find_map(|table| rewrite(situation, table, reason))
 }
 
-/// A table of which all has expired, with nothing below that it hides.
+/// A table of which all has expired, with nothing below that it hides. Not while a snapshot is older: that
+/// a key was written since then must leave a trace, for the transaction that may hold the snapshot.
 fn expired(tree: &Tree<'_>, situation: &Situation<'_>) -> Option<Job> {
     let tables = Level::all().flat_map(|l| tree.level(l).iter().map(move |table| (l, *table)));
     tables
         .filter(|(level, table)| {
             situation.conditions.is_all_expired(table)
+                && situation.conditions.is_free_of_snapshots(table)
                 && tree.is_lowest(*level, table)
                 && !situation.left_alone.contains(&table.id)
         })

@@ -1,6 +1,6 @@
 //! The engine as a store under test.
 
-use super::store::{Failure, Seen, Store};
+use super::store::{Failure, Seen, Store, Transacted};
 use super::workload::Op;
 use crate::db::{Db, WriteBatch};
 use crate::error::Error;
@@ -79,6 +79,38 @@ impl Store for Db {
         }
         ingest.finish()?;
         Ok(())
+    }
+
+    fn transact(
+        &self,
+        keys: &[Vec<u8>],
+        between: &mut dyn FnMut(),
+        ops: &[Op],
+    ) -> Result<Transacted, Failure> {
+        let mut tx = self.transaction();
+        let mut seen = Seen::new();
+        for key in keys {
+            seen.extend(tx.get(key)?.map(|value| (key.clone(), value.to_vec())));
+        }
+        if keys.is_empty() {
+            for row in tx.iter() {
+                let (key, value) = row?;
+                seen.push((key.to_vec(), value.to_vec()));
+            }
+        }
+        between();
+        for op in ops {
+            match op {
+                Op::Put { key, value, ttl: None } => tx.set(key, value)?,
+                Op::Put { key, value, ttl: Some(ttl) } => tx.set_with_ttl(key, value, *ttl)?,
+                Op::Delete { key } => tx.delete(key)?,
+            }
+        }
+        let committed = match tx.commit() {
+            Err(Error::Conflict) => false,
+            told => told.map(|()| true)?,
+        };
+        Ok(Transacted { seen, committed })
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {

@@ -1,7 +1,7 @@
 //! Takes a store through a workload and writes down what it was promised.
 
 use super::history::{History, difference};
-use super::store::{Failure, Seen, Store};
+use super::store::{Failure, Seen, Store, Transacted};
 use super::workload::{Op, Step};
 use crate::clock::Clock;
 use crate::fs::sim::SimFs;
@@ -70,6 +70,7 @@ impl<S: Store> Driver<'_, S> {
     fn step(&mut self, step: &Step) -> Result<(), Ended> {
         match step {
             Step::Commit { ops, sync } => self.commit(ops, *sync),
+            Step::Transact { keys, between, ops } => self.transact(keys, between, ops),
             Step::Ingest(ops) => {
                 let now_ms = self.fs.sim_clock().now_ms();
                 let result = self.store().ingest(ops);
@@ -122,6 +123,60 @@ impl<S: Store> Driver<'_, S> {
                 Ok(())
             }
             Err(failure) => self.recover(failure),
+        }
+    }
+
+    /// A transaction, and a commit while it is open.
+    fn transact(&mut self, keys: &[Vec<u8>], between: &[Op], ops: &[Op]) -> Result<(), Ended> {
+        let now_ms = self.fs.sim_clock().now_ms();
+        let there = self.history.live(now_ms);
+        let mut beside = None;
+        let store = self.store();
+        let mut commit = || {
+            beside = Some(if between.is_empty() { Ok(()) } else { store.commit(between, None) });
+        };
+        let result = store.transact(keys, &mut commit, ops);
+        let Some(beside) = beside else {
+            return match result {
+                Err(failure) => self.recover(failure), // Its reads failed: it wrote nothing.
+                Ok(_) => panic!("a transaction that did not call between"),
+            };
+        };
+        if !between.is_empty() {
+            self.push(between, now_ms, beside.is_ok());
+        }
+        let is_read = |op: &Op| keys.is_empty() || keys.iter().any(|key| key == op.key());
+        let has_changed = beside.is_ok() && between.iter().any(is_read);
+        match &result {
+            Ok(Transacted { seen, committed }) => {
+                let expected = if keys.is_empty() { there } else { only(&there, keys) };
+                assert_eq!(
+                    difference(&expected, seen),
+                    (0, String::new()),
+                    "read by a transaction"
+                );
+                let what = if *committed { "a conflict missed" } else { "a conflict that is none" };
+                assert_ne!(*committed, has_changed, "{what}: {keys:?} read, {between:?} between");
+                if *committed {
+                    self.push(ops, now_ms, true);
+                }
+            }
+            Err(_) => self.push(ops, now_ms, false),
+        }
+        for told in [beside, result.map(|_| ())] {
+            if let Err(failure) = told {
+                return self.recover(failure);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes a commit by the policy.
+    fn push(&mut self, ops: &[Op], made_at_ms: u64, succeeded: bool) {
+        self.history.push(ops, made_at_ms, succeeded);
+        let is_policy_always = self.options.sync_policy == SyncPolicy::Always;
+        if succeeded && is_policy_always && self.options.wal_enabled {
+            self.history.all_durable();
         }
     }
 
@@ -253,6 +308,12 @@ impl<S: Store> Driver<'_, S> {
     fn store(&self) -> &S {
         self.store.as_ref().expect("a run without an open store has ended")
     }
+}
+
+/// What of `there` has one of `keys`, in their order.
+fn only(there: &Seen, keys: &[Vec<u8>]) -> Seen {
+    let find = |key: &Vec<u8>| there.iter().find(|(other, _)| other == key).cloned();
+    keys.iter().filter_map(find).collect()
 }
 
 /// Everything in the store, by iteration, and every key of it by `get` too.

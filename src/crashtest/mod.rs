@@ -49,5 +49,5 @@ pub use db::tiny_options;
 pub use driver::{Mode, read, run};
 pub use explore::{Case, Effort, Explorer};
 pub use history::{History, State, difference};
-pub use store::{Failure, Seen, Store};
+pub use store::{Failure, Seen, Store, Transacted};
 pub use workload::{Op, Step};

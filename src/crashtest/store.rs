@@ -8,6 +8,15 @@ use std::fmt;
 /// What a reader sees: all keys and values, in order.
 pub type Seen = Vec<(Vec<u8>, Vec<u8>)>;
 
+/// What came of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transacted {
+    /// What it read: those keys that were there, in the order in which they were asked for.
+    pub seen: Seen,
+    /// False: what it read had been written since, and nothing of it was.
+    pub committed: bool,
+}
+
 /// Why a call of a store failed.
 #[derive(Debug)]
 pub enum Failure {
@@ -51,6 +60,36 @@ pub trait Store: Sized {
     /// As [`Store::commit`].
     fn ingest(&self, ops: &[Op]) -> Result<(), Failure> {
         self.commit(ops, Some(true))
+    }
+
+    /// A transaction that reads `keys` (of none: everything, in order), calls `between`, and commits `ops`,
+    /// by the policy, unless what it read has been written since. A store that has none compares.
+    ///
+    /// # Errors
+    /// As [`Store::commit`]; if `between` was not called, nothing of it may ever be there.
+    fn transact(
+        &self,
+        keys: &[Vec<u8>],
+        between: &mut dyn FnMut(),
+        ops: &[Op],
+    ) -> Result<Transacted, Failure> {
+        let read = || {
+            if keys.is_empty() {
+                return self.scan();
+            }
+            let mut seen = Seen::new();
+            for key in keys {
+                seen.extend(self.get(key)?.map(|value| (key.clone(), value)));
+            }
+            Ok(seen)
+        };
+        let seen = read()?;
+        between();
+        let committed = read()? == seen;
+        if committed {
+            self.commit(ops, None)?;
+        }
+        Ok(Transacted { seen, committed })
     }
 
     /// The value of `key`.

@@ -1,5 +1,8 @@
 //! What a run does: a list of steps, written out or made from a seed.
 
+mod transactions;
+mod values;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
@@ -27,6 +30,14 @@ impl Op {
     /// Sets `key` to `value`, for ever.
     pub fn put(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
         Op::Put { key: key.into(), value: value.into(), ttl: None }
+    }
+
+    /// The key that it writes.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        match self {
+            Op::Put { key, .. } | Op::Delete { key } => key,
+        }
     }
 
     /// Deletes `key`.
@@ -79,6 +90,16 @@ pub enum Step {
         ops: Vec<Op>,
         /// As in [`crate::WriteOptions`].
         sync: Option<bool>,
+    },
+    /// A transaction by the policy. It reads `keys` (of none: everything), then somebody else
+    /// commits `between`, then it commits `ops`: unless `between` wrote what it read.
+    Transact {
+        /// What it reads.
+        keys: Vec<Vec<u8>>,
+        /// What is committed beside it; nothing, where there is none.
+        between: Vec<Op>,
+        /// What is in it.
+        ops: Vec<Op>,
     },
     /// A bulk load, all or nothing: puts in ascending order of their keys, each once.
     Ingest(Vec<Op>),
@@ -162,9 +183,10 @@ pub fn small() -> Vec<(&'static str, Vec<Step>)> {
         ("an ingest into an empty store", ingest_into_an_empty_store()),
         ("ingests over what is there", ingests_over_what_is_there()),
         ("an ingest between commits", ingest_between_commits()),
-        ("large values and their garbage", large_values()),
-        ("garbage of garbage", garbage_of_garbage()),
-        ("large values expire", large_values_expire()),
+        ("large values and their garbage", values::large_values()),
+        ("garbage of garbage", values::garbage_of_garbage()),
+        ("large values expire", values::large_values_expire()),
+        ("transactions", transactions::transactions()),
     ]
 }
 
@@ -284,56 +306,6 @@ fn maintain(task: &str) -> Step {
     Step::Maintain(task.into())
 }
 
-/// Large values in the log, in segments, overwritten, collected; and what an open makes of them.
-fn large_values() -> Vec<Step> {
-    vec![
-        batch(1, 6, 700),
-        set("a", 2),
-        Step::Flush,
-        batch(3, 3, 600),
-        Step::Abandon,
-        delete("k004"),
-        Step::Check,
-        maintain("compact"),
-        maintain("collect garbage"),
-        Step::Check,
-        batch(4, 2, 900),
-        maintain("verify"),
-    ]
-}
-
-/// Files that collections wrote are collected, several into one.
-fn garbage_of_garbage() -> Vec<Step> {
-    let mut steps = Vec::new();
-    for round in 1..=3 {
-        steps.extend([batch(round, 9 - round, 500), maintain("compact")]);
-        steps.extend([maintain("collect garbage"), set("a", round)]);
-    }
-    steps.extend([delete("k000"), delete("k001"), maintain("compact"), Step::Check]);
-    steps.extend([maintain("collect garbage"), Step::Reopen, maintain("verify")]);
-    steps
-}
-
-/// Segments go whole, before the entries that point to them.
-fn large_values_expire() -> Vec<Step> {
-    let put = |index: u64| Op::Put {
-        key: format!("k{index:03}").into(),
-        value: value(1, index, 400),
-        ttl: Some(Duration::from_secs(1)),
-    };
-    vec![
-        Step::commit((0..4).map(put).collect()),
-        Step::Flush,
-        later(700_000),
-        maintain("collect garbage"),
-        Step::Check,
-        batch(2, 2, 400),
-        Step::Abandon,
-        maintain("verify"),
-        maintain("compact"),
-    ]
-}
-
 fn reopens() -> Vec<Step> {
     vec![
         set("a", 1),
@@ -420,7 +392,8 @@ fn step(dice: &mut Dice, number: u64) -> Step {
         75..82 => Step::Flush,
         82..86 => Step::Reopen,
         86..90 => Step::Abandon,
-        90..95 => Step::Check,
+        90..93 => Step::Check,
+        93..95 => transactions::random(dice, number),
         95 => maintain("compact"),
         96 => maintain("collect garbage"),
         97 => random_ingest(dice, number),

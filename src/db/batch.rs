@@ -53,13 +53,8 @@ impl WriteBatch {
     /// representation means that the entry never expires; zero is an error.
     pub fn set_with_ttl(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>, ttl: Duration) {
         let (key, value) = (key.as_ref(), value.as_ref());
-        let checked = check_key(key).and_then(|()| check_value(value)).and_then(|()| {
-            if ttl.is_zero() {
-                Err(Error::invalid("a time to live of zero; it must be greater"))
-            } else {
-                Ok(())
-            }
-        });
+        let checked = check_key(key).and_then(|()| check_value(value));
+        let checked = checked.and_then(|()| check_lifetime(ttl));
         if self.accepts(checked) {
             let place = self.batch.set_expiring(key, value);
             self.lifetimes.push((place, ttl));
@@ -113,4 +108,13 @@ impl WriteBatch {
         }
         Ok(self.batch)
     }
+}
+
+/// # Errors
+/// [`Error::InvalidArgument`] for a time to live of zero.
+pub(super) fn check_lifetime(ttl: Duration) -> Result<()> {
+    if ttl.is_zero() {
+        return Err(Error::invalid("a time to live of zero; it must be greater"));
+    }
+    Ok(())
 }

@@ -1,9 +1,10 @@
 //! One open database: its state, its pipeline, its workers, its end.
 
-use crate::commit::{Batch, Log, Pipeline};
+use crate::commit::{Batch, Log, Pipeline, Premise};
 use crate::compaction::{Compactor, KeyRange};
 use crate::error::{Error, Result};
 use crate::flush::Flusher;
+use crate::format::SeqNo;
 use crate::fs::{DirLock, Fs, IoContext};
 use crate::gc::{Collected, Collector};
 use crate::ingest::{self, Ingester};
@@ -144,14 +145,19 @@ impl Inner {
         })
     }
 
-    /// Commits `batch`.
-    pub fn commit(&self, batch: Batch, sync: bool) -> Result<()> {
+    /// Commits `batch`, if `premise` holds.
+    pub fn commit(
+        &self,
+        batch: Batch,
+        sync: bool,
+        premise: Option<Box<dyn Premise>>,
+    ) -> Result<Option<SeqNo>> {
         let has_failed =
             || self.store.views.failure().is_some() || self.store.reserve.is_given_up();
         if self.is_inline && has_failed() {
             self.work(); // What failed is tried again: it may be what keeps room from us.
         }
-        let committed = self.pipeline.commit(batch, sync);
+        let committed = self.pipeline.commit(batch, sync, premise);
         self.work();
         committed
     }
@@ -352,15 +358,15 @@ mod tests {
         let inner =
             Inner::open(Arc::new(DiskFs::new()), dir.path(), Options::default()).expect("opens");
         let inner = Arc::new(inner);
-        inner.pipeline.commit(batch(b"before"), false).expect("a commit");
+        inner.pipeline.commit(batch(b"before"), false, None).expect("a commit");
         let panicking = {
             let inner = Arc::clone(&inner);
-            thread::spawn(move || inner.pipeline.commit(batch(b"lost").without_room(), false))
+            thread::spawn(move || inner.pipeline.commit(batch(b"lost").without_room(), false, None))
         };
         panicking.join().expect_err("the panic goes on in its own thread");
         let (sender, receiver) = channel();
         thread::spawn(move || {
-            let later = inner.pipeline.commit(batch(b"later"), false);
+            let later = inner.pipeline.commit(batch(b"later"), false, None).map(|_| ());
             let flushed = inner.flush();
             let seen = inner.store.visible.load();
             sender.send((later, flushed, inner.close(), seen.0)).expect("the test listens");

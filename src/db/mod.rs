@@ -14,11 +14,13 @@ mod ingest;
 mod inner;
 mod iter;
 mod snapshot;
+mod transaction;
 
 pub use batch::WriteBatch;
 pub use ingest::{Ingest, IngestReport};
 pub use iter::{Keys, Range};
 pub use snapshot::Snapshot;
+pub use transaction::{DbTransaction, TransactionKeys, TransactionRange};
 
 use crate::compaction::KeyRange;
 use crate::error::{Error, Result};
@@ -168,7 +170,7 @@ impl Db {
         store.health.check_open()?;
         let batch = batch.prepare(&store.expiry, store.home.clock.as_ref())?;
         let by_policy = store.options.sync_policy == SyncPolicy::Always;
-        self.inner.commit(batch, options.sync.unwrap_or(by_policy))
+        self.inner.commit(batch, options.sync.unwrap_or(by_policy), None).map(|_| ())
     }
 
     /// The entries whose key is within `bounds`, in order, from either end,

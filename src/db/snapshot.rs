@@ -58,7 +58,7 @@ impl Snapshot {
 
     /// The entries whose key is within `bounds`.
     pub fn range<K: AsRef<[u8]>>(&self, bounds: impl RangeBounds<K>) -> Range {
-        self.scan(owned_bounds(&bounds))
+        Range::new(self.scan(owned_bounds(&bounds)))
     }
 
     /// All entries.
@@ -69,7 +69,7 @@ impl Snapshot {
 
     /// The entries whose key starts with `prefix`.
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range {
-        self.scan(Bounds::prefix(prefix.as_ref()))
+        Range::new(self.scan(Bounds::prefix(prefix.as_ref())))
     }
 
     /// The number of the last operation that it sees, counted since the
@@ -79,8 +79,12 @@ impl Snapshot {
         self.seq.0
     }
 
-    fn scan(&self, bounds: Bounds) -> Range {
+    pub(super) fn seq(&self) -> SeqNo {
+        self.seq
+    }
+
+    pub(super) fn scan(&self, bounds: Bounds) -> Scan {
         let (store, view) = (Arc::clone(&self.store), self.store.views.pin());
-        Range::new(Scan::new(store, view, self.seq, bounds))
+        Scan::new(store, view, self.seq, bounds)
     }
 }

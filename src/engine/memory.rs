@@ -7,7 +7,7 @@ use super::{
 use crate::clock::{Clock, ExpiryFloor, SystemClock};
 use crate::error::{Error, Result};
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,8 @@ use std::time::Duration;
 /// runs against both. Use it in tests, and where persistence is switched off.
 ///
 /// An expired service is purged when a read comes across it [`EXPIRED_RETENTION`]
-/// after its expiry; a batch or a commit holds the one lock for its whole length.
+/// after its expiry; a batch or a commit holds the one lock for its whole length. A write while a
+/// transaction is open copies all keys and values once, for what that may yet read.
 #[derive(Debug)]
 pub struct MemoryEngine {
     shared: Arc<Shared>,
@@ -34,8 +35,40 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    kv: BTreeMap<String, Vec<u8>>,
+    /// Shared with the transactions that read it: whoever writes while one does changes a copy.
+    kv: Arc<Kv>,
     services: BTreeMap<String, Service>,
+    /// Writes to `kv`, one a key, that were ever made.
+    writes: u64,
+    /// Which was the last of each key, while transactions are open.
+    last_write: BTreeMap<String, u64>,
+    open_transactions: usize,
+}
+
+type Kv = BTreeMap<String, Vec<u8>>;
+
+impl State {
+    /// Every write to `kv` goes through here. `None`: `key` is to be gone, whether it is there or not.
+    fn write(&mut self, key: &str, value: Option<&[u8]>) {
+        self.writes += 1;
+        if self.open_transactions > 0 {
+            self.last_write.insert(key.to_string(), self.writes);
+        }
+        let kv = Arc::make_mut(&mut self.kv);
+        match value {
+            Some(value) => drop(kv.insert(key.to_string(), value.to_vec())),
+            None => drop(kv.remove(key)),
+        }
+    }
+}
+
+/// The keys of `map` that begin with `prefix`, with what they have.
+fn with_prefix<'a, T>(
+    map: &'a BTreeMap<String, T>,
+    prefix: &'a str,
+) -> impl Iterator<Item = (&'a String, &'a T)> {
+    let from = (Bound::Included(prefix), Bound::Unbounded);
+    map.range::<str, _>(from).take_while(move |(key, _)| key.starts_with(prefix))
 }
 
 #[derive(Debug)]
@@ -107,7 +140,7 @@ impl Engine for MemoryEngine {
         self.with(|state| {
             check_key(KV_PREFIX, key)?;
             check_value(value)?;
-            state.kv.insert(key.to_string(), value.to_vec());
+            state.write(key, Some(value));
             Ok(())
         })
     }
@@ -115,17 +148,13 @@ impl Engine for MemoryEngine {
     fn delete(&self, key: &str) -> Result<()> {
         self.with(|state| {
             check_key(KV_PREFIX, key)?;
-            state.kv.remove(key);
+            state.write(key, None);
             Ok(())
         })
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<String>> {
-        self.with(|state| {
-            let from = (Bound::Included(prefix), Bound::Unbounded);
-            let keys = state.kv.range::<str, _>(from).map(|(key, _)| key);
-            Ok(keys.take_while(|key| key.starts_with(prefix)).cloned().collect())
-        })
+        self.with(|state| Ok(with_prefix(&state.kv, prefix).map(|(key, _)| key.clone()).collect()))
     }
 
     fn get_service(&self, name: &str) -> Result<Vec<u8>> {
@@ -181,7 +210,7 @@ impl Engine for MemoryEngine {
                 check_key(KV_PREFIX, key)?;
                 check_value(value)?;
             }
-            state.kv.extend(items.iter().map(|(key, value)| (key.to_string(), value.to_vec())));
+            items.iter().for_each(|(key, value)| state.write(key, Some(value)));
             Ok(())
         })
     }
@@ -189,17 +218,23 @@ impl Engine for MemoryEngine {
     fn batch_delete(&self, keys: &[&str]) -> Result<()> {
         self.with(|state| {
             keys.iter().try_for_each(|key| check_key(KV_PREFIX, key))?;
-            for key in keys {
-                state.kv.remove(*key);
-            }
+            keys.iter().for_each(|key| state.write(key, None));
             Ok(())
         })
     }
 
     fn begin_tx(&self) -> Result<Box<dyn Transaction>> {
-        self.with(|_| {
-            let shared = Arc::clone(&self.shared);
-            Ok(Box::new(MemoryTransaction { shared, writes: Some(BTreeMap::new()) }) as _)
+        self.with(|state| {
+            state.open_transactions += 1;
+            let open = Open {
+                kv: Arc::clone(&state.kv),
+                began_at: state.writes,
+                writes: BTreeMap::new(),
+                read_keys: BTreeSet::new(),
+                listed: BTreeSet::new(),
+            };
+            Ok(Box::new(MemoryTransaction { shared: Arc::clone(&self.shared), open: Some(open) })
+                as _)
         })
     }
 
@@ -211,22 +246,89 @@ impl Engine for MemoryEngine {
 
 struct MemoryTransaction {
     shared: Arc<Shared>,
-    /// What each key is to become (`None`: gone); no map once it is over.
-    writes: Option<BTreeMap<String, Option<Vec<u8>>>>,
+    /// `None` once it is over.
+    open: Option<Open>,
+}
+
+struct Open {
+    /// As it was at the beginning.
+    kv: Arc<Kv>,
+    /// `State::writes` then.
+    began_at: u64,
+    /// What each key is to become (`None`: gone).
+    writes: BTreeMap<String, Option<Vec<u8>>>,
+    read_keys: BTreeSet<String>,
+    listed: BTreeSet<String>,
+}
+
+impl Open {
+    /// Whether one of the writes in `last_write` was made since, to what was read.
+    fn has_conflict(&self, last_write: &BTreeMap<String, u64>) -> bool {
+        let is_since = |write: &u64| *write > self.began_at;
+        self.read_keys.iter().any(|key| last_write.get(key).is_some_and(is_since))
+            || self
+                .listed
+                .iter()
+                .any(|prefix| with_prefix(last_write, prefix).any(|(_, write)| is_since(write)))
+    }
 }
 
 impl MemoryTransaction {
-    fn note(&mut self, key: &str, value: Option<&[u8]>) -> Result<()> {
-        let writes = self.writes.as_mut().ok_or(Error::TransactionClosed)?;
+    fn open(&mut self) -> Result<&mut Open> {
+        let open = self.open.as_mut().ok_or(Error::TransactionClosed)?;
         self.shared.with(|_| Ok(()))?;
+        Ok(open)
+    }
+
+    fn note(&mut self, key: &str, value: Option<&[u8]>) -> Result<()> {
+        let open = self.open()?;
         check_key(KV_PREFIX, key)?;
         check_value(value.unwrap_or_default())?;
-        writes.insert(key.to_string(), value.map(<[u8]>::to_vec));
+        open.writes.insert(key.to_string(), value.map(<[u8]>::to_vec));
         Ok(())
+    }
+
+    /// It is over: `act` is the last that is done for it.
+    fn end(&mut self, act: impl FnOnce(&mut State, Open) -> Result<()>) -> Result<()> {
+        let open = self.open.take().ok_or(Error::TransactionClosed)?;
+        self.shared.with(|state| {
+            let done = act(state, open);
+            state.open_transactions -= 1;
+            if state.open_transactions == 0 {
+                state.last_write.clear();
+            }
+            done
+        })
     }
 }
 
 impl Transaction for MemoryTransaction {
+    fn get(&mut self, key: &str) -> Result<Vec<u8>> {
+        let open = self.open()?;
+        let found = match open.writes.get(key) {
+            Some(own) => own.as_ref(),
+            None => {
+                open.read_keys.insert(key.to_string());
+                open.kv.get(key)
+            }
+        };
+        found.cloned().ok_or(Error::KeyNotFound)
+    }
+
+    fn list(&mut self, prefix: &str) -> Result<Vec<String>> {
+        let open = self.open()?;
+        open.listed.insert(prefix.to_string());
+        let mut keys: BTreeSet<&String> =
+            with_prefix(&open.kv, prefix).map(|(key, _)| key).collect();
+        for (key, own) in with_prefix(&open.writes, prefix) {
+            match own {
+                Some(_) => keys.insert(key),
+                None => keys.remove(key),
+            };
+        }
+        Ok(keys.into_iter().cloned().collect())
+    }
+
     fn set(&mut self, key: &str, value: &[u8]) -> Result<()> {
         self.note(key, Some(value))
     }
@@ -236,21 +338,30 @@ impl Transaction for MemoryTransaction {
     }
 
     fn commit(&mut self) -> Result<()> {
-        let writes = self.writes.take().ok_or(Error::TransactionClosed)?;
-        self.shared.with(|state| {
-            for (key, value) in writes {
-                match value {
-                    Some(value) => state.kv.insert(key, value),
-                    None => state.kv.remove(&key),
-                };
+        self.end(|state, open| {
+            // One that only reads is as of its beginning, whatever came since.
+            if !open.writes.is_empty() && open.has_conflict(&state.last_write) {
+                return Err(Error::Conflict);
             }
+            // No longer shared, so that writing need not copy it.
+            drop(open.kv);
+            open.writes.iter().for_each(|(key, value)| state.write(key, value.as_deref()));
             Ok(())
         })
     }
 
     fn rollback(&mut self) -> Result<()> {
-        self.writes = None;
-        Ok(())
+        match self.end(|_, _| Ok(())) {
+            // It was over already, or the engine has forgotten everything.
+            Err(Error::TransactionClosed | Error::Closed) => Ok(()),
+            ended => ended,
+        }
+    }
+}
+
+impl Drop for MemoryTransaction {
+    fn drop(&mut self) {
+        let _ = self.rollback(); // It never fails.
     }
 }
 

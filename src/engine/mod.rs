@@ -15,7 +15,7 @@
 //! Concurrency: every method takes `&self` and may be called from any thread.
 //! A transaction belongs to one thread at a time (`Send`, not `Sync`).
 //!
-//! Not here: backup and restore, reads inside a transaction, JSON, HTTP.
+//! Not here: backup and restore, JSON, HTTP.
 
 mod config;
 mod memory;
@@ -170,11 +170,17 @@ impl fmt::Debug for dyn Engine + '_ {
 
 /// Writes that become visible together, at [`Transaction::commit`], or never.
 ///
-/// The last operation on a key holds. A transaction here does not read, so two
-/// of them on one key never conflict: the later commit holds. Once committed
-/// (whether that succeeded or failed) or rolled back it is over: every call but
-/// [`Transaction::rollback`] then fails with [`Error::TransactionClosed`].
-/// Dropping it is a rollback.
+/// The last operation on a key holds. Reads see the engine as it was when the
+/// transaction began, and the transaction's own writes over that. Transactions
+/// are serializable: one that has read a key, or listed a prefix, that another
+/// commit has written since fails with [`Error::Conflict`] when it commits, and
+/// must be run again. A key that it had written itself when it asked for it is
+/// not read from the engine. One that only writes never conflicts: of two on one
+/// key the later commit holds; nor does one that only reads.
+///
+/// Once committed (whether that succeeded or failed) or rolled back it is over:
+/// every call but [`Transaction::rollback`] then fails with
+/// [`Error::TransactionClosed`]. Dropping it is a rollback.
 ///
 /// ```
 /// use esker::{Engine, MemoryEngine};
@@ -187,6 +193,21 @@ impl fmt::Debug for dyn Engine + '_ {
 /// # Ok::<(), esker::Error>(())
 /// ```
 pub trait Transaction: Send {
+    /// The value of `key`: what this transaction has made of it, or what it was when the
+    /// transaction began.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`] (also for a key too long to exist), [`Error::TransactionClosed`],
+    /// [`Error::Closed`].
+    fn get(&mut self, key: &str) -> Result<Vec<u8>>;
+
+    /// The keys that begin with `prefix`, in the order of their bytes, as they were when the transaction
+    /// began, with its own writes. All keys with the prefix count as read, those included that are not there.
+    ///
+    /// # Errors
+    /// [`Error::TransactionClosed`], [`Error::Closed`].
+    fn list(&mut self, prefix: &str) -> Result<Vec<String>>;
+
     /// Notes that `key` is to hold `value`.
     ///
     /// # Errors
@@ -207,6 +228,8 @@ pub trait Transaction: Send {
     /// unless the error is [`Error::Indeterminate`].
     ///
     /// # Errors
+    /// [`Error::Conflict`]: something that was read has been written since. Begin another transaction and
+    /// do it all again, the reads as well.
     /// [`Error::TransactionClosed`], [`Error::Closed`], or what writing gives.
     fn commit(&mut self) -> Result<()>;
 

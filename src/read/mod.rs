@@ -12,8 +12,8 @@
 //! Not here: handles that users hold (`db`).
 
 mod get;
+mod newer;
 mod prefetch;
-
 mod scan;
 mod source;
 mod value;
@@ -21,6 +21,7 @@ mod verify;
 mod visible;
 
 pub use get::{Lookup, Reader};
-pub use scan::{Bounds, Scan};
+pub use newer::Newer;
+pub use scan::{Bounds, Scan, successor};
 pub use value::{Key, Value};
 pub use verify::verify_values;

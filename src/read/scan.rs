@@ -40,6 +40,27 @@ impl Bounds {
         Bounds { low: Bound::Included(prefix.to_vec()), high }
     }
 
+    /// All keys at or above `low` and below `high`; `None`: without an end.
+    pub fn half_open(low: &[u8], high: Option<&[u8]>) -> Self {
+        Bounds::new(Bound::Included(low), high.map_or(Bound::Unbounded, Bound::Excluded))
+    }
+
+    /// Its keys as a half-open range: from the first on, and up to the second, which is not part of it;
+    /// `None`: up to the last there is.
+    pub fn to_half_open(&self) -> (Vec<u8>, Option<Vec<u8>>) {
+        let low = match &self.low {
+            Bound::Included(low) => low.clone(),
+            Bound::Excluded(low) => successor(low),
+            Bound::Unbounded => Vec::new(),
+        };
+        let high = match &self.high {
+            Bound::Included(high) => Some(successor(high)),
+            Bound::Excluded(high) => Some(high.clone()),
+            Bound::Unbounded => None,
+        };
+        (low, high)
+    }
+
     fn is_before(&self, key: &[u8]) -> bool {
         match &self.low {
             Bound::Included(low) => key < low.as_slice(),
@@ -57,9 +78,14 @@ impl Bounds {
     }
 
     /// True when no key of the table can be in the range.
-    fn excludes(&self, table: &TableMeta) -> bool {
+    pub(super) fn excludes(&self, table: &TableMeta) -> bool {
         self.is_before(table.largest_key()) || self.is_after(table.smallest_key())
     }
+}
+
+/// The least key that is greater than `key`.
+pub fn successor(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
 }
 
 /// Iterates over a range of one view at one sequence number.

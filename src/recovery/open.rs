@@ -16,8 +16,8 @@ use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
     Counters, Drained, Health, Histograms, Home, Observer, Pressure, Reads, RecoveryReport,
-    Reserve, Segments, Snapshots, Store, UnsyncedLogs, Version, Views, VisibleSeq, is_no_space,
-    log_identity, log_not_removed,
+    Reserve, Segments, Snapshots, Store, Transactions, UnsyncedLogs, Version, Views, VisibleSeq,
+    is_no_space, log_identity, log_not_removed,
 };
 use crate::table::{BlockCache, HeadMemory};
 use crate::vlog::{MapCache, ValueFile};
@@ -227,6 +227,7 @@ impl Recovery {
             pressure,
             reserve,
             snapshots: Snapshots::default(),
+            transactions: Transactions::default(),
             expiry: ExpiryFloor::new(state.expiry_floor_ms),
             unsynced_logs: UnsyncedLogs::default(),
             cache,

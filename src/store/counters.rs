@@ -19,6 +19,8 @@ counters! {
     commits,
     /// Bytes of keys and values in them.
     user_bytes,
+    /// Commits of transactions that were refused, since something read had changed.
+    conflicts,
     /// Groups they were committed in.
     commit_groups,
     /// Bytes written to the log.

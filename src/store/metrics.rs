@@ -68,6 +68,8 @@ pub struct Metrics {
     pub commit_groups: u64,
     /// Bytes of the keys and values in them, without what the log adds.
     pub user_bytes: u64,
+    /// Commits of transactions that failed with `Conflict`.
+    pub conflicts: u64,
     /// Bytes written to the log.
     pub log_written_bytes: u64,
     /// Syncs of the log.
@@ -98,7 +100,7 @@ pub struct Metrics {
     /// Whether the disk was full and the reserve (`Options::disk_reserve_bytes`) is given up:
     /// sets are refused.
     pub is_reserve_given_up: bool,
-    /// The snapshots that are held.
+    /// The snapshots that are held; an open transaction holds one, too.
     pub snapshots: SnapshotMetrics,
     /// How long things took.
     pub latencies: Latencies,
@@ -340,6 +342,7 @@ impl Store {
             commits: counters.commits.get(),
             commit_groups: counters.commit_groups.get(),
             user_bytes: counters.user_bytes.get(),
+            conflicts: counters.conflicts.get(),
             log_written_bytes: counters.log_written_bytes.get(),
             log_syncs: counters.log_syncs.get(),
             flushes: counters.flushes.get(),

@@ -27,6 +27,7 @@ mod reserve;
 mod segments;
 mod snapshots;
 mod tables;
+mod transactions;
 mod unsynced;
 mod version;
 mod view;
@@ -46,6 +47,7 @@ pub use reserve::{Reserve, is_no_space};
 pub use segments::{FileBytes, Segments};
 pub use snapshots::Snapshots;
 pub use tables::WrittenTable;
+pub use transactions::Transactions;
 pub use unsynced::UnsyncedLogs;
 pub use version::Version;
 pub use view::{SealedMemtable, View, Views};
@@ -78,6 +80,8 @@ pub struct Store {
     pub pressure: Pressure,
     /// Who reads at which sequence number, beside those who pin a view.
     pub snapshots: Snapshots,
+    /// The transactions that are open.
+    pub transactions: Transactions,
     /// Below which everything is expired.
     pub expiry: ExpiryFloor,
     /// The log files before the current one that a sync must cover.

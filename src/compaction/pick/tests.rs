@@ -205,6 +205,10 @@ fn expired_entries_are_garbage_and_a_table_of_nothing_else_goes_whole() {
     let all = "L5: 1 a..c 4000 e40\nL6: 2 d..m 90000";
     assert_eq!(picked_under(at(1999), &[], all), "nothing");
     assert_eq!(picked_under(at(2000), &[], all), "Remove L5 [1] to L5 (Garbage)");
+    // That its keys were written tells a transaction whether what it read has changed.
+    let held = |oldest| Conditions { oldest_snapshot: Some(SeqNo(oldest)), ..at(2000) };
+    assert_eq!(picked_under(held(998), &[], all), "nothing");
+    assert_eq!(picked_under(held(999), &[], all), "Remove L5 [1] to L5 (Garbage)");
     // It may hide something.
     let hiding = "L5: 1 a..c 4000 e40\nL6: 2 b..m 90000";
     assert_eq!(picked_under(at(2000), &[], hiding), "nothing");

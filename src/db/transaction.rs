@@ -1,0 +1,422 @@
+//! Transactions that users hold.
+
+use super::batch::{WriteBatch, check_lifetime};
+use super::snapshot::Snapshot;
+use super::{Db, owned_bounds};
+use crate::commit::{check_key, check_value};
+use crate::error::{Error, Result};
+use crate::options::{SyncPolicy, WriteOptions};
+use crate::read::{Bounds, Key, Value};
+use crate::txn::{Entries, Overlay, ReadSet, Reads, Row, RowKeys, Write, Writes};
+use std::cell::RefCell;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::RangeBounds;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often [`Db::transact`] runs its closure at most.
+const ATTEMPTS_MAX: u32 = 64;
+
+/// The longest pause between two attempts.
+const PAUSE_MAX: Duration = Duration::from_millis(10);
+
+/// Reads and writes that take effect together, at one moment of the commit order, or not at all.
+///
+/// It reads the database as it was when it began ([`Db::transaction`]), and its own writes over
+/// that; nobody else sees those before [`DbTransaction::commit`] returned. Transactions are
+/// **serializable**: what those that commit have read and written is what they would have if
+/// they had run one after the other, in the order of their commits.
+///
+/// To that end a commit fails with [`Error::Conflict`], and writes nothing, when a key that the
+/// transaction has read, or a range as far as it has walked it, has been written since it began:
+/// by another transaction, a plain write, a batch or a bulk load; newly inserted keys count (no
+/// phantoms), deletes too, and the same value again. A key that the transaction had written itself when it
+/// asked for it is not read from the database. Expiry is not a write. One that only
+/// reads always commits, as of its beginning; one that only writes never conflicts, the later
+/// commit holds. See [`Db::transact`] for one that is run again by itself.
+///
+/// Memory: its writes, the keys it has read one by one, and two keys for each iterator. It holds a
+/// [`Snapshot`], with what that keeps on disk, and keeps the database open as a clone of the [`Db`] does.
+/// Dropping it is a rollback.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("stock", "1")?;
+/// let mut first = db.transaction();
+/// let mut second = db.transaction();
+/// for tx in [&mut first, &mut second] {
+///     if tx.get("stock")?.as_deref() == Some(b"1") {
+///         tx.set("stock", "0")?;
+///     }
+/// }
+/// first.commit()?;
+/// assert!(matches!(second.commit(), Err(esker::Error::Conflict)));
+/// # Ok(()) }
+/// ```
+pub struct DbTransaction {
+    db: Db,
+    /// `None` once it is over.
+    open: Option<Open>,
+    began_at: u64,
+    committed_at: Option<u64>,
+}
+
+struct Open {
+    snapshot: Snapshot,
+    epoch: u64,
+    writes: Writes,
+    reads: RefCell<Reads>,
+}
+
+impl fmt::Debug for DbTransaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither keys nor values.
+        f.debug_struct("DbTransaction")
+            .field("began_at", &self.began_at)
+            .field("writes", &self.open.as_ref().map(|open| open.writes.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl DbTransaction {
+    fn begin(db: Db) -> Self {
+        // Before the snapshot: see `Transactions::invalidate_all`.
+        let epoch = db.inner.store.transactions.epoch();
+        let snapshot = db.snapshot();
+        let began_at = snapshot.sequence_number();
+        let (writes, reads) = (Writes::default(), RefCell::default());
+        let open = Some(Open { snapshot, epoch, writes, reads });
+        DbTransaction { db, open, began_at, committed_at: None }
+    }
+
+    /// The value of `key`, `None` without one: what this transaction has last made of it, or what it
+    /// was when the transaction began.
+    ///
+    /// # Errors
+    /// [`Error::TransactionClosed`], [`Error::Closed`], [`Error::Io`], [`Error::Corruption`].
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
+        let (key, open) = (key.as_ref(), self.open()?);
+        match open.writes.get(key) {
+            Some(Write::Set(value, _)) => Ok(Some(Value::copy(value))),
+            Some(Write::Delete) => Ok(None),
+            None => {
+                // First noted, then read: INV-1 of `txn`.
+                open.reads.borrow_mut().add_key(&self.db.inner.store, key);
+                open.snapshot.get(key)
+            }
+        }
+    }
+
+    /// The entries whose key is within `bounds`, in order, from either end, with the transaction's
+    /// own writes. As far as it is walked the range counts as read, each key in it, whether there or not,
+    /// written by the transaction itself or not: up to the last key that was given out, or to the end of
+    /// the range when the iterator came to it.
+    pub fn range<K: AsRef<[u8]>>(&self, bounds: impl RangeBounds<K>) -> TransactionRange<'_> {
+        self.entries(owned_bounds(&bounds))
+    }
+
+    /// All entries: [`DbTransaction::range`] without ends.
+    #[must_use]
+    pub fn iter(&self) -> TransactionRange<'_> {
+        self.prefix("")
+    }
+
+    /// The entries whose key starts with `prefix`, as [`DbTransaction::range`] has them.
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> TransactionRange<'_> {
+        self.entries(Bounds::prefix(prefix.as_ref()))
+    }
+
+    fn entries(&self, bounds: Bounds) -> TransactionRange<'_> {
+        let walk = self.open().map(|open| {
+            let id = open.reads.borrow_mut().begin_walk(&self.db.inner.store, &bounds);
+            let (low, high) = bounds.to_half_open();
+            let own = open.writes.range(&low, high.as_deref());
+            Overlay::new(Entries(open.snapshot.scan(bounds)), own, &open.reads, id)
+        });
+        TransactionRange { walk: Walk::new(walk) }
+    }
+
+    /// Sets `key` to `value`, at the commit. Keys have at most 65,535 bytes, values 1 GiB.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`]: the transaction goes on without it. [`Error::TransactionClosed`],
+    /// [`Error::Closed`].
+    pub fn set(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        self.put(key.as_ref(), value.as_ref(), None)
+    }
+
+    /// Sets `key` to `value` for `ttl` from the moment of the commit; until then the
+    /// transaction itself sees it.
+    ///
+    /// # Errors
+    /// As [`DbTransaction::set`]; [`Error::InvalidArgument`] for a `ttl` of zero: the transaction
+    /// goes on without it.
+    pub fn set_with_ttl(
+        &mut self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        ttl: Duration,
+    ) -> Result<()> {
+        self.put(key.as_ref(), value.as_ref(), Some(ttl))
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8], ttl: Option<Duration>) -> Result<()> {
+        let open = self.open_mut()?;
+        check_key(key)?;
+        check_value(value)?;
+        ttl.map_or(Ok(()), check_lifetime)?;
+        open.writes.put(key, Write::Set(value.to_vec(), ttl));
+        Ok(())
+    }
+
+    /// Deletes `key`, at the commit; one that is not there is fine.
+    ///
+    /// # Errors
+    /// As [`DbTransaction::set`].
+    pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<()> {
+        let key = key.as_ref();
+        let open = self.open_mut()?;
+        check_key(key)?;
+        open.writes.put(key, Write::Delete);
+        Ok(())
+    }
+
+    /// Commits: all writes become visible at once, as durable as the policy says, if nothing that was
+    /// read has been written since the transaction began. Without writes it does nothing, and succeeds.
+    /// Whatever it returns, the transaction is over.
+    ///
+    /// # Errors
+    /// - [`Error::Conflict`]: nothing was written; begin again, with the reads;
+    /// - [`Error::Indeterminate`]: as with [`Db::write`];
+    /// - [`Error::TransactionClosed`], and the others of [`Db::write`]: nothing was written.
+    pub fn commit(&mut self) -> Result<()> {
+        self.commit_with(WriteOptions::default())
+    }
+
+    /// Commits under `options` in place of the database's policy. Without writes,
+    /// `sync: Some(true)` makes durable what was committed before, which includes all that was read.
+    ///
+    /// # Errors
+    /// As [`DbTransaction::commit`].
+    pub fn commit_with(&mut self, options: WriteOptions) -> Result<()> {
+        let Open { snapshot, epoch, writes, reads } =
+            self.open.take().ok_or(Error::TransactionClosed)?;
+        let store = Arc::clone(&self.db.inner.store);
+        store.health.check_open()?;
+        if writes.is_empty() {
+            return if options.sync == Some(true) { self.db.persist() } else { Ok(()) };
+        }
+        let mut read_set =
+            ReadSet::new(Arc::clone(&store), epoch, snapshot.seq(), reads.into_inner());
+        read_set.advance()?;
+        let mut batch = WriteBatch::new();
+        for (key, write) in writes {
+            match write {
+                Write::Set(value, None) => batch.set(key, value),
+                Write::Set(value, Some(ttl)) => batch.set_with_ttl(key, value, ttl),
+                Write::Delete => batch.delete(key),
+            }
+        }
+        let batch = batch.prepare(&store.expiry, store.home.clock.as_ref())?;
+        let by_policy = store.options.sync_policy == SyncPolicy::Always;
+        let sync = options.sync.unwrap_or(by_policy);
+        let committed = self.db.inner.commit(batch, sync, Some(Box::new(read_set)));
+        // Up to here: INV-3 of `txn`.
+        drop(snapshot);
+        self.committed_at = committed?.map(|seq| seq.0);
+        Ok(())
+    }
+
+    /// Forgets all writes. May be called at any time, any number of times, after a commit too
+    /// (which it does not undo).
+    pub fn rollback(&mut self) {
+        self.open = None;
+    }
+
+    /// Whether it was committed (successfully or not) or rolled back.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.open.is_none()
+    }
+
+    /// As of which sequence number it reads, see [`Snapshot::sequence_number`].
+    #[must_use]
+    pub fn began_at(&self) -> u64 {
+        self.began_at
+    }
+
+    /// The sequence number of its last operation in the commit order; `None` where it has not
+    /// been committed, or wrote nothing.
+    #[must_use]
+    pub fn committed_at(&self) -> Option<u64> {
+        self.committed_at
+    }
+
+    /// [`Error::TransactionClosed`] once it is over, [`Error::Closed`] once the database is closed.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.open().map(|_| ())
+    }
+
+    fn open(&self) -> Result<&Open> {
+        let open = self.open.as_ref().ok_or(Error::TransactionClosed)?;
+        self.db.check_open()?;
+        Ok(open)
+    }
+
+    fn open_mut(&mut self) -> Result<&mut Open> {
+        let open = self.open.as_mut().ok_or(Error::TransactionClosed)?;
+        self.db.check_open()?;
+        Ok(open)
+    }
+}
+
+/// The rows, or why there are none.
+enum Walk<'a, I: DoubleEndedIterator> {
+    On(Box<Overlay<'a, I>>),
+    Failed(Option<Error>),
+}
+
+impl<'a, R: Row, I: DoubleEndedIterator<Item = Result<R>>> Walk<'a, I> {
+    fn new(rows: Result<Overlay<'a, I>>) -> Self {
+        match rows {
+            Ok(rows) => Walk::On(Box::new(rows)),
+            Err(e) => Walk::Failed(Some(e)),
+        }
+    }
+
+    fn next(&mut self) -> Option<Result<R>> {
+        match self {
+            Walk::On(rows) => rows.next(),
+            Walk::Failed(e) => e.take().map(Err),
+        }
+    }
+
+    fn next_back(&mut self) -> Option<Result<R>> {
+        match self {
+            Walk::On(rows) => rows.next_back(),
+            Walk::Failed(e) => e.take().map(Err),
+        }
+    }
+}
+
+/// Iterates over keys and values as a transaction sees them, in key order, from either end.
+///
+/// # Errors
+/// An item is [`Error::TransactionClosed`], or one of those of [`crate::Range`]; after an error the
+/// iterator has ended.
+pub struct TransactionRange<'a> {
+    walk: Walk<'a, Entries>,
+}
+
+impl<'a> TransactionRange<'a> {
+    /// The same range, keys alone: no value is read.
+    #[must_use]
+    pub fn keys(self) -> TransactionKeys<'a> {
+        let walk = match self.walk {
+            Walk::On(rows) => Walk::On(Box::new(rows.keys())),
+            Walk::Failed(e) => Walk::Failed(e),
+        };
+        TransactionKeys { walk }
+    }
+}
+
+/// Iterates over keys alone, as a transaction sees them. See [`TransactionRange`].
+pub struct TransactionKeys<'a> {
+    walk: Walk<'a, RowKeys>,
+}
+
+macro_rules! two_ended {
+    ($name:ident, $row:ty) => {
+        impl Iterator for $name<'_> {
+            type Item = Result<$row>;
+
+            fn next(&mut self) -> Option<Self::Item> {
+                self.walk.next()
+            }
+        }
+
+        impl DoubleEndedIterator for $name<'_> {
+            fn next_back(&mut self) -> Option<Self::Item> {
+                self.walk.next_back()
+            }
+        }
+
+        impl std::iter::FusedIterator for $name<'_> {}
+
+        impl fmt::Debug for $name<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+two_ended!(TransactionRange, (Key, Value));
+two_ended!(TransactionKeys, Key);
+
+impl Db {
+    /// Begins a transaction, which reads the database as it is now.
+    #[must_use]
+    pub fn transaction(&self) -> DbTransaction {
+        DbTransaction::begin(self.clone())
+    }
+
+    /// Runs `act` in a transaction and commits it; where that conflicts, all of it again, in a new
+    /// one. Returns what `act` returned in the attempt that was committed.
+    ///
+    /// An attempt is made at most 64 times, with a pause of random length before each but the first,
+    /// which doubles from 20 us to 10 ms at most: the pauses only let others through, whether
+    /// there is a conflict is checked each time. With each conflict another commit has succeeded.
+    ///
+    /// `act` may run several times, so what it does outside of the transaction must bear that. It may
+    /// roll the transaction back and return `Ok`: then nothing is written.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// let count = db.transact(|tx| {
+    ///     let count = tx.get("count")?.map_or(0, |bytes| bytes[0]) + 1;
+    ///     tx.set("count", [count])?;
+    ///     Ok(count)
+    /// })?;
+    /// assert_eq!(count, 1);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// What `act` fails with, at once, unless it is [`Error::Conflict`]; the errors of
+    /// [`DbTransaction::commit`]; [`Error::Conflict`] after the last attempt.
+    pub fn transact<R>(&self, mut act: impl FnMut(&mut DbTransaction) -> Result<R>) -> Result<R> {
+        for attempt in 0.. {
+            let mut tx = self.transaction();
+            let done = act(&mut tx).and_then(|value| {
+                if tx.is_closed() { Ok(value) } else { tx.commit().map(|()| value) }
+            });
+            match done {
+                Err(Error::Conflict) if attempt + 1 < ATTEMPTS_MAX => {
+                    drop(tx);
+                    self.pause_before(attempt);
+                }
+                done => return done,
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    fn pause_before(&self, attempt: u32) {
+        // Without threads nobody is to be let through, and time stands still.
+        if self.inner.store.home.fs.allows_threads() {
+            let longest = Duration::from_micros(20 << attempt.min(9)).min(PAUSE_MAX);
+            let chance = RandomState::new().hash_one(attempt) >> 32;
+            std::thread::sleep(longest.mul_f64(chance as f64 / f64::from(u32::MAX)));
+        }
+    }
+}
+
+#[expect(dead_code, reason = "only has to compile")]
+fn assert_goes_to_other_threads(tx: DbTransaction) -> impl Send {
+    tx
+}

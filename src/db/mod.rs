@@ -14,11 +14,13 @@ mod ingest;
 mod inner;
 mod iter;
 mod snapshot;
+mod transfer;
 
 pub use batch::WriteBatch;
 pub use ingest::{Ingest, IngestReport};
 pub use iter::{Keys, Range};
 pub use snapshot::Snapshot;
+pub(crate) use transfer::Entries;
 
 use crate::compaction::KeyRange;
 use crate::error::{Error, Result};

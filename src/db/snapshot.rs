@@ -80,7 +80,11 @@ impl Snapshot {
     }
 
     fn scan(&self, bounds: Bounds) -> Range {
+        Range::new(self.new_scan(bounds))
+    }
+
+    pub(super) fn new_scan(&self, bounds: Bounds) -> Scan {
         let (store, view) = (Arc::clone(&self.store), self.store.views.pin());
-        Range::new(Scan::new(store, view, self.seq, bounds))
+        Scan::new(store, view, self.seq, bounds)
     }
 }

@@ -85,7 +85,7 @@ pub enum Error {
         /// The line, counted from 1; 0 where it was noticed only when all had been read, or
         /// where there is no text (`Engine::import_data`).
         line: usize,
-        /// The column in that line, in bytes from 1; 0 as for the line.
+        /// The column in that line where it was noticed, in bytes from 1; 0 as for the line.
         column: usize,
         /// What was found, and what was expected.
         detail: String,

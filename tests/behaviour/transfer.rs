@@ -136,7 +136,7 @@ fn wrong_types_are_refused_with_their_place_and_nothing_is_changed(on: &dyn Fixt
     let e = import(&*engine, "{\"kv\":{\"config/host\":5}}").expect_err("refused");
     assert_eq!(
         e.to_string(),
-        "nothing was imported: $.kv.\"config/host\" (line 1, column 22): \
+        "nothing was imported: $.kv.\"config/host\" (line 1, column 23): \
          expected a string or {\"$base64\": ...}, found a number"
     );
 }

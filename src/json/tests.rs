@@ -10,8 +10,8 @@ fn written(data: &ExportData) -> Vec<u8> {
     let mut writer = Writer::new(&mut document);
     data.give(&mut writer).expect("in memory");
     let report = writer.finish().expect("in memory");
-    let counts = [report.kv, report.services, report.bytes].map(|n| n as usize);
-    assert_eq!(counts, [data.kv.len(), data.services.len(), document.len()]);
+    let counts = [data.kv.len(), data.services.len(), document.len()].map(|n| n as u64);
+    assert_eq!([report.kv, report.services, report.bytes], counts);
     document
 }
 

@@ -16,7 +16,7 @@ fn noise(n: usize, size: usize) -> String {
     let mut state = n as u64 + 1;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        char::from(b'0' + (state >> 33) as u8 % 64)
+        char::from(b'0' + state.to_be_bytes()[0] % 64)
     };
     (0..size).map(|_| next()).filter(|c| *c != '\\' && *c != '"').collect()
 }

@@ -158,6 +158,10 @@ fn what_is_wrong_is_told_with_its_place() {
         let found = refused(document);
         assert!(found.starts_with(told), "{document}: {found}");
     }
+}
+
+#[test]
+fn what_is_not_utf_8_is_refused() {
     let e = taken(b"{\"kv\":{\"a\":\"\xff\"}}").expect_err("not UTF-8");
     assert!(matches!(e, Error::InvalidImport { path, .. } if path == "$.kv.\"a\""));
 }

@@ -43,11 +43,11 @@ pub struct ExportData {
 }
 
 impl ExportData {
-    /// Gives all of it to `sink`, as [`super::read`] would that of a document.
+    /// Gives all of it to `sink`, as reading a document would.
     ///
     /// # Errors
     /// What `sink` fails with; an [`Error::TooLarge`] gets its path.
-    pub fn give(&self, sink: &mut dyn Sink) -> Result<()> {
+    pub(crate) fn give(&self, sink: &mut dyn Sink) -> Result<()> {
         let at = |section: &str, name: &str, e: Error| match e {
             Error::TooLarge { what, size_bytes, limit_bytes, .. } => {
                 let path = Some(path(Some(section), Some(name)));

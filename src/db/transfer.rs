@@ -53,11 +53,6 @@ impl Db {
         store.home.clock.now_ms().max(store.expiry.get())
     }
 
-    /// Whether that moment has passed.
-    pub(crate) fn is_past(&self, expires_at_ms: u64) -> bool {
-        self.inner.store.is_expired(expires_at_ms)
-    }
-
     /// Sorts entries in files beside those of the database.
     pub(crate) fn sorter(&self) -> Sorter {
         self.inner.ingester.sorter()

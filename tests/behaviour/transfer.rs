@@ -34,6 +34,7 @@ on_every_engine_with_a_clock!(
     times_go_along_to_the_millisecond,
     what_has_expired_is_left_out_and_counted,
     an_expired_entry_does_not_touch_what_is_there,
+    a_document_does_not_move_time,
 );
 
 fn exported(engine: &dyn Engine) -> String {
@@ -251,4 +252,19 @@ fn an_expired_entry_does_not_touch_what_is_there(on: &dyn Fixture) {
     import(&*engine, "{\"services\":{\"web\":1}}").expect("import");
     on.set_now_ms(u64::MAX);
     assert_eq!(engine.get_service("web").expect("for ever"), b"1");
+}
+
+/// What a document says of time is nothing that a reader has seen: when the clock steps back, what is
+/// there is as alive as it was.
+fn a_document_does_not_move_time(on: &dyn Fixture) {
+    let engine = on.engine();
+    on.set_now_ms(1_000_000);
+    engine.set_service("web", b"{}", Duration::from_millis(500)).expect("set_service");
+    on.set_now_ms(2_000_000);
+    let old = "{\"services\":{\"old\":1},\"expires_at_ms\":{\"old\":1999999}}";
+    assert_eq!(counts(import(&*engine, old).expect("import")), [0, 0, 1]);
+    let wrong = "{\"services\":{\"old\":1},\"expires_at_ms\":{\"old\":1999999,\"z\":1}}";
+    import(&*engine, wrong).expect_err("refused");
+    on.set_now_ms(1_000_400);
+    assert_eq!(engine.get_service("web").expect("alive"), b"{}");
 }

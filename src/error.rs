@@ -74,6 +74,21 @@ pub enum Error {
         size_bytes: u64,
         /// The limit in bytes.
         limit_bytes: u64,
+        /// Of what was to be imported: where it stands, as the path of [`Error::InvalidImport`], with
+        /// the line and the column where they are known.
+        path: Option<String>,
+    },
+    /// What was to be imported is not an export, or not one that can be taken. Nothing was written.
+    InvalidImport {
+        /// Where in the document, the names from its root on: `$.kv."config/host"`.
+        path: String,
+        /// The line, counted from 1; 0 where it was noticed only when all had been read, or
+        /// where there is no text (`Engine::import_data`).
+        line: usize,
+        /// The column in that line where it was noticed, in bytes from 1; 0 as for the line.
+        column: usize,
+        /// What was found, and what was expected.
+        detail: String,
     },
     /// `Config.type` names no engine.
     UnsupportedType {
@@ -157,7 +172,9 @@ impl Error {
             Error::Conflict => "nothing was written; run the transaction again from its beginning",
             Error::Closed => "open the directory again",
             Error::Io { .. } => "check the disk and the permissions; the call may be tried again",
-            Error::InvalidArgument { .. } | Error::TooLarge { .. } => return None,
+            Error::InvalidArgument { .. }
+            | Error::TooLarge { .. }
+            | Error::InvalidImport { .. } => return None,
         })
     }
 
@@ -184,10 +201,18 @@ impl Error {
                 write!(f, "{op} of {} failed: {source}", path.display())
             }
             Error::InvalidArgument { detail } => write!(f, "invalid argument: {detail}"),
-            Error::TooLarge { what, size_bytes, limit_bytes } => write!(
-                f,
-                "{what} of {size_bytes} bytes is too large, the limit is {limit_bytes} bytes"
-            ),
+            Error::TooLarge { what, size_bytes, limit_bytes, path } => {
+                path.as_ref().map_or(Ok(()), |path| write!(f, "{path}: "))?;
+                write!(
+                    f,
+                    "{what} of {size_bytes} bytes is too large, the limit is {limit_bytes} bytes"
+                )
+            }
+            Error::InvalidImport { path, line, column, detail } => {
+                f.write_str("nothing was imported: ")?;
+                f.write_str(&place_in_text(path, *line, *column))?;
+                write!(f, ": {detail}")
+            }
             Error::UnsupportedType { name } => write!(f, "unsupported persistence type: {name}"),
             Error::TransactionClosed => {
                 f.write_str("the transaction was already committed or rolled back")
@@ -207,6 +232,14 @@ impl Error {
                 write!(f, "thread {thread} panicked: {message}")
             }
         }
+    }
+}
+
+/// `path`, with the line and the column where they are known.
+pub(crate) fn place_in_text(path: &str, line: usize, column: usize) -> String {
+    match line {
+        0 => path.to_owned(),
+        _ => format!("{path} (line {line}, column {column})"),
     }
 }
 

@@ -12,14 +12,19 @@
 //!
 //! Concurrency: as [`Db`]. Not here: anything that `Db` can do itself.
 
+mod export;
+mod import;
+
 use crate::db::{Db, DbTransaction, WriteBatch};
 use crate::engine::{
     Backend, Config, Engine, KV_PREFIX, MemoryEngine, SERVICE_PREFIX, Transaction, check_key,
     check_ttl, check_value,
 };
 use crate::error::{Error, Result};
+use crate::json::{ExportData, ExportReport, ImportReport};
 use crate::options::Options;
 use crate::read::Lookup;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,6 +183,22 @@ impl Engine for LsmEngine {
     fn begin_tx(&self) -> Result<Box<dyn Transaction>> {
         self.db.check_open()?;
         Ok(Box::new(LsmTransaction { tx: self.db.transaction() }))
+    }
+
+    fn export(&self, to: &mut dyn Write) -> Result<ExportReport> {
+        export::export(&self.db, to)
+    }
+
+    fn import(&self, from: &mut dyn Read) -> Result<ImportReport> {
+        import::import(&self.db, from)
+    }
+
+    fn export_data(&self) -> Result<ExportData> {
+        export::export_data(&self.db)
+    }
+
+    fn import_data(&self, data: &ExportData) -> Result<ImportReport> {
+        import::import_data(&self.db, data)
     }
 
     fn close(&self) -> Result<()> {

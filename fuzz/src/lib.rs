@@ -25,6 +25,7 @@ pub mod block;
 pub mod corrupt_then_open;
 pub mod current;
 pub mod disk;
+pub mod import;
 pub mod input;
 pub mod log_replay;
 pub mod manifest;
@@ -69,7 +70,7 @@ macro_rules! targets {
 
 /// The targets that decode one file.
 pub const DECODERS: &[Target] =
-    targets![log_replay, table_open, block, segment_open, manifest, current];
+    targets![log_replay, table_open, block, segment_open, manifest, current, import];
 
 /// A target that runs a database, for what goes through all of them.
 #[derive(Debug, Clone, Copy)]

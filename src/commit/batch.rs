@@ -170,7 +170,12 @@ impl Batch {
     pub fn check_size(&self) -> Result<()> {
         let size_bytes = to_u64(self.ops.len());
         if size_bytes > BODY_BYTES_MAX {
-            return Err(Error::TooLarge { what: "batch", size_bytes, limit_bytes: BODY_BYTES_MAX });
+            return Err(Error::TooLarge {
+                what: "batch",
+                size_bytes,
+                limit_bytes: BODY_BYTES_MAX,
+                path: None,
+            });
         }
         // Many small entries take more in memory than in the log.
         check("batch", self.memtable_bytes, Memtable::RESERVED_BYTES_MAX)
@@ -283,7 +288,7 @@ fn check(what: &'static str, size: usize, limit: usize) -> Result<()> {
     if size <= limit {
         return Ok(());
     }
-    Err(Error::TooLarge { what, size_bytes: to_u64(size), limit_bytes: to_u64(limit) })
+    Err(Error::TooLarge { what, size_bytes: to_u64(size), limit_bytes: to_u64(limit), path: None })
 }
 
 #[cfg(test)]

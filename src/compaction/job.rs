@@ -3,31 +3,10 @@
 use super::pick::{Job, Kind};
 use crate::error::{Error, Result};
 use crate::format::{EntryKind, EntryRef, FileKind, Level, TableId, TableMeta};
-use crate::iter::{Concat, Cursor, Fate, Merge, Retention, Runs};
+use crate::iter::{Concat, Cursor, Fate, Merge, Retention};
 use crate::store::{Store, Version};
-use crate::table::{Table, TableBuilder, TableCursor, TableOptions};
+use crate::table::{Streams, Table, TableBuilder, TableOptions};
 use std::sync::Arc;
-
-/// Tables that do not overlap, in order, to be read once each.
-#[derive(Debug)]
-struct Streams(Vec<Arc<Table>>);
-
-impl Runs for Streams {
-    type Cursor = TableCursor;
-
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn ends(&self, run: usize) -> (&[u8], &[u8]) {
-        let meta = self.0[run].meta();
-        (meta.smallest_key(), meta.largest_key())
-    }
-
-    fn cursor(&self, run: usize) -> TableCursor {
-        self.0[run].stream()
-    }
-}
 
 /// Where a table should end because of the level below its own: one that overlaps more there than
 /// a job should merge could later only go down as a whole.

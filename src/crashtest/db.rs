@@ -3,8 +3,11 @@
 use super::store::{Failure, Seen, Store, Transacted};
 use super::workload::Op;
 use crate::db::{Db, WriteBatch};
+use crate::engine::{Engine, KV_PREFIX, SERVICE_PREFIX};
 use crate::error::Error;
 use crate::fs::sim::SimFs;
+use crate::json::{Sink, Writer};
+use crate::lsm_engine::LsmEngine;
 use crate::options::{Options, SyncPolicy, WriteOptions};
 use std::sync::Arc;
 
@@ -37,6 +40,33 @@ impl From<Error> for Failure {
             _ => Failure::Wrong(text),
         }
     }
+}
+
+/// `ops`, made at `now_ms`, as an export.
+fn document(ops: &[Op], now_ms: u64) -> Result<Vec<u8>, Failure> {
+    let (mut kv, mut services, mut expiries) = (Vec::new(), Vec::new(), Vec::new());
+    for op in ops {
+        let Op::Put { key, value, ttl } = op else {
+            return Err(Failure::Wrong("a delete in an import".into()));
+        };
+        let key = str::from_utf8(key).unwrap_or_default();
+        match (key.strip_prefix(KV_PREFIX), key.strip_prefix(SERVICE_PREFIX), ttl) {
+            (Some(key), _, None) => kv.push((key, value)),
+            (_, Some(name), ttl) => {
+                services.push((name, value));
+                let ms = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+                expiries.extend(ms.map(|ms| (name, now_ms.saturating_add(ms))));
+            }
+            _ => return Err(Failure::Wrong(format!("not for an import: {op:?}"))),
+        }
+    }
+    let mut document = Vec::new();
+    let mut writer = Writer::new(&mut document);
+    kv.into_iter().try_for_each(|(key, value)| writer.kv(key, value))?;
+    services.into_iter().try_for_each(|(name, data)| writer.service(name, data))?;
+    expiries.into_iter().try_for_each(|(name, at_ms)| writer.expiry(name, at_ms))?;
+    writer.finish()?;
+    Ok(document)
 }
 
 impl Store for Db {
@@ -111,6 +141,12 @@ impl Store for Db {
             told => told.map(|()| true)?,
         };
         Ok(Transacted { seen, committed })
+    }
+
+    fn import(&self, ops: &[Op]) -> Result<(), Failure> {
+        let document = document(ops, self.now_ms())?;
+        LsmEngine::new(self.clone()).import(&mut document.as_slice())?;
+        Ok(())
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {

@@ -77,6 +77,11 @@ impl<S: Store> Driver<'_, S> {
                 self.history.push(ops, now_ms, result.is_ok());
                 self.durable_if(result)
             }
+            Step::Import(ops) => {
+                let now_ms = self.fs.sim_clock().now_ms();
+                let result = self.store().import(ops);
+                self.committed(ops, now_ms, None, result)
+            }
             Step::Persist => {
                 let result = self.store().persist();
                 // Without a log there is nothing that it could make durable.
@@ -113,6 +118,16 @@ impl<S: Store> Driver<'_, S> {
     fn commit(&mut self, ops: &[Op], sync: Option<bool>) -> Result<(), Ended> {
         let now_ms = self.fs.sim_clock().now_ms();
         let result = self.store().commit(ops, sync);
+        self.committed(ops, now_ms, sync, result)
+    }
+
+    fn committed(
+        &mut self,
+        ops: &[Op],
+        now_ms: u64,
+        sync: Option<bool>,
+        result: Result<(), Failure>,
+    ) -> Result<(), Ended> {
         self.history.push(ops, now_ms, result.is_ok());
         let is_synced = sync.unwrap_or(self.options.sync_policy == SyncPolicy::Always);
         match result {

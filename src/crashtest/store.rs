@@ -92,6 +92,15 @@ pub trait Store: Sized {
         Ok(Transacted { seen, committed })
     }
 
+    /// An import of `ops`, which are puts in any order: all or nothing, by the policy. Of several on one
+    /// key the last holds. A store that has no other way commits them.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn import(&self, ops: &[Op]) -> Result<(), Failure> {
+        self.commit(ops, None)
+    }
+
     /// The value of `key`.
     ///
     /// # Errors

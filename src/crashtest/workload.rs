@@ -1,8 +1,10 @@
 //! What a run does: a list of steps, written out or made from a seed.
 
+mod imports;
 mod transactions;
 mod values;
 
+use imports::{import_in_any_order, imports};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
@@ -103,6 +105,9 @@ pub enum Step {
     },
     /// A bulk load, all or nothing: puts in ascending order of their keys, each once.
     Ingest(Vec<Op>),
+    /// An import, all or nothing: puts in any order, whose keys are text and begin with `kv:` or, if
+    /// they may expire, with `svc:`.
+    Import(Vec<Op>),
     /// Make everything durable.
     Persist,
     /// Move what is in memory into its final files.
@@ -183,6 +188,8 @@ pub fn small() -> Vec<(&'static str, Vec<Step>)> {
         ("an ingest into an empty store", ingest_into_an_empty_store()),
         ("ingests over what is there", ingests_over_what_is_there()),
         ("an ingest between commits", ingest_between_commits()),
+        ("imports", imports()),
+        ("an import in any order", import_in_any_order()),
         ("large values and their garbage", values::large_values()),
         ("garbage of garbage", values::garbage_of_garbage()),
         ("large values expire", values::large_values_expire()),

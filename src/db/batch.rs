@@ -61,6 +61,14 @@ impl WriteBatch {
         }
     }
 
+    /// As [`WriteBatch::set_with_ttl`], with the moment itself, in milliseconds since the Unix epoch.
+    pub(crate) fn set_until(&mut self, key: &[u8], value: &[u8], expires_at_ms: u64) {
+        if self.accepts(check_key(key).and_then(|()| check_value(value))) {
+            let place = self.batch.set_expiring(key, value);
+            self.batch.set_expiry(place, expires_at_ms);
+        }
+    }
+
     /// Deletes `key`; one that is not there is fine.
     pub fn delete(&mut self, key: impl AsRef<[u8]>) {
         let key = key.as_ref();

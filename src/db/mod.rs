@@ -15,12 +15,14 @@ mod inner;
 mod iter;
 mod snapshot;
 mod transaction;
+mod transfer;
 
 pub use batch::WriteBatch;
 pub use ingest::{Ingest, IngestReport};
 pub use iter::{Keys, Range};
 pub use snapshot::Snapshot;
 pub use transaction::{DbTransaction, TransactionKeys, TransactionRange};
+pub(crate) use transfer::Entries;
 
 use crate::compaction::KeyRange;
 use crate::error::{Error, Result};

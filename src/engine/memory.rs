@@ -1,13 +1,17 @@
 //! The executable specification: a mutex round two ordered maps.
 
+mod transfer;
+
 use super::{
     EXPIRED_RETENTION, Engine, KV_PREFIX, SERVICE_PREFIX, Transaction, check_key, check_ttl,
     check_value,
 };
 use crate::clock::{Clock, ExpiryFloor, SystemClock};
 use crate::error::{Error, Result};
+use crate::json::{ExportData, ExportReport, ImportReport};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -236,6 +240,22 @@ impl Engine for MemoryEngine {
             Ok(Box::new(MemoryTransaction { shared: Arc::clone(&self.shared), open: Some(open) })
                 as _)
         })
+    }
+
+    fn export(&self, to: &mut dyn Write) -> Result<ExportReport> {
+        transfer::export(&self.shared, to)
+    }
+
+    fn import(&self, from: &mut dyn Read) -> Result<ImportReport> {
+        transfer::import(&self.shared, from)
+    }
+
+    fn export_data(&self) -> Result<ExportData> {
+        transfer::export_data(&self.shared)
+    }
+
+    fn import_data(&self, data: &ExportData) -> Result<ImportReport> {
+        transfer::import_data(&self.shared, data)
     }
 
     fn close(&self) -> Result<()> {

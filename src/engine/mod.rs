@@ -15,18 +15,22 @@
 //! Concurrency: every method takes `&self` and may be called from any thread.
 //! A transaction belongs to one thread at a time (`Send`, not `Sync`).
 //!
-//! Not here: backup and restore, JSON, HTTP.
+//! Not here: backup and restore, HTTP; the bytes of exports (`json`).
 
 mod config;
 mod memory;
+mod sizes;
 
 pub(crate) use config::Backend;
 pub use config::Config;
 pub use memory::MemoryEngine;
+pub(crate) use sizes::Checked;
 
 use crate::error::{Error, Result};
 use crate::format::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::json::{ExportData, ExportReport, ImportReport};
 use std::fmt;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 /// What stands before a key of the key-value space in the store.
@@ -152,6 +156,65 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// [`Error::Closed`].
     fn begin_tx(&self) -> Result<Box<dyn Transaction>>;
+
+    /// Writes all that the engine holds, as of one moment, as one JSON document.
+    ///
+    /// `{"kv": {key: string}, "services": {name: object}, "expires_at_ms": {name: number}}`, in the order of
+    /// the keys' bytes: the same content gives the same bytes, from every engine. What expires has its time in the last member, which is
+    /// left out where nothing does; what has expired is left out. Nothing is lost: a value that is not UTF-8, and data of
+    /// a service that is not JSON, is `{"$base64": "…"}`, and JSON is embedded byte for byte. (Also in base64: JSON with whitespace around it, nested
+    /// more than 100 deep, with half of a surrogate pair, or that looks like `{"$base64": …}` itself.) A lifetime that
+    /// a program gave a key through `Db` does not go along.
+    ///
+    /// Memory does not grow with the store, but a [`MemoryEngine`] copies what it holds. Reads and writes go on.
+    ///
+    /// ```
+    /// use esker::{Engine, MemoryEngine};
+    /// let engine = MemoryEngine::new();
+    /// engine.set("config/host", b"10.0.0.1")?;
+    /// let mut json = Vec::new();
+    /// engine.export(&mut json)?;
+    /// assert_eq!(json, b"{\"kv\":{\n\"config/host\":\"10.0.0.1\"\n},\n\"services\":{}}\n");
+    ///
+    /// let other = MemoryEngine::new();
+    /// assert_eq!(other.import(&mut json.as_slice())?.kv, 1);
+    /// assert_eq!(other.get("config/host")?, b"10.0.0.1");
+    /// # Ok::<(), esker::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Io`] also for what `to` fails with; [`Error::Closed`]. What was written then is a document
+    /// cut short, which no import takes.
+    fn export(&self, to: &mut dyn Write) -> Result<ExportReport>;
+
+    /// Stores what an export holds, over what is there: all of it or nothing, as one commit, however much it is.
+    ///
+    /// Each of the three members may be missing, and they may come in any order. Of two entries of one name in one member the later
+    /// holds. A service that expires has the time that the document says; one whose time has passed is left out and counted, and
+    /// what the engine has under that name stays. One without a time never expires.
+    ///
+    /// Memory does not grow with the document (in a [`MemoryEngine`] it does): what is more than some
+    /// MiB is sorted in files beside the tables, which takes up to three times its space for a while. On `Ok` it is as
+    /// durable as any other write of the engine; such a large one is durable whatever the policy, and so is all before it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidImport`], naming the place, for what is not JSON, or not of these types, for a member
+    /// beside these three or one that is there twice, for a time of a service that is not in the document;
+    /// [`Error::TooLarge`] with the place; [`Error::Io`] also for what `from` fails with; [`Error::Closed`]. Nothing is then
+    /// changed, but after [`Error::Indeterminate`] all of it may be there, or nothing.
+    fn import(&self, from: &mut dyn Read) -> Result<ImportReport>;
+
+    /// What [`Engine::export`] writes, as values.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    fn export_data(&self) -> Result<ExportData>;
+
+    /// As [`Engine::import`], from values.
+    ///
+    /// # Errors
+    /// As [`Engine::import`].
+    fn import_data(&self, data: &ExportData) -> Result<ImportReport>;
 
     /// Writes out what is pending, closes all files and ends every thread.
     /// On `Ok` all that was written before is durable (on a store that has
@@ -284,5 +347,5 @@ pub(crate) fn check_ttl(ttl: Duration) -> Result<()> {
 }
 
 fn too_large(what: &'static str, size: usize, limit: usize) -> Error {
-    Error::TooLarge { what, size_bytes: size as u64, limit_bytes: limit as u64 }
+    Error::TooLarge { what, size_bytes: size as u64, limit_bytes: limit as u64, path: None }
 }

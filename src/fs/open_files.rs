@@ -29,9 +29,14 @@ impl OpenFiles {
         OpenFiles { fs, open: Cache::new(OPEN_FILES_MAX), discarded: Mutex::default() }
     }
 
+    /// Keeps `file` open no longer: it is removed, and would take its space for as long as it is open.
+    pub fn forget(&self, file: FileKind) {
+        self.open.remove(&file);
+    }
+
     /// Notes that nobody reads `file` any more, and that it may go.
     pub fn discard(&self, file: FileKind) {
-        self.open.remove(&file);
+        self.forget(file);
         self.discarded.lock().push(file);
     }
 

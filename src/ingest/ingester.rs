@@ -2,6 +2,7 @@
 
 use super::gate::Gate;
 use super::poison_after_sync;
+use super::sorter::Sorter;
 use super::writer::Writer;
 use crate::commit::Pipeline;
 use crate::compaction::Compactor;
@@ -54,6 +55,12 @@ impl Ingester {
     /// As [`Writer::new`].
     pub fn begin(&self) -> Result<Writer> {
         Writer::new(&self.store, &self.gate, 0)
+    }
+
+    /// Begins to sort what comes in any order.
+    #[must_use]
+    pub fn sorter(&self) -> Sorter {
+        Sorter::new(&self.store, &self.gate)
     }
 
     /// Waits for ingests that are being finished; from then on none touches the directory.

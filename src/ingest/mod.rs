@@ -62,15 +62,23 @@
 //! nothing; while there is one, all go to level 0. One that has begun is waited for before
 //! the lead is taken.
 //!
+//! # What comes in any order
+//!
+//! [`Sorter`] takes entries as they come and gives them out in order, each key once, in bounded memory: what
+//! does not fit is written out as *runs*, which are tables of a writer that never come into force.
+//!
 //! Concurrency: a writer belongs to one thread; any number of ingests at a time. Locks: the
 //! gate, then the lead, then the compactor's work (only tried) or the catalog's.
 //! Not here: the public types (`db`).
 
 mod gate;
+mod gathered;
 mod ingester;
+mod sorter;
 mod writer;
 
 pub use ingester::{Done, Ingester};
+pub use sorter::{Sorted, Sorter};
 pub use writer::Writer;
 
 use crate::error::Error;

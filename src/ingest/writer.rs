@@ -56,6 +56,16 @@ impl Writer {
         })
     }
 
+    /// One more, whose entries have the number `seq`.
+    ///
+    /// # Errors
+    /// As [`Writer::new`].
+    pub fn numbered(&self, seq: SeqNo) -> Result<Self> {
+        let mut writer = Writer::new(&self.store, &self.gate, 0)?;
+        writer.seq = seq;
+        Ok(writer)
+    }
+
     /// Adds an entry; its key comes after that of the one before. `expires_at_ms`: when it
     /// expires, if it does, in milliseconds since the Unix epoch.
     ///
@@ -191,6 +201,16 @@ impl Writer {
     /// The tables that are written.
     pub fn tables(&self) -> &[TableMeta] {
         &self.written
+    }
+
+    /// The tables that are written, opened.
+    pub fn open_tables(&self) -> Vec<Arc<Table>> {
+        self.written.iter().map(|meta| self.store.open_table(meta)).collect()
+    }
+
+    /// The key of the entry that was put last; empty before the first.
+    pub fn last_key(&self) -> &[u8] {
+        &self.last_key
     }
 
     /// How many entries were put.

@@ -8,6 +8,8 @@ use crate::error::Result;
 use crate::format::{Content, Level, SeqNo, TableMeta};
 use crate::iter::{Concat, Cursor, Merge};
 use crate::store::{Store, View};
+use crate::table::Table;
+use std::cell::Cell;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -99,6 +101,7 @@ pub struct Scan {
     back: Option<Backward<Source>>,
     front_prefetch: Prefetch,
     back_prefetch: Prefetch,
+    is_stream: bool,
     ended: bool,
 }
 
@@ -120,7 +123,24 @@ impl Scan {
     pub fn new(store: Arc<Store>, view: Arc<View>, seq: SeqNo, bounds: Bounds) -> Self {
         let (front_prefetch, back_prefetch) = Default::default();
         let (front, back) = (None, None);
-        Scan { store, view, seq, bounds, front, back, front_prefetch, back_prefetch, ended: false }
+        Scan {
+            store,
+            view,
+            seq,
+            bounds,
+            front,
+            back,
+            front_prefetch,
+            back_prefetch,
+            is_stream: false,
+            ended: false,
+        }
+    }
+
+    /// The same past the cache, which it neither uses nor fills: for whoever reads much once.
+    #[must_use]
+    pub fn past_cache(self) -> Self {
+        Scan { is_stream: true, ..self }
     }
 
     /// What `see` makes of the next entry from the front: of its key and its value.
@@ -178,6 +198,59 @@ impl Scan {
         self.step(|scan| scan.step_back(|_, key, _| see(key)))
     }
 
+    /// What `see` makes of the next entry from the front that is alive at `now_ms`, whatever the clock
+    /// says: of its key, of when it expires (`None`: never), and of its value.
+    ///
+    /// # Errors
+    /// As [`Scan::next`].
+    pub fn next_as_of<R>(
+        &mut self,
+        now_ms: u64,
+        see: impl FnOnce(&[u8], Option<u64>, &[u8]) -> R,
+    ) -> Option<Result<R>> {
+        self.step(|scan| {
+            let seen = scan.step_as_of(now_ms, |values, key, expires_at_ms, content| {
+                with_value(|key, value| see(key, expires_at_ms, value))(values, key, content)
+            });
+            seen.and_then(Option::transpose)
+        })
+    }
+
+    /// As [`Scan::next_as_of`]; no value is read.
+    ///
+    /// # Errors
+    /// As [`Scan::next`].
+    pub fn next_key_as_of<R>(
+        &mut self,
+        now_ms: u64,
+        see: impl FnOnce(&[u8], Option<u64>) -> R,
+    ) -> Option<Result<R>> {
+        self.step(|scan| {
+            scan.step_as_of(now_ms, |_, key, expires_at_ms, _| see(key, expires_at_ms))
+        })
+    }
+
+    fn step_as_of<R>(
+        &mut self,
+        now_ms: u64,
+        see: impl FnOnce(Values<'_>, &[u8], Option<u64>, Content<'_>) -> R,
+    ) -> Result<Option<R>> {
+        // Who is asked about last, and is alive, is who is seen.
+        let expires_at_ms = Cell::new(None);
+        let is_expired = |store: &Store, at_ms: u64| {
+            let is_expired = at_ms <= now_ms && at_ms != u64::MAX;
+            if is_expired {
+                store.expiry.raise(at_ms); // As for any reader, see `ExpiryFloor`.
+            } else {
+                expires_at_ms.set((at_ms != u64::MAX).then_some(at_ms));
+            }
+            is_expired
+        };
+        self.step_front_by(is_expired, |values, key, content| {
+            see(values, key, expires_at_ms.get(), content)
+        })
+    }
+
     #[inline]
     fn step<R>(&mut self, step: impl FnOnce(&mut Self) -> Result<Option<R>>) -> Option<Result<R>> {
         if self.ended {
@@ -188,8 +261,17 @@ impl Scan {
         step
     }
 
+    #[inline]
     fn step_front<R>(
         &mut self,
+        see: impl FnOnce(Values<'_>, &[u8], Content<'_>) -> R,
+    ) -> Result<Option<R>> {
+        self.step_front_by(Store::is_expired, see)
+    }
+
+    fn step_front_by<R>(
+        &mut self,
+        is_expired: impl Fn(&Store, u64) -> bool,
         see: impl FnOnce(Values<'_>, &[u8], Content<'_>) -> R,
     ) -> Result<Option<R>> {
         self.store.health.check_open()?;
@@ -212,7 +294,7 @@ impl Scan {
         let see = |key: &[u8], content: Content<'_>| {
             see(Values { store, view, prefetch: &mut *prefetch }, key, content)
         };
-        let seen = front.next(|expires_at_ms| store.is_expired(expires_at_ms), &limit, see)?;
+        let seen = front.next(|expires_at_ms| is_expired(store, expires_at_ms), &limit, see)?;
         if prefetch.wants_scout() {
             let scout = self.scout_of_front();
             self.front_prefetch.send(scout);
@@ -273,15 +355,14 @@ impl Scan {
         let memtables = std::iter::once(&self.view.active).chain(sealed);
         let version = &self.view.version;
         let level_0 = version.level(Level::ZERO).iter();
+        let of_table = |table: &Arc<Table>| {
+            Source::Table(if self.is_stream { table.stream() } else { table.cursor() })
+        };
         let below = Level::all().skip(1).filter_map(|level| self.level(level));
         let sources = memtables
             .filter(|memtable| !memtable.is_empty())
             .map(|memtable| Source::Memtable(memtable.cursor()))
-            .chain(
-                level_0
-                    .filter(|table| !self.bounds.excludes(table.meta()))
-                    .map(|table| Source::Table(table.cursor())),
-            )
+            .chain(level_0.filter(|table| !self.bounds.excludes(table.meta())).map(of_table))
             .chain(below);
         Merge::new(sources.collect())
     }
@@ -297,11 +378,11 @@ impl Scan {
             behind.partition_point(|table| !self.bounds.is_after(table.meta().smallest_key()));
         match behind.get(..count)? {
             [] => None,
-            [table] => Some(Source::Table(table.cursor())),
+            [table] if !self.is_stream => Some(Source::Table(table.cursor())),
             _ => {
                 let version = Arc::clone(&self.view.version);
-                let range = from..from + count;
-                Some(Source::Level(Concat::new(LevelTables { version, level, range })))
+                let (range, is_stream) = (from..from + count, self.is_stream);
+                Some(Source::Level(Concat::new(LevelTables { version, level, range, is_stream })))
             }
         }
     }

@@ -87,6 +87,7 @@ impl Store {
     /// Removes a file that nothing names any more. If that fails, space is
     /// lost until the next open, and nothing else: it is counted.
     pub fn remove(&self, file: FileKind) {
+        self.files.forget(file);
         match self.home.fs.remove(&self.home.path(file)) {
             Err(e) if e.kind() != ErrorKind::NotFound => {
                 self.counters.files_not_removed.add(1);

@@ -46,6 +46,7 @@ mod head_memory;
 pub mod index;
 mod read_ahead;
 mod reader;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -55,6 +56,7 @@ pub use cache::BlockCache;
 pub use cursor::TableCursor;
 pub use head_memory::HeadMemory;
 pub use reader::Table;
+pub use streams::Streams;
 
 use crate::format::TableMeta;
 use crate::options::{Compression, Options};

@@ -152,7 +152,7 @@ fn the_longest_key_is_taken_and_one_byte_more_is_not(on: &dyn Fixture) {
         ] {
             let size = key.len() as u64 + 3;
             assert!(
-                matches!(error, Error::TooLarge { what: "key", size_bytes, limit_bytes: 65_535 }
+                matches!(error, Error::TooLarge { what: "key", size_bytes, limit_bytes: 65_535, .. }
                     if size_bytes == size),
                 "{error:?}"
             );
@@ -182,7 +182,8 @@ fn a_value_beyond_the_limit_is_refused_before_anything_is_written(on: &dyn Fixtu
                 Error::TooLarge {
                     what: "value",
                     size_bytes: 1_073_741_825,
-                    limit_bytes: 1_073_741_824
+                    limit_bytes: 1_073_741_824,
+                    path: None,
                 }
             ),
             "{error:?}"

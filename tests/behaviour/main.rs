@@ -17,3 +17,4 @@ mod new_engine;
 mod services;
 mod threads;
 mod transactions;
+mod transfer;

@@ -88,7 +88,7 @@ fn the_longest_name_is_taken_and_one_byte_more_is_not(on: &dyn Fixture) {
         assert!(
             matches!(
                 error,
-                Error::TooLarge { what: "key", size_bytes: 65_536, limit_bytes: 65_535 }
+                Error::TooLarge { what: "key", size_bytes: 65_536, limit_bytes: 65_535, .. }
             ),
             "{error:?}"
         );

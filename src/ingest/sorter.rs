@@ -1,0 +1,233 @@
+//! Sorts entries that come in any order, whatever their number, in bounded memory.
+//!
+//! Entries are gathered in memory. When there are enough of them they are sorted and written out: as more of the
+//! run at hand where they come after its end, and else as a run of their own. So entries that come
+//! in order are one run, which is what an ingest puts in force; nothing is written twice. Runs are merged
+//! when their order is asked for, and, so that never too many are read at once, [`RUNS_MAX`] into one whenever there are
+//! as many of one size.
+//!
+//! A run's entries have one sequence number, greater than those of the runs before it, so that the merge
+//! comes first to what came last.
+
+use super::gate::Gate;
+use super::gathered::Gathered;
+use super::writer::Writer;
+use crate::error::Result;
+use crate::format::SeqNo;
+use crate::iter::{Concat, Cursor, Merge};
+use crate::store::Store;
+use crate::table::Streams;
+use std::sync::Arc;
+
+/// How many runs of one size are merged into one. A merge holds some 300 KiB for each.
+const RUNS_MAX: usize = 16;
+
+/// How much is gathered at most before it is written out: that, or an eighth of a memtable.
+const GATHERED_BYTES_MAX: usize = 8 << 20;
+
+/// Takes entries in any order. Dropped, it removes what it wrote.
+#[derive(Debug)]
+pub struct Sorter {
+    store: Arc<Store>,
+    gate: Arc<Gate>,
+    bytes_max: usize,
+    gathered: Gathered,
+    /// The run that may go on.
+    open: Option<Writer>,
+    /// Those that are written, by how often they were merged. All of a place are newer than those behind.
+    runs: Vec<Vec<Run>>,
+}
+
+/// A run that is written. Its tables go with it.
+#[derive(Debug)]
+struct Run(Writer);
+
+impl Run {
+    fn new(mut writer: Writer) -> Result<Self> {
+        writer.finish()?;
+        Ok(Run(writer))
+    }
+
+    fn stream(&self) -> Concat<Streams> {
+        Concat::new(Streams(self.0.open_tables()))
+    }
+}
+
+impl Sorter {
+    /// Sorts in files beside those of `store`.
+    pub(super) fn new(store: &Arc<Store>, gate: &Arc<Gate>) -> Self {
+        Sorter {
+            store: Arc::clone(store),
+            gate: Arc::clone(gate),
+            bytes_max: GATHERED_BYTES_MAX.min(store.options.memtable_bytes / 8),
+            gathered: Gathered::default(),
+            open: None,
+            runs: Vec::new(),
+        }
+    }
+
+    /// Adds an entry. Of several with one key the last one counts.
+    ///
+    /// # Errors
+    /// As [`Writer::put`].
+    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.gathered.put(key, value);
+        if self.gathered.size_bytes() > self.bytes_max { self.write_out() } else { Ok(()) }
+    }
+
+    /// Whether all entries are in memory.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        self.open.is_none() && self.runs.is_empty()
+    }
+
+    /// All entries in order, each key once.
+    ///
+    /// # Errors
+    /// As [`Writer::put`], and those of reading what was written.
+    pub fn into_sorted(mut self) -> Result<Sorted> {
+        if self.is_in_memory() {
+            return Ok(Sorted::of_memory(self.gathered));
+        }
+        self.write_out()?;
+        self.close()?;
+        Sorted::merge(self.runs.into_iter().flatten().collect())
+    }
+
+    /// A writer that has all entries, and takes more behind them.
+    ///
+    /// # Errors
+    /// As [`Sorter::into_sorted`].
+    pub fn into_writer(mut self) -> Result<Writer> {
+        self.write_out()?;
+        if self.runs.is_empty()
+            && let Some(only) = self.open.take()
+        {
+            return Ok(only);
+        }
+        let mut writer = Writer::new(&self.store, &self.gate, 0)?;
+        let mut sorted = self.into_sorted()?;
+        while let Some((key, value)) = sorted.entry() {
+            writer.put(key, value, None)?;
+            sorted.advance()?;
+        }
+        Ok(writer)
+    }
+
+    /// Writes out what is in memory.
+    fn write_out(&mut self) -> Result<()> {
+        self.gathered.sort();
+        let Some((first, _)) = self.gathered.get(0) else { return Ok(()) };
+        if self.open.as_ref().is_some_and(|open| first <= open.last_key()) {
+            self.close()?;
+        }
+        let mut run = match self.open.take() {
+            Some(open) => open,
+            None => self.begin()?,
+        };
+        for (key, value) in self.gathered.iter() {
+            run.put(key, value, None)?;
+        }
+        self.open = Some(run);
+        self.gathered.clear(self.bytes_max);
+        Ok(())
+    }
+
+    /// A new run, newer than all there are.
+    fn begin(&self) -> Result<Writer> {
+        match self.runs.iter().find_map(|runs| runs.last()) {
+            Some(Run(newest)) => newest.numbered(SeqNo(newest.seq().0 + 1)),
+            None => Writer::new(&self.store, &self.gate, 0),
+        }
+    }
+
+    /// Ends the run at hand.
+    fn close(&mut self) -> Result<()> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let mut run = Run::new(open)?;
+        for place in 0.. {
+            if self.runs.len() == place {
+                self.runs.push(Vec::new());
+            }
+            let Some(runs) = self.runs.get_mut(place) else { break };
+            runs.push(run);
+            if runs.len() < RUNS_MAX {
+                break;
+            }
+            run = merge(std::mem::take(runs))?;
+        }
+        Ok(())
+    }
+}
+
+/// One run of several, which are in the order in which they were written.
+fn merge(runs: Vec<Run>) -> Result<Run> {
+    let last = &runs.last().expect("there are some").0;
+    // As new as the newest of them: older than what comes, and newer than what was.
+    let mut writer = last.numbered(last.seq())?;
+    let mut sorted = Sorted::merge(runs)?;
+    while let Some((key, value)) = sorted.entry() {
+        writer.put(key, value, None)?;
+        sorted.advance()?;
+    }
+    Run::new(writer)
+}
+
+/// Entries in order, each key once. It stands on an entry, or behind the last.
+#[derive(Debug)]
+pub struct Sorted {
+    source: Source,
+    /// The key of the entry before, where there are several of one key.
+    passed: Vec<u8>,
+    /// What it reads from; they go with it.
+    _runs: Vec<Run>,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Sorted, each key once, and where it stands.
+    Memory(Gathered, usize),
+    /// Of one key the newest entry comes first.
+    Runs(Merge<Concat<Streams>>),
+}
+
+impl Sorted {
+    fn of_memory(mut gathered: Gathered) -> Self {
+        gathered.sort();
+        Sorted { source: Source::Memory(gathered, 0), passed: Vec::new(), _runs: Vec::new() }
+    }
+
+    fn merge(runs: Vec<Run>) -> Result<Self> {
+        let mut merge = Merge::new(runs.iter().map(Run::stream).collect());
+        merge.seek_first()?;
+        Ok(Sorted { source: Source::Runs(merge), passed: Vec::new(), _runs: runs })
+    }
+
+    /// The key and the value at hand.
+    #[must_use]
+    pub fn entry(&self) -> Option<(&[u8], &[u8])> {
+        match &self.source {
+            Source::Memory(gathered, at) => gathered.get(*at),
+            Source::Runs(merge) => merge.entry().map(|entry| (entry.key, entry.payload)),
+        }
+    }
+
+    /// Goes on to the next key.
+    ///
+    /// # Errors
+    /// Those of reading what was written.
+    pub fn advance(&mut self) -> Result<()> {
+        match &mut self.source {
+            Source::Memory(_, at) => *at += 1,
+            Source::Runs(merge) => {
+                let Some(entry) = merge.entry() else { return Ok(()) };
+                self.passed.clear();
+                self.passed.extend_from_slice(entry.key);
+                while merge.entry().is_some_and(|entry| entry.key == self.passed) {
+                    merge.next()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

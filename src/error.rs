@@ -84,6 +84,8 @@ pub enum Error {
     TransactionClosed,
     /// The handle was closed.
     Closed,
+    /// The database is open for reading only (`Db::open_read_only`). Nothing was changed.
+    ReadOnly,
     /// The write failed in a way that leaves its outcome open: after a crash
     /// it may be there, whole, or not at all. In this handle it is not visible.
     Indeterminate {
@@ -150,6 +152,7 @@ impl Error {
             Error::UnsupportedType { .. } => "use \"lsm\" (alias \"badger\") or \"memory\"",
             Error::TransactionClosed => "begin a new transaction",
             Error::Closed => "open the directory again",
+            Error::ReadOnly => "open it with `Db::open` to write",
             Error::Io { .. } => "check the disk and the permissions; the call may be tried again",
             Error::InvalidArgument { .. } | Error::TooLarge { .. } => return None,
         })
@@ -187,6 +190,7 @@ impl Error {
                 f.write_str("the transaction was already committed or rolled back")
             }
             Error::Closed => f.write_str("the database is closed"),
+            Error::ReadOnly => f.write_str("the database is open for reading only"),
             Error::Indeterminate { cause } => write!(
                 f,
                 "the write may or may not survive a crash, and is not visible here: {cause}"

@@ -17,10 +17,8 @@ mod prefetch;
 mod scan;
 mod source;
 mod value;
-mod verify;
 mod visible;
 
 pub use get::{Lookup, Reader};
 pub use scan::{Bounds, Scan};
 pub use value::{Key, Value};
-pub use verify::verify_values;

@@ -14,9 +14,9 @@ const STRATA: &[&[&str]] = &[
     &["store"],
     &["commit", "read", "flush", "recovery", "compaction", "backup"],
     &["fuzzing"],
-    &["txn", "gc", "ingest"],
+    &["txn", "gc", "ingest", "verify"],
     &["db"],
-    &["lsm_engine", "crashtest"],
+    &["lsm_engine", "crashtest", "repair"],
     &["server"],
     // Above them all: `lib.rs`, which only re-exports, and the binaries, which
     // are crates of their own and see no more than it shows.

@@ -103,6 +103,8 @@ pub enum Error {
     Conflict,
     /// The handle was closed.
     Closed,
+    /// The database is open for reading only (`Db::open_read_only`). Nothing was changed.
+    ReadOnly,
     /// The write failed in a way that leaves its outcome open: after a crash
     /// it may be there, whole, or not at all. In this handle it is not visible.
     Indeterminate {
@@ -171,6 +173,7 @@ impl Error {
             Error::TransactionClosed => "begin a new transaction",
             Error::Conflict => "nothing was written; run the transaction again from its beginning",
             Error::Closed => "open the directory again",
+            Error::ReadOnly => "open it with `Db::open` to write",
             Error::Io { .. } => "check the disk and the permissions; the call may be tried again",
             Error::InvalidArgument { .. }
             | Error::TooLarge { .. }
@@ -221,6 +224,7 @@ impl Error {
                 "the transaction conflicts with another: what it read has changed since",
             ),
             Error::Closed => f.write_str("the database is closed"),
+            Error::ReadOnly => f.write_str("the database is open for reading only"),
             Error::Indeterminate { cause } => write!(
                 f,
                 "the write may or may not survive a crash, and is not visible here: {cause}"

@@ -123,6 +123,24 @@ pub enum Event {
         /// Whether it is tried again.
         will_retry: bool,
     },
+    /// The database has been verified in the background (`Options::scrub_interval`).
+    #[non_exhaustive]
+    ScrubDone {
+        /// Bytes that were read and checked.
+        bytes: u64,
+        /// Places that are damaged, or cannot be read; `Db::verify_with` names all of them.
+        damages: u64,
+        /// The first of them.
+        first_damage: Option<Error>,
+        /// How long it took.
+        duration: Duration,
+    },
+    /// The database could not be verified in the background. It is tried again.
+    #[non_exhaustive]
+    ScrubFailed {
+        /// Why.
+        error: Error,
+    },
     /// Writers begin to wait. While one does, all do.
     #[non_exhaustive]
     StallBegan {

@@ -61,9 +61,11 @@ mod memtable;
 mod options;
 mod read;
 mod recovery;
+mod repair;
 mod store;
 mod table;
 mod txn;
+mod verify;
 mod vlog;
 mod wal;
 mod worker;
@@ -84,10 +86,13 @@ pub use json::{ExportData, ExportReport, ImportReport};
 pub use lsm_engine::{LsmEngine, new_engine};
 pub use options::{Compression, Options, SyncPolicy, WriteOptions};
 pub use read::{Key, Value};
+pub use repair::{Loss, RepairReport, repair, repair_with_fs};
 pub use store::{
     CacheMetrics, CompactionMetrics, Latencies, LevelMetrics, MemoryMetrics, Metrics,
-    PressureMetrics, ReadMetrics, RecoveryReport, SnapshotMetrics, ValueMetrics,
+    PressureMetrics, ReadMetrics, RecoveryReport, ScrubMetrics, SnapshotMetrics, ValueMetrics,
 };
+
+pub use verify::{Finding, FindingKind, VerifyOptions, VerifyProgress, VerifyReport};
 
 #[cfg(feature = "sim")]
 pub use fs::sim;

@@ -73,6 +73,14 @@ impl LsmEngine {
         Ok(LsmEngine::new(Db::open(dir, options)?))
     }
 
+    /// Opens the database in `dir` for reading only, as [`Db::open_read_only`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_read_only(dir: impl AsRef<Path>, options: Options) -> Result<LsmEngine> {
+        Ok(LsmEngine::new(Db::open_read_only(dir, options)?))
+    }
+
     /// An engine over a database that is open already.
     #[must_use]
     pub fn new(db: Db) -> LsmEngine {

@@ -132,6 +132,14 @@ pub struct Options {
     /// How often garbage among large values is looked for, at least 1 ms; beside that, it is whenever
     /// [`Options::space_amp_max`] is in danger. Default: 5 minutes, as the reference.
     pub value_gc_interval: Duration,
+    /// How long after the open, and after each time that it is done, the whole database is verified in the
+    /// background ([`crate::Db::verify`]): damage on a disk is found while there is still a
+    /// backup without it. At least 1 ms. Told by [`crate::Event::ScrubDone`] and in
+    /// [`crate::Metrics::scrub`]. Default: `None`, never: it reads all there is.
+    pub scrub_interval: Option<Duration>,
+    /// How many bytes a second that reads at most; 0: as many as the disk gives. Default: 16 MiB,
+    /// 100 GiB in under two hours.
+    pub scrub_bytes_per_second: u64,
     /// Memory of the whole database, in bytes, at least 4 MiB: memtables, indexes and
     /// filters of tables, the block cache, and what compaction takes. Where these would take more
     /// than this together, memtables and cache are made smaller than asked for. Not in it: a
@@ -167,6 +175,8 @@ impl Default for Options {
             value_gc_bytes_per_second: 64 << 20,
             space_amp_max: 2.5,
             value_gc_interval: Duration::from_secs(300),
+            scrub_interval: None,
+            scrub_bytes_per_second: 16 << 20,
             memory_bytes_max: 1 << 30,
             block_cache_bytes: 256 << 20,
             listener: None,
@@ -245,6 +255,10 @@ impl Options {
             ),
         )?;
         self.validate_values()?;
+        check(
+            self.scrub_interval.is_none_or(|interval| interval >= Duration::from_millis(1)),
+            format!("scrub_interval is {:?}; it must be at least 1 ms", self.scrub_interval),
+        )?;
         check(
             (4 << 10..=1 << 32).contains(&self.table_bytes),
             format!("table_bytes is {}; it must be from 4 KiB to 4 GiB", self.table_bytes),
@@ -326,6 +340,10 @@ mod tests {
             (
                 Options { value_gc_interval: Duration::ZERO, ..Options::default() },
                 "value_gc_interval",
+            ),
+            (
+                Options { scrub_interval: Some(Duration::ZERO), ..Options::default() },
+                "scrub_interval",
             ),
             (Options { reclaim_within: Duration::ZERO, ..Options::default() }, "reclaim_within"),
             (

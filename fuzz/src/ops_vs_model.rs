@@ -145,7 +145,7 @@ impl Machine {
             Act::Persist => self.db.persist().expect("persist"),
             Act::Flush => self.db.flush().expect("flush"),
             Act::Compact => self.db.compact().expect("compact"),
-            Act::Verify => self.db.verify().expect("verify"),
+            Act::Verify => drop(self.db.verify().expect("verify")),
             Act::Reopen => {
                 self.read_all();
                 self.snapshots.clear();

@@ -84,6 +84,12 @@ impl Log {
             || (is_too_much && !writer.is_empty())
     }
 
+    /// The file that is being written, and where in it its records end.
+    pub fn written(&self) -> (LogId, u64) {
+        let LogState { writer, .. } = &*self.state.lock();
+        (writer.id(), writer.file_bytes())
+    }
+
     /// The position after the last record.
     pub fn end_position(&self) -> u64 {
         self.state.lock().writer.end_position()

@@ -9,7 +9,7 @@ use super::window::Window;
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
 use crate::format::frame::FRAME_HEADER_SIZE;
-use crate::format::{FileKind, SeqNo, crc};
+use crate::format::{FileKind, LogId, SeqNo, crc};
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{Drained, SealedMemtable, Store};
@@ -104,6 +104,11 @@ impl Pipeline {
         let latency = if sync { &latencies.synced_commit } else { &latencies.unsynced_commit };
         latency.record(self.store.since(begun));
         Ok(last_seq)
+    }
+
+    /// The log file that is being written, and where in it its records end.
+    pub fn written_log(&self) -> (LogId, u64) {
+        self.log.written()
     }
 
     /// Makes every commit that returned before this call durable.

@@ -184,7 +184,7 @@ impl Store for Db {
 
     fn maintain(&self, task: &str) -> Result<(), Failure> {
         match task {
-            "verify" => Ok(self.verify()?),
+            "verify" => Ok(self.verify().map(drop)?),
             "compact" => Ok(self.compact()?),
             "collect garbage" => Ok(self.collect_garbage().map(|_| ())?),
             _ => Err(Failure::Wrong(format!("no such task: {task}"))),

@@ -11,6 +11,7 @@ use crate::ingest::{self, Ingester};
 use crate::options::Options;
 use crate::recovery::{self, Opened};
 use crate::store::{Catalog, Metrics, RecoveryReport, Store};
+use crate::verify::{Scrubber, Verifier};
 use crate::worker::{Worker, on_panic};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
@@ -25,6 +26,7 @@ struct Running {
     flush_worker: Option<Worker>,
     compaction_worker: Option<Worker>,
     gc_worker: Option<Worker>,
+    scrub_worker: Option<Worker>,
     sync_worker: Option<Worker>,
     /// Dropped to end the sync worker.
     sync_stop: Option<Sender<()>>,
@@ -64,11 +66,28 @@ impl Running {
         Ok(())
     }
 
+    fn spawn_scrub(&mut self, verifier: &Arc<Verifier>, dir: &Path) -> Result<()> {
+        let store = verifier.store();
+        if let Some(interval) = store.options.scrub_interval {
+            let scrubber = Scrubber::new(Arc::clone(verifier), interval);
+            let abandon = poison_on_panic(store);
+            let worker = Worker::spawn("esker-scrub", move || scrubber.run(), abandon);
+            self.scrub_worker = Some(worker.during("start a thread for", dir)?);
+        }
+        Ok(())
+    }
+
     /// Ends the threads; what is left is the lock.
     fn join(self, store: &Store) -> Box<dyn DirLock> {
         store.views.stop();
         drop(self.sync_stop);
-        let workers = [self.sync_worker, self.gc_worker, self.compaction_worker, self.flush_worker];
+        let workers = [
+            self.sync_worker,
+            self.scrub_worker,
+            self.gc_worker,
+            self.compaction_worker,
+            self.flush_worker,
+        ];
         for worker in workers.into_iter().flatten() {
             worker.join();
         }
@@ -88,6 +107,7 @@ pub struct Inner {
     compactor: Arc<Compactor>,
     collector: Arc<Collector>,
     pub ingester: Ingester,
+    pub verifier: Arc<Verifier>,
     /// The file system allows no threads.
     is_inline: bool,
     /// `None` once closed.
@@ -96,8 +116,16 @@ pub struct Inner {
 
 impl Inner {
     pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Self> {
-        let Opened { store, log, manifest, last_seq, report, lock } =
-            recovery::open(fs, dir, options)?;
+        Inner::new(recovery::open(fs, dir, options)?, dir, true)
+    }
+
+    /// For reading only: nothing works in the background, and no write passes.
+    pub fn open_read_only(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Self> {
+        Inner::new(recovery::open_read_only(fs, dir, options)?, dir, false)
+    }
+
+    fn new(opened: Opened, dir: &Path, writes: bool) -> Result<Self> {
+        let Opened { store, log, manifest, last_seq, report, lock } = opened;
         let log = Log::new(Arc::clone(&store), log);
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&store), log, last_seq));
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), manifest));
@@ -111,19 +139,24 @@ impl Inner {
             Arc::clone(&catalog),
             Arc::clone(&compactor),
         );
-        let is_inline = !store.home.fs.allows_threads();
+        let verifier =
+            Verifier::new(Arc::clone(&store), Arc::clone(&catalog), Arc::clone(&pipeline));
+        let verifier = Arc::new(verifier);
+        let is_inline = writes && !store.home.fs.allows_threads();
         let mut running = Running {
             flush_worker: None,
             compaction_worker: None,
             gc_worker: None,
+            scrub_worker: None,
             sync_worker: None,
             sync_stop: None,
             lock,
         };
-        if !is_inline {
+        if writes && !is_inline {
             let spawned = running
                 .spawn(&store, &pipeline, &flusher, &compactor, dir)
-                .and_then(|()| running.spawn_gc(&store, &collector, dir));
+                .and_then(|()| running.spawn_gc(&store, &collector, dir))
+                .and_then(|()| running.spawn_scrub(&verifier, dir));
             if let Err(e) = spawned {
                 drop(running.join(&store));
                 return Err(e);
@@ -140,6 +173,7 @@ impl Inner {
             compactor,
             collector,
             ingester,
+            verifier,
             is_inline,
             running,
         })
@@ -219,6 +253,11 @@ impl Inner {
         // From here on nobody commits: the pipeline looks at this under the
         // lead, and `end` waits for whoever had it before.
         self.store.health.close();
+        if self.store.health.is_read_only() {
+            drop(ending.join(&self.store));
+            self.store.log_closed(&Ok(()));
+            return Ok(());
+        }
         let flushed = self.flush();
         self.pipeline.end();
         let recorded = self.end(ending);

@@ -13,9 +13,11 @@ mod batch;
 mod ingest;
 mod inner;
 mod iter;
+mod read_only;
 mod snapshot;
 mod transaction;
 mod transfer;
+mod verify;
 
 pub use batch::WriteBatch;
 pub use ingest::{Ingest, IngestReport};
@@ -29,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::fs::{Fs, disk::DiskFs};
 use crate::gc::Collected;
 use crate::options::{Options, SyncPolicy, WriteOptions};
-use crate::read::{Bounds, Lookup, Reader, Value, verify_values};
+use crate::read::{Bounds, Lookup, Reader, Value};
 use crate::store::Metrics;
 use inner::Inner;
 use std::ops::RangeBounds;
@@ -270,20 +272,6 @@ impl Db {
     pub fn collect_garbage(&self) -> Result<Collected> {
         self.inner.store.health.check_open()?;
         self.inner.collect_garbage()
-    }
-
-    /// Reads every table whole, past the cache, and checks it: each checksum,
-    /// the order of its entries, and what it and the manifest say of it; then every large value, and that as many
-    /// bytes of them live as are accounted for. The log was checked when the database was opened. Reads and writes go on.
-    ///
-    /// # Errors
-    /// [`Error::Corruption`] for the first damage found; [`Error::Io`], [`Error::Closed`].
-    pub fn verify(&self) -> Result<()> {
-        let store = &self.inner.store;
-        store.health.check_open()?;
-        let view = store.views.pin();
-        view.version.tables().try_for_each(|(_, table)| table.verify())?;
-        verify_values(store, &view)
     }
 
     /// How things stand.

@@ -17,6 +17,23 @@ pub fn crc(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes)
 }
 
+/// The same of bytes that come in pieces.
+#[derive(Debug, Clone, Default)]
+pub struct Crc(crc32fast::Hasher);
+
+impl Crc {
+    /// Takes the next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The checksum of all pieces.
+    #[must_use]
+    pub fn finish(self) -> u32 {
+        self.0.finalize()
+    }
+}
+
 /// CRC-32 (IEEE) of the place and of the parts, in that order.
 #[must_use]
 pub fn crc_parts(database: DatabaseId, file: FileId, offset: u64, parts: &[&[u8]]) -> u32 {

@@ -188,6 +188,29 @@ impl<'a> FrameReader<'a> {
         (self.at..=last).filter_map(|at| self.claim_at(at)).max()
     }
 
+    /// Passes over what is no intact frame to the next one that is; false: there is none, and
+    /// nothing was passed. For who looks for what can be saved.
+    pub fn resync(&mut self) -> bool {
+        let last = self.bytes.len().saturating_sub(FRAME_HEADER_SIZE);
+        let next = (self.at + 1..=last).find(|&at| {
+            let is_frame = || FrameReader { at, ..*self }.peek().is_some();
+            self.claim_at(at).is_some() && is_frame()
+        });
+        self.at = next.unwrap_or(self.at);
+        next.is_some()
+    }
+
+    /// The sequence of the next frame, if there is one.
+    #[must_use]
+    pub fn sequence(&self) -> Option<u64> {
+        self.peek().map(|(frame, _)| frame.sequence)
+    }
+
+    /// Passes over all that is left.
+    pub fn end(&mut self) {
+        self.at = self.bytes.len();
+    }
+
     fn claim_at(&self, at: usize) -> Option<u64> {
         let mut d = Decoder::new(self.bytes.get(at..)?);
         let (_, _, body_bytes) = (d.u32()?, d.u32()?, d.u64()?);

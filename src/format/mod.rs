@@ -22,7 +22,7 @@ pub mod segment;
 pub mod snappy;
 pub mod table_meta;
 
-pub use checksum::{DatabaseId, crc, crc_parts};
+pub use checksum::{Crc, DatabaseId, crc, crc_parts};
 pub use codec::{Decoder, put_u32, put_u64, put_varint};
 pub use frame::{Frame, FrameHeader, FramePlace, FrameReader, put_frame};
 pub use hash::KeyHash;

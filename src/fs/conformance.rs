@@ -225,6 +225,13 @@ fn locking() -> io::Result<()> {
         assert!(other.is_some());
         drop(first);
         assert!(fs.lock(&path)?.is_some(), "given back on drop; the file was there");
+        let shared = fs.lock_shared(&path)?;
+        assert!(shared.is_some() && fs.lock(&path)?.is_none(), "no writer beside a reader");
+        drop(shared);
+        let first = fs.lock(&path)?;
+        assert!(first.is_some() && fs.lock_shared(&path)?.is_none(), "nor the other way round");
+        assert_eq!(kind(fs.lock_shared(&dir.join("NONE"))), Some(io::ErrorKind::NotFound));
+        assert_eq!(sorted(fs, dir)?, ["LOCK", "OTHER"], "none was made");
         assert_eq!(kind(fs.lock(dir)), Some(io::ErrorKind::InvalidInput));
         assert_eq!(kind(fs.lock(&dir.join("none/LOCK"))), Some(io::ErrorKind::NotFound));
         Ok(())

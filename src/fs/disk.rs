@@ -86,15 +86,29 @@ impl Fs for DiskFs {
             .open(path)?;
         // Locks of the open file description: a second handle of this very
         // process is refused like one of another, and the lock dies with us.
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(DiskLock { file }))),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(e)) => Err(e),
-        }
+        held(file.try_lock(), file)
+    }
+
+    fn lock_shared(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
+        refuse_special(path)?;
+        let file = fs::File::open(path)?;
+        held(file.try_lock_shared(), file)
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock) as Arc<dyn Clock>
+    }
+}
+
+/// The lock on `file`, if it was got.
+fn held(
+    locked: Result<(), fs::TryLockError>,
+    file: fs::File,
+) -> io::Result<Option<Box<dyn DirLock>>> {
+    match locked {
+        Ok(()) => Ok(Some(Box::new(DiskLock { file }))),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(e)) => Err(e),
     }
 }
 

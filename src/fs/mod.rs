@@ -19,7 +19,9 @@
 //! anything but an interrupted call.
 
 pub mod disk;
+mod inspect;
 mod open_files;
+mod read_only;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod sink;
@@ -28,7 +30,9 @@ mod window;
 #[cfg(test)]
 mod conformance;
 
+pub use inspect::{Inspected, Inspector, Stop};
 pub use open_files::OpenFiles;
+pub use read_only::ReadOnlyFs;
 pub use sink::Sink;
 pub use window::Window;
 
@@ -107,6 +111,19 @@ pub trait Fs: Send + Sync + Debug {
     /// # Errors
     /// What the system says.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>>;
+
+    /// Takes the lock file at `path`, which exists, for reading: together with others that do so, and
+    /// not with one that has it by [`Fs::lock`], nor does one get it then. Nothing is made or written. `None`: it is taken.
+    ///
+    /// What is provided takes it for this handle alone, which is right, too.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`], [`io::ErrorKind::Unsupported`] where the medium has no such
+    /// locks, or what the system says.
+    fn lock_shared(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
+        drop(self.open(path, OpenMode::Read)?); // Or `lock` would make it.
+        self.lock(path)
+    }
 
     /// The clock that goes with this file system.
     fn clock(&self) -> Arc<dyn Clock>;

@@ -28,6 +28,15 @@ impl Window {
         Ok(Window { file, len, bytes: Vec::new(), start: 0 })
     }
 
+    /// The same, which does not look at what lies behind `end`: that may be cut off meanwhile.
+    ///
+    /// # Errors
+    /// As [`Window::new`].
+    pub fn up_to(file: Arc<dyn File>, end: u64) -> io::Result<Self> {
+        let window = Window::new(file)?;
+        Ok(Window { len: window.len.min(end), ..window })
+    }
+
     /// The bytes from `offset` on: as many as asked for, fewer at the file's end, or more.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ impl Places {
                 }
             },
             Places::Records(records) => Ok(records.next_record()?.map(|record| {
-                let Record { key, seq, pointer } = record;
+                let Record { key, seq, pointer, .. } = record;
                 let ValuePointer { segment, offset, .. } = pointer;
                 Candidate { key, seq, segment, offset }
             })),

@@ -87,10 +87,46 @@ impl Manifest {
         })
     }
 
+    /// The manifest `id` of `dir`, which is in force and says `state`, and of which nothing is
+    /// written: for a database that is only read.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn sealed(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        database: DatabaseId,
+        id: ManifestId,
+        state: State,
+    ) -> Result<Self> {
+        let path = dir.join(FileKind::Manifest(id).name());
+        let file = fs.open(&path, OpenMode::Read).during("open", &path)?;
+        let (end, dir) = (file.len().during("stat", &path)?, dir.to_path_buf());
+        Ok(Manifest {
+            fs,
+            dir,
+            database,
+            state,
+            id,
+            file,
+            end,
+            first_bytes: end,
+            edits: 0,
+            broken: true,
+        })
+    }
+
     /// The state with all edits applied.
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Whether nothing more is written into the file: what stands behind the last edit that was
+    /// acknowledged is then of no meaning.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// The number of the manifest in force.

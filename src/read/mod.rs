@@ -17,11 +17,9 @@ mod prefetch;
 mod scan;
 mod source;
 mod value;
-mod verify;
 mod visible;
 
 pub use get::{Lookup, Reader};
 pub use newer::Newer;
 pub use scan::{Bounds, Scan, successor};
 pub use value::{Key, Value};
-pub use verify::verify_values;

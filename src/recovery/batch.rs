@@ -27,6 +27,12 @@ impl<'a> CheckedBatch<'a> {
     pub fn operations(&self) -> impl Iterator<Item = Op<'a>> {
         OpReader::new(self.body, self.first_seq).flatten()
     }
+
+    /// The same, each with where in the frame's body it ends: there its value ends, if it has one.
+    pub fn placed_operations(&self) -> impl Iterator<Item = (Op<'a>, usize)> {
+        let mut reader = OpReader::new(self.body, self.first_seq);
+        std::iter::from_fn(move || reader.next()?.map(|op| (op, reader.position())))
+    }
 }
 
 /// Checks the operations of `frame`, of the log file at `path`. `last_seq` is

@@ -39,6 +39,12 @@ impl Chain {
         Chain { expected: base, begun: false, broken: None }
     }
 
+    /// The position after what counts of the files that were taken.
+    #[must_use]
+    pub fn expected(&self) -> u64 {
+        self.expected
+    }
+
     /// Where the log broke off, if it did.
     #[must_use]
     pub fn broken(&self) -> Option<&Break> {

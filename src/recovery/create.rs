@@ -13,7 +13,7 @@ use std::path::Path;
 /// are the first files of the database, and have the numbers 1 and 2.
 const CREATED_MAX: u64 = 2;
 
-/// Clears what an interrupted creation left in `dir`, which has no `CURRENT`.
+/// Checks that what is in `dir`, which has no `CURRENT`, is at most what an interrupted creation left.
 ///
 /// Creation acknowledges nothing before `CURRENT` is durable; so a table,
 /// a log with an intact record, a manifest of more than one run or with a
@@ -23,7 +23,7 @@ const CREATED_MAX: u64 = 2;
 ///
 /// # Errors
 /// [`Error::Corruption`] in that case; [`Error::Io`].
-pub fn clear_leftovers(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<u64> {
+pub fn check_leftovers(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<()> {
     let kinds: Vec<FileKind> = names.iter().filter_map(|name| FileKind::parse(name)).collect();
     let mut databases = Vec::new();
     let mut were_in_use = Vec::new();
@@ -50,8 +50,18 @@ pub fn clear_leftovers(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<u64>
             return Err(Error::corruption(&path, 0, detail));
         }
     }
+    Ok(())
+}
+
+/// Clears what an interrupted creation left in `dir`, which has no `CURRENT`.
+///
+/// # Errors
+/// As [`check_leftovers`].
+pub fn clear_leftovers(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<u64> {
+    check_leftovers(fs, dir, names)?;
+    let kinds = names.iter().filter_map(|name| FileKind::parse(name));
     let mut removed = 0;
-    for kind in kinds.into_iter().filter(|kind| *kind != FileKind::Lock) {
+    for kind in kinds.filter(|kind| *kind != FileKind::Lock) {
         let path = dir.join(kind.name());
         fs.remove(&path).during("remove", &path)?;
         removed += 1;

@@ -14,10 +14,16 @@
 //!
 //! Concurrency: none; the directory lock is held by the caller.
 
+mod assemble;
 pub mod batch;
 pub mod chain;
 mod create;
 mod open;
+mod read_only;
 mod values;
 
+pub use assemble::{build_store, with_segments};
+pub use chain::{Chain, files_to_read};
+pub use create::create_dir;
 pub use open::{Opened, open};
+pub use read_only::{Replay, lock_shared, open_read_only};

@@ -1,31 +1,28 @@
 //! Opening: from the files of the last run to those of this one.
 
+use super::assemble::{build_store, with_segments};
 use super::batch::check_batch;
 use super::chain::{Chain, files_to_read};
 use super::create;
 use super::values::Values;
-use crate::clock::ExpiryFloor;
 use crate::error::{Error, Result};
-use crate::format::names::FILE_NUMBER_COUNTED_FROM_MAX;
 use crate::format::{
     DatabaseId, FileKind, Frame, Level, LogId, ManifestId, SegmentMeta, SeqNo, TableMeta,
 };
-use crate::fs::{DirLock, Fs, IoContext, OpenFiles};
-use crate::manifest::{Manifest, Recorded, State, before_the_switch, read_current, read_manifest};
+use crate::fs::{DirLock, Fs, IoContext};
+use crate::manifest::{
+    Current, Manifest, Recorded, State, before_the_switch, read_current, read_manifest,
+};
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
-    Counters, Drained, Health, Histograms, Home, Observer, Pressure, Reads, RecoveryReport,
-    Reserve, Segments, Snapshots, Store, Transactions, UnsyncedLogs, Version, Views, VisibleSeq,
-    is_no_space, log_identity, log_not_removed,
+    Drained, Home, RecoveryReport, Store, Views, VisibleSeq, is_no_space, log_identity,
+    log_not_removed, named_files,
 };
-use crate::table::{BlockCache, HeadMemory};
-use crate::vlog::{MapCache, ValueFile};
 use crate::wal::{LogFile, LogWriter, Op, read_log, read_log_header};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// A database, open and recovered, before its threads run.
 #[derive(Debug)]
@@ -80,12 +77,7 @@ fn open_as_it_is(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened
     let mut names = fs.list(dir).during("list", dir)?;
     let mut report = RecoveryReport::default();
     let (database, state) = match read_current(fs.as_ref(), dir)? {
-        Some(current) => {
-            let recorded = read_manifest(fs.as_ref(), dir, current)?;
-            check_log_min(&recorded, dir, &names)?;
-            check_kept_tables(&recorded, &names)?;
-            (current.database, recorded.state)
-        }
+        Some(current) => (current.database, read_recorded(fs.as_ref(), dir, current, &names)?),
         None => {
             report.files_removed = create::clear_leftovers(fs.as_ref(), dir, &names)?;
             names = fs.list(dir).during("list", dir)?;
@@ -94,6 +86,23 @@ fn open_as_it_is(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened
     };
     let recovery = Recovery::new(fs, dir, options, database, state, &names, report)?;
     recovery.run(lock, &names)
+}
+
+/// What the manifest that `current` names says, where the directory, with the files `names`, does not
+/// contradict it.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn read_recorded(
+    fs: &dyn Fs,
+    dir: &Path,
+    current: Current,
+    names: &[String],
+) -> Result<State> {
+    let recorded = read_manifest(fs, dir, current)?;
+    check_log_min(&recorded, dir, names)?;
+    check_kept_tables(&recorded, names)?;
+    Ok(recorded.state)
 }
 
 /// The first log of which the manifest knows must be there.
@@ -117,8 +126,8 @@ fn check_log_min(recorded: &Recorded, dir: &Path, names: &[String]) -> Result<()
 /// would have gone because of that edit. Else that is told by itself.
 fn check_kept_tables(recorded: &Recorded, names: &[String]) -> Result<()> {
     let Some(offset) = recorded.cut_at else { return Ok(()) };
-    let known = named_files(&recorded.state).map(FileKind::name);
-    match known.into_iter().find(|name| !names.contains(name)) {
+    let mut known = named_files(&recorded.state).into_iter().map(FileKind::name);
+    match known.find(|name| !names.contains(name)) {
         None => Ok(()),
         Some(name) => {
             let detail = format!("an edit is damaged that was in force: {name} is gone");
@@ -127,15 +136,9 @@ fn check_kept_tables(recorded: &Recorded, names: &[String]) -> Result<()> {
     }
 }
 
-/// The files of tables and segments that `state` names.
-fn named_files(state: &State) -> impl Iterator<Item = FileKind> + '_ {
-    let tables = state.tables.keys().map(|&id| FileKind::Table(id));
-    tables.chain(state.segments.values().map(SegmentMeta::file))
-}
-
 /// The tables and segments that the manifest names must be there. Whether they are whole is
 /// told by the first read of each: to look at them all would take as long as there are many.
-fn check_tables(home: &Home, state: &State, names: &[String]) -> Result<()> {
+pub(super) fn check_tables(home: &Home, state: &State, names: &[String]) -> Result<()> {
     let names: HashSet<&str> = names.iter().map(String::as_str).collect();
     for file in named_files(state) {
         if !names.contains(&*file.name()) {
@@ -144,19 +147,6 @@ fn check_tables(home: &Home, state: &State, names: &[String]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// `version` with the segments of `state`.
-fn with_segments(store: &Store, version: Version, state: &State) -> Version {
-    let mut files = BTreeMap::new();
-    let segments = state.segments.values().map(|meta| {
-        let kind = meta.file();
-        let file = files.entry(kind).or_insert_with(|| store.open_values(kind));
-        (meta.clone(), Arc::clone(file))
-    });
-    let segments: Vec<_> = segments.collect();
-    let segments = Segments::of(&segments, version.metas().map(|(_, meta)| meta));
-    version.with_segments(segments)
 }
 
 /// Forgets segments to which no table points: values that were overwritten in the log.
@@ -188,62 +178,10 @@ impl Recovery {
         names: &[String],
         report: RecoveryReport,
     ) -> Result<Self> {
-        let shares = options.memory_shares();
-        let options = Options {
-            memtable_bytes: shares.memtable_bytes,
-            block_cache_bytes: shares.block_cache_bytes,
-            ..options
-        };
-        let next_file = names
-            .iter()
-            .filter_map(|name| FileKind::parse(name).and_then(FileKind::number))
-            // A stray file that was never counted up to is in nobody's way.
-            .filter(|&n| n < FILE_NUMBER_COUNTED_FROM_MAX)
-            .map(|n| n + 1)
-            .fold(state.next_file, u64::max);
-        let home = Home::new(fs, dir.to_path_buf(), database, state.opens + 1, next_file);
-        let memtable = Arc::new(Memtable::new(options.memtable_bytes));
-        let cache = Arc::new(BlockCache::new(options.block_cache_bytes));
-        let files = Arc::new(OpenFiles::new(Arc::clone(&home.fs)));
-        let last_seq = state.last_seq;
-        let observer = Arc::new(Observer::new(options.listener.clone()));
-        let reserve = Reserve::new(home.clock.elapsed());
-        let pressure = Pressure::new(&options, home.fs.allows_threads());
-        let maps = Arc::new(MapCache::new(shares.map_bytes));
-        let no_values = Arc::new(ValueFile::open(
-            FileKind::Log(state.log_min),
-            &home.dir,
-            home.database,
-            Arc::clone(&files),
-            Arc::clone(&maps),
-        ));
-        let mut store = Store {
-            home,
-            health: Health::new(Arc::clone(&observer)),
-            views: Views::new(Arc::clone(&memtable), no_values, Version::default()),
-            maps,
-            is_collection_hindered: AtomicBool::new(false),
-            visible: VisibleSeq::new(last_seq),
-            pressure,
-            reserve,
-            snapshots: Snapshots::default(),
-            transactions: Transactions::default(),
-            expiry: ExpiryFloor::new(state.expiry_floor_ms),
-            unsynced_logs: UnsyncedLogs::default(),
-            cache,
-            heads: Arc::new(HeadMemory::new(shares.head_bytes)),
-            files,
-            counters: Counters::default(),
-            latencies: Histograms::default(),
-            reads: Reads::default(),
-            observer,
-            options,
-        };
+        let store = build_store(fs, dir, options, database, &state, names);
         check_tables(&store.home, &state, names)?;
-        let open = |(level, meta): &(Level, TableMeta)| (*level, store.open_table(meta));
-        let version = Version::new(state.tables.values().map(open));
-        let no_values = Arc::clone(&store.views.load().active_values);
-        store.views = Views::new(Arc::clone(&memtable), no_values, version);
+        let memtable = Arc::clone(&store.views.load().active);
+        let last_seq = state.last_seq;
         let values = Values::default();
         Ok(Recovery { store, state, new_tables: Vec::new(), memtable, values, last_seq, report })
     }

@@ -35,8 +35,8 @@ pub struct Change {
 /// The manifest in force, and the way to change it.
 #[derive(Debug)]
 pub struct Catalog {
-    store: Arc<Store>,
-    manifest: Mutex<Manifest>,
+    pub(super) store: Arc<Store>,
+    pub(super) manifest: Mutex<Manifest>,
 }
 
 impl Catalog {

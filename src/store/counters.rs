@@ -1,6 +1,6 @@
 //! What is counted and timed while the database is open.
 
-use super::metrics::{CompactionMetrics, Latencies, ReadMetrics};
+use super::metrics::{CompactionMetrics, Latencies, ReadMetrics, ScrubMetrics};
 use crate::counter::{Counter, Sharded};
 use crate::histogram::Histogram;
 
@@ -59,6 +59,14 @@ counters! {
     collection_freed_bytes,
     /// Attempts that failed.
     collection_failures,
+    /// Times that the database was verified in the background.
+    scrubs,
+    /// Bytes that this read.
+    scrub_bytes,
+    /// Damages that it found.
+    scrub_damages,
+    /// Attempts that failed.
+    scrub_failures,
     /// Files that could not be removed; the next open tries again.
     files_not_removed,
 }
@@ -121,6 +129,16 @@ impl Histograms {
 }
 
 impl Counters {
+    /// What is told of verifying in the background.
+    pub(super) fn scrub(&self) -> ScrubMetrics {
+        ScrubMetrics {
+            scrubs: self.scrubs.get(),
+            bytes: self.scrub_bytes.get(),
+            damages: self.scrub_damages.get(),
+            failures: self.scrub_failures.get(),
+        }
+    }
+
     /// What is told of compactions.
     pub(super) fn compaction(&self) -> CompactionMetrics {
         CompactionMetrics {

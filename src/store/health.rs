@@ -28,6 +28,9 @@ impl Health {
             Error::Poisoned { cause } => cause,
             other => Arc::new(other),
         };
+        if self.is_read_only() {
+            return Error::ReadOnly;
+        }
         let mut is_first = false;
         let cause = self.cause.get_or_init(|| {
             is_first = true;
@@ -37,6 +40,23 @@ impl Health {
             self.observer.emit(&Event::Poisoned { cause: Arc::clone(cause) });
         }
         Error::Poisoned { cause: Arc::clone(cause) }
+    }
+
+    /// Marks the handle, which is sound, as one that only reads: no write passes
+    /// [`Health::check_sound`] from now on.
+    pub fn set_read_only(&self) {
+        let was_sound = self.cause.set(Arc::new(Error::ReadOnly)).is_ok();
+        assert!(was_sound, "before anything could go wrong");
+    }
+
+    /// Whether the handle only reads.
+    pub fn is_read_only(&self) -> bool {
+        self.cause.get().is_some_and(|cause| matches!(**cause, Error::ReadOnly))
+    }
+
+    /// What poisoned the handle, if anything did.
+    pub fn poisoned_by(&self) -> Option<Error> {
+        self.check_sound().err().filter(|e| !matches!(e, Error::ReadOnly))
     }
 
     /// Marks the handle as closed; false when it was already.
@@ -51,12 +71,15 @@ impl Health {
         if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
     }
 
+    /// Whether writes may be tried.
+    ///
     /// # Errors
-    /// [`Error::Poisoned`] with the first cause.
+    /// [`Error::Poisoned`] with the first cause; [`Error::ReadOnly`].
     #[inline]
     pub fn check_sound(&self) -> Result<()> {
         match self.cause.get() {
             None => Ok(()),
+            Some(_) if self.is_read_only() => Err(Error::ReadOnly),
             Some(cause) => Err(Error::Poisoned { cause: Arc::clone(cause) }),
         }
     }

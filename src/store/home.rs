@@ -20,6 +20,8 @@ pub struct Home {
     pub log_identity: DatabaseId,
     /// The clock of the file system.
     pub clock: Arc<dyn Clock>,
+    /// The number of the first file that this run may make.
+    first_file: u64,
     next_file: AtomicU64,
 }
 
@@ -36,12 +38,20 @@ impl Home {
     ) -> Self {
         let clock = fs.clock();
         let log_identity = log_identity(database, opens);
-        Home { fs, dir, database, log_identity, clock, next_file: AtomicU64::new(next_file) }
+        let (first_file, next_file) = (next_file, AtomicU64::new(next_file));
+        Home { fs, dir, database, log_identity, clock, first_file, next_file }
     }
 
     /// Draws the number of a new file.
     pub fn draw_file_id(&self) -> FileId {
         FileId(self.next_file.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// No file that was there before this run has this number or a larger one, unless it is a
+    /// stray one.
+    #[must_use]
+    pub fn first_file(&self) -> u64 {
+        self.first_file
     }
 
     /// No file has been given this number or a larger one.
@@ -64,3 +74,13 @@ pub fn log_identity(database: DatabaseId, opens: u64) -> DatabaseId {
     // An odd factor spreads the small number over all bits, without collisions.
     DatabaseId(database.0 ^ opens.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
+
+/// The number of the run that wrote a log file with the identity `log`, see [`log_identity`].
+#[must_use]
+pub fn run_of(database: DatabaseId, log: DatabaseId) -> u64 {
+    (log.0 ^ database.0).wrapping_mul(ODD_INVERSE)
+}
+
+/// 0x9e3779b97f4a7c15 times this is 1, modulo 2^64.
+const ODD_INVERSE: u64 = 0xf1de_83e1_9937_733d;
+const _: () = assert!(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(ODD_INVERSE) == 1);

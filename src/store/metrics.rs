@@ -90,6 +90,8 @@ pub struct Metrics {
     pub compaction: CompactionMetrics,
     /// Large values, outside of the tables.
     pub values: ValueMetrics,
+    /// What verifying in the background came to (`Options::scrub_interval`).
+    pub scrub: ScrubMetrics,
     /// Times that writers had to wait.
     pub stalls: u64,
     /// How long they waited, together, in waits that have ended. While one waits, the
@@ -204,6 +206,20 @@ pub struct ValueMetrics {
     pub written_bytes: u64,
     /// Stored bytes that it freed.
     pub freed_bytes: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+}
+
+/// What verifying in the background came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScrubMetrics {
+    /// How often all of the database was verified.
+    pub scrubs: u64,
+    /// Bytes that were read and checked for it.
+    pub bytes: u64,
+    /// Damages that were found, the same ones again each time.
+    pub damages: u64,
     /// Attempts that failed.
     pub failures: u64,
 }
@@ -353,6 +369,7 @@ impl Store {
             flush_failure: self.views.failure().map(|e| e.to_string()),
             compaction: counters.compaction(),
             values: self.value_metrics(view.version.segments()),
+            scrub: counters.scrub(),
             stalls: counters.stalls.get(),
             stall_time: latencies.stall.sum,
             pressure: PressureMetrics {
@@ -365,7 +382,7 @@ impl Store {
             snapshots: self.snapshot_metrics(&levels),
             levels,
             latencies,
-            poisoned_by: self.health.check_sound().err().map(|e| e.to_string()),
+            poisoned_by: self.health.poisoned_by().map(|e| e.to_string()),
             listener_panics: self.observer.listener_panics.get(),
             files_not_removed: counters.files_not_removed.get(),
             recovery: recovery.clone(),

@@ -15,6 +15,7 @@
 //! Views are replaced under one mutex, by the commit leader (rotation) and by
 //! [`Catalog::apply`], whose own mutex orders all changes of the set of tables.
 
+mod audit;
 mod catalog;
 mod counters;
 mod display;
@@ -33,13 +34,14 @@ mod version;
 mod view;
 mod visible;
 
+pub use audit::{Audit, named_files};
 pub use catalog::{Catalog, Change, may_be_retried};
 pub use counters::{Counters, Histograms, Reads};
 pub use health::Health;
-pub use home::{Home, log_identity};
+pub use home::{Home, log_identity, run_of};
 pub use metrics::{
     CacheMetrics, CompactionMetrics, Latencies, LevelMetrics, MemoryMetrics, Metrics,
-    PressureMetrics, ReadMetrics, RecoveryReport, SnapshotMetrics, ValueMetrics,
+    PressureMetrics, ReadMetrics, RecoveryReport, ScrubMetrics, SnapshotMetrics, ValueMetrics,
 };
 pub use observer::{Observer, log_not_removed};
 pub use pressure::{Drained, LEVEL_0_TABLES, Pressure};
@@ -54,10 +56,12 @@ pub use view::{SealedMemtable, View, Views};
 pub use visible::{Ticket, VisibleSeq};
 
 use crate::clock::ExpiryFloor;
+use crate::format::FileKind;
 use crate::fs::OpenFiles;
 use crate::options::Options;
 use crate::table::{BlockCache, HeadMemory};
 use crate::vlog::MapCache;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -96,6 +100,8 @@ pub struct Store {
     pub is_collection_hindered: AtomicBool,
     /// The open files of tables and segments.
     pub files: Arc<OpenFiles>,
+    /// The tables and segments that the manifest named when it was opened.
+    pub files_at_open: BTreeSet<FileKind>,
     /// What happened so far.
     pub counters: Counters,
     /// How long it took.

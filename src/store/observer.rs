@@ -161,6 +161,7 @@ fn log_event(event: &Event) {
         Event::CollectionFailed { error, will_retry } => {
             log_failure("esker::gc", error, *will_retry);
         }
+        Event::ScrubDone { .. } | Event::ScrubFailed { .. } => log_scrub(event),
         Event::StallBegan { reason } => {
             warn!(target: "esker::stall", "writers wait: {reason}");
         }
@@ -217,6 +218,21 @@ fn log_compaction(event: &Event) {
         Event::CompactionFailed { error, will_retry, .. } => {
             log_failure("esker::compaction", error, *will_retry);
         }
+        _ => {}
+    }
+}
+
+fn log_scrub(event: &Event) {
+    match event {
+        Event::ScrubDone { bytes, damages, first_damage: Some(e), .. } => error!(
+            target: "esker::scrub", bytes = *bytes, damages = *damages;
+            "verified {bytes} bytes, {damages} places are damaged, the first: {e}"
+        ),
+        Event::ScrubDone { bytes, duration, .. } => info!(
+            target: "esker::scrub", bytes = *bytes, duration_us = us(*duration);
+            "verified {bytes} bytes in {duration:.1?}, no damage"
+        ),
+        Event::ScrubFailed { error } => log_failure("esker::scrub", error, true),
         _ => {}
     }
 }

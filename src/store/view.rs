@@ -117,7 +117,12 @@ impl Views {
     #[must_use]
     pub fn new(active: Arc<Memtable>, active_values: Arc<ValueFile>, version: Version) -> Self {
         let version = Arc::new(version);
-        let view = View { active, active_values, sealed: Vec::new(), version };
+        Views::of(View { active, active_values, sealed: Vec::new(), version })
+    }
+
+    /// Starts with `view`.
+    #[must_use]
+    pub fn of(view: View) -> Self {
         Views {
             current: ArcSwap::from_pointee(view),
             progress: Mutex::default(),

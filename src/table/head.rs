@@ -30,13 +30,42 @@ impl Head {
     /// # Errors
     /// [`Error::Corruption`], [`Error::UnsupportedFormat`] or [`Error::Io`].
     pub fn read(table: &Table) -> Result<(Footer, Head)> {
-        let place = table.place();
-        let size = table.meta().size_bytes;
+        let (place, size) = (table.place(), table.meta().size_bytes);
         let length = table.file()?.len().during("stat", place.path)?;
         if length != size {
             let detail = format!("file length: expected {size}, found {length}");
             return Err(place.damage(length.min(size), detail));
         }
+        let (footer, footer_offset) = Head::read_footer(table)?;
+        let head = Head::decode(table, &footer, footer_offset)?;
+        Ok((footer, head))
+    }
+
+    /// The index alone, if nothing else can be had, of a file that may also have grown: for who
+    /// looks for what can be saved.
+    ///
+    /// # Errors
+    /// As [`Head::read`].
+    pub fn read_index(table: &Table) -> Result<Index> {
+        let (footer, footer_offset) = Head::read_footer(table)?;
+        let alone = |e| {
+            let (filter_offset, offset) = (footer.filter_offset, footer.index_offset);
+            let filter = table.read(filter_offset, offset)?;
+            if uncompressed(table, filter_offset, &filter).is_ok() {
+                return Err(e); // Then it is the index, or not the index of these blocks.
+            }
+            let stored = table.read(offset, footer_offset)?;
+            let index = uncompressed(table, offset, &stored)?;
+            Index::decode(index.payload, footer.properties_offset)
+                .map_err(|detail| table.place().damage(offset, detail))
+        };
+        Head::decode(table, &footer, footer_offset).map(|head| head.index).or_else(alone)
+    }
+
+    /// The footer, and where it stands.
+    fn read_footer(table: &Table) -> Result<(Footer, u64)> {
+        let place = table.place();
+        let size = table.meta().size_bytes;
         let footer_offset = size.checked_sub(to_u64(FOOTER_SIZE)).ok_or_else(|| {
             place.damage(0, format!("file length: expected {FOOTER_SIZE} or more, found {size}"))
         })?;
@@ -54,8 +83,7 @@ impl Head {
                 ),
             ));
         }
-        let head = Head::decode(table, &footer, footer_offset)?;
-        Ok((footer, head))
+        Ok((footer, footer_offset))
     }
 
     fn decode(table: &Table, footer: &Footer, footer_offset: u64) -> Result<Head> {

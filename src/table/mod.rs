@@ -46,6 +46,7 @@ mod head_memory;
 pub mod index;
 mod read_ahead;
 mod reader;
+mod salvage;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -56,7 +57,9 @@ pub use cache::BlockCache;
 pub use cursor::TableCursor;
 pub use head_memory::HeadMemory;
 pub use reader::Table;
+pub use salvage::{LostBlock, Salvage};
 pub use streams::Streams;
+pub use verify::TableInspector;
 
 use crate::format::TableMeta;
 use crate::options::{Compression, Options};

@@ -4,15 +4,16 @@ use super::TableMeta;
 use super::block::Block;
 use super::cache::BlockCache;
 use super::cursor::TableCursor;
-use super::format::{Place, open_block, open_block_of_run, span};
+use super::format::{Footer, Place, open_block, open_block_of_run, span};
 use super::head::Head;
 use super::head_memory::{HeadGuard, HeadMemory, HeadSlot};
 use super::index::Index;
 use super::read_ahead::ReadAhead;
+use super::verify::TableInspector;
 use crate::error::{Error, Result};
 use crate::format::names::FileKind;
 use crate::format::{DatabaseId, Decoder, EntryRef, KeyHash, Properties, SeqNo};
-use crate::fs::{File, IoContext, OpenFiles, read_exact_at};
+use crate::fs::{File, Inspected, IoContext, OpenFiles, read_exact_at};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -119,23 +120,28 @@ impl Table {
     ///
     /// # Errors
     /// As [`Table::get`], for the first damage.
+    #[cfg(any(test, feature = "sim"))]
     pub fn verify(&self) -> Result<()> {
-        let (footer, head) = Head::read(self)?;
+        super::verify::first::damage(self)
+    }
+
+    /// Inspects all of the file, past the cache: against itself and against the manifest. False: not all of it
+    /// could be read.
+    ///
+    /// # Errors
+    /// [`crate::fs::Stop`], from `inspector`.
+    pub fn inspect(&self, inspector: &mut dyn TableInspector) -> Inspected<bool> {
+        super::verify::inspect(self, inspector)
+    }
+
+    /// What the file says of its entries.
+    pub(super) fn properties(&self, footer: &Footer) -> Result<Properties> {
         let payload = self.read_stored(footer.properties_offset, footer.filter_offset, None)?;
-        let damaged = |detail| self.place().damage(footer.properties_offset, detail);
+        let damaged = || {
+            self.place().damage(footer.properties_offset, "the properties are cut short".to_owned())
+        };
         let mut d = Decoder::new(&payload);
-        let stated = Properties::decode(&mut d)
-            .filter(|_| d.is_empty())
-            .ok_or_else(|| damaged("the properties are cut short".to_owned()))?;
-        let counted = super::verify::count(self, &head)?;
-        if stated != counted {
-            return Err(damaged(format!("expected {counted:?}, found {stated:?}")));
-        }
-        let meta = &self.meta.properties;
-        if stated != *meta {
-            return Err(damaged(format!("the manifest expects {meta:?}, found {stated:?}")));
-        }
-        Ok(())
+        Properties::decode(&mut d).filter(|_| d.is_empty()).ok_or_else(damaged)
     }
 
     pub(super) fn place(&self) -> Place<'_> {

@@ -169,7 +169,7 @@ impl ValueFile {
             .get(id, || OffsetMap::read(self.file()?.as_ref(), &self.place(id)).map(|(_, map)| map))
     }
 
-    fn place(&self, id: ValueFileId) -> Place<'_> {
+    pub(super) fn place(&self, id: ValueFileId) -> Place<'_> {
         Place { database: self.database, file: id, path: &self.path }
     }
 

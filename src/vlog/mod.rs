@@ -26,6 +26,7 @@ mod file;
 pub mod format;
 mod map;
 mod records;
+mod verify;
 mod writer;
 
 pub use file::ValueFile;

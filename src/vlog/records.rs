@@ -21,6 +21,8 @@ pub struct Record {
     pub seq: SeqNo,
     /// The pointer that leads to it.
     pub pointer: ValuePointer,
+    /// Where it stands in this file.
+    pub value_offset: u64,
 }
 
 /// The records of one value file.
@@ -73,6 +75,6 @@ impl Records {
         };
         let RecordHead { key, seq, pointer, value_offset } = head;
         self.at = value_offset.saturating_add(pointer.bytes());
-        Ok(Some(Record { key, seq, pointer }))
+        Ok(Some(Record { key, seq, pointer, value_offset }))
     }
 }

@@ -21,10 +21,14 @@
 pub mod format;
 pub mod ops;
 mod replay;
+mod salvage;
 mod values;
+mod verify;
 mod writer;
 
 pub use ops::{Op, OpReader};
 pub use replay::{LogFile, holds_records, read_log, read_log_header};
+pub use salvage::Piece;
 pub use values::{LogValue, LogValues};
+pub use verify::{WrittenLog, inspect_log};
 pub use writer::{LogWriter, SyncTarget};

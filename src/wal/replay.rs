@@ -16,8 +16,8 @@ pub struct LogFile {
     pub path: PathBuf,
     /// Its header; `None` when that is not intact.
     pub header: Option<LogHeader>,
-    database: DatabaseId,
-    bytes: Vec<u8>,
+    pub(super) database: DatabaseId,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// How the intact part of a log file ended.

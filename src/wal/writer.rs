@@ -122,6 +122,26 @@ impl LogWriter {
         Ok(writer)
     }
 
+    /// The log file `id` of `dir`, which begins at `base` and takes no more after `end`, its offset
+    /// behind its last record: for a database that is only read.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn sealed(
+        fs: &dyn Fs,
+        dir: &Path,
+        database: DatabaseId,
+        id: LogId,
+        base: u64,
+        end: u64,
+    ) -> Result<Self> {
+        let path = dir.join(FileKind::Log(id).name());
+        let file = fs.open(&path, OpenMode::Read).during("open", &path)?;
+        let target = SyncTarget { file, path, failed: Arc::default() };
+        let (extended, buffer) = (end, Vec::new());
+        Ok(LogWriter { id, target, database, base, end, extended, buffer, broken: true })
+    }
+
     /// The file's number.
     #[must_use]
     pub fn id(&self) -> LogId {

@@ -2,8 +2,9 @@
 
 use crate::disk::{DIR, Files, files, wait_for_removal};
 use esker::sim::{CallKind, CrashModel, Fault, FaultPlan, SimFs};
-use esker::{Compression, Db, Options, SyncPolicy, WriteBatch};
+use esker::{Compression, Db, Fs, Options, SyncPolicy, WriteBatch};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ pub const NOW_MS: u64 = 1_704_067_200_000;
 pub const LOG_HEADER: usize = 48;
 /// How many of the zeros that the log writes ahead are kept.
 pub const PADDING: usize = 100;
+
+/// No value here is as large.
+const NONE_LARGE: usize = 1024;
 
 /// What a reader sees.
 pub type Model = BTreeMap<String, String>;
@@ -76,15 +80,20 @@ pub struct Fixture {
 
 /// All commits durable, blocks compressed.
 pub static SYNCED: LazyLock<Fixture> =
-    LazyLock::new(|| Fixture::new(SyncPolicy::Always, Compression::Snappy));
+    LazyLock::new(|| Fixture::new(SyncPolicy::Always, Compression::Snappy, NONE_LARGE));
 
 /// The same life in another database.
 pub static OTHER: LazyLock<Fixture> =
-    LazyLock::new(|| Fixture::new(SyncPolicy::Always, Compression::Snappy));
+    LazyLock::new(|| Fixture::new(SyncPolicy::Always, Compression::Snappy, NONE_LARGE));
 
 /// The records of both logs not durable, blocks as they are.
 pub static UNSYNCED: LazyLock<Fixture> =
-    LazyLock::new(|| Fixture::new(SyncPolicy::Never, Compression::None));
+    LazyLock::new(|| Fixture::new(SyncPolicy::Never, Compression::None, NONE_LARGE));
+
+/// As [`SYNCED`], with values that are kept out of the tables: in log files that stayed, in a
+/// value file, and in both log files that are replayed.
+pub static LARGE: LazyLock<Fixture> =
+    LazyLock::new(|| Fixture::new(SyncPolicy::Always, Compression::None, 64));
 
 /// One operation: a key, and its new value with a time to live, or none.
 type Op<'a> = (&'a str, Option<(&'a str, u64)>);
@@ -139,7 +148,9 @@ impl Life {
 
     fn flush(&mut self) {
         self.db().flush().expect("a flush");
-        wait_for_removal(&self.fs);
+        let names = self.fs.list(Path::new(DIR)).expect("a directory");
+        let value_files = names.iter().filter(|name| name.ends_with(".val")).count();
+        wait_for_removal(&self.fs, self.db().metrics().values.files - value_files);
         self.keep();
     }
 
@@ -157,10 +168,11 @@ fn cut_zeros(bytes: &mut Vec<u8>) {
 }
 
 impl Fixture {
-    fn new(policy: SyncPolicy, compression: Compression) -> Self {
+    fn new(policy: SyncPolicy, compression: Compression, value_threshold: usize) -> Self {
         let options = Options {
             sync_policy: policy,
             compression,
+            value_threshold,
             memtable_bytes: 64 << 10,
             block_bytes: 256,
             // What is damaged stays where it is until it is looked at.
@@ -178,9 +190,8 @@ impl Fixture {
         };
         let logs = life.live(policy);
         let mut files = files(&life.fs.crash_image(&CrashModel::Everything));
-        let names: Vec<String> =
-            files.keys().filter(|name| name.ends_with(".log")).cloned().collect();
-        let [first, last] = names.try_into().expect("two log files");
+        let mut names = files.keys().filter(|name| name.ends_with(".log")).rev().cloned();
+        let (last, first) = (names.next().expect("a log"), names.next().expect("one before"));
         let [mut sealed, mut open] = logs;
         (sealed.name, open.name) = (first, last);
         for log in [&sealed, &open] {
@@ -231,6 +242,9 @@ impl Life {
         self.commit(&[set("b2", "b2"), set("b3", "b3"), set("b4", "b4"), ("a4", None)]);
         self.flush();
         self.commit(&[set("b1", "new"), ("b2", None), set("c0", "c0"), set("a0", "new")]);
+        if self.options.value_threshold < NONE_LARGE {
+            self.commit(&[set("v0", "moved to a value file"), set("v1", "and so is this one")]);
+        }
         self.keep();
         self.open();
         self.keep();

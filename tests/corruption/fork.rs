@@ -40,7 +40,7 @@ fn fork(base: &SimFs, letter: u8) -> Files {
         db.set([key], value(key, letter)).expect("a commit");
     }
     db.flush().expect("a flush");
-    wait_for_removal(&fs);
+    wait_for_removal(&fs, 0);
     files(&fs.crash_image(&CrashModel::Everything))
 }
 

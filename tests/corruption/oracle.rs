@@ -129,7 +129,7 @@ fn read_all(fixture: &Fixture, db: &Db) -> Opened {
     scan(db.iter().rev(), all().rev(), &mut opened.named);
     let is_found_by_reads = !opened.named.is_empty();
     match db.verify() {
-        Ok(()) => assert!(!is_found_by_reads, "verify misses what reads found"),
+        Ok(_) => assert!(!is_found_by_reads, "verify misses what reads found"),
         Err(e) => drop(opened.named.insert(named(&e))),
     }
     opened

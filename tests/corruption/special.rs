@@ -111,7 +111,7 @@ fn nothing_in_the_place_of_a_file_to_come_is_removed_or_followed() {
             let path = dir.path().join(name);
             place(&path, b"not ours");
             match Db::open(dir.path(), options()) {
-                Ok(db) => db.verify().expect("sound"),
+                Ok(db) => drop(db.verify().expect("sound")),
                 Err(Error::Io { path: named, .. }) => assert_eq!(named, path, "{what} as {name}"),
                 Err(e) => panic!("{what} as {name}: {e}"),
             }

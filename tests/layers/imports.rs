@@ -15,9 +15,9 @@ const STRATA: &[&[&str]] = &[
     &["store"],
     &["commit", "read", "flush", "recovery", "compaction", "backup"],
     &["fuzzing"],
-    &["txn", "gc", "ingest"],
+    &["txn", "gc", "ingest", "verify"],
     &["db"],
-    &["lsm_engine"],
+    &["lsm_engine", "repair"],
     &["crashtest"],
     &["server"],
     // Above them all: `lib.rs`, which only re-exports, and the binaries, which

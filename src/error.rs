@@ -86,6 +86,8 @@ pub enum Error {
     /// was replaced. Nothing of it was written. Begin another one and do the same again,
     /// the reads above all: they may lead elsewhere now. `Db::transact` does so by itself.
     Conflict,
+    /// Who was told of the progress asked to end it. Nothing came of it.
+    Cancelled,
     /// The handle was closed.
     Closed,
     /// The write failed in a way that leaves its outcome open: after a crash
@@ -157,7 +159,9 @@ impl Error {
             Error::Conflict => "nothing was written; run the transaction again from its beginning",
             Error::Closed => "open the directory again",
             Error::Io { .. } => "check the disk and the permissions; the call may be tried again",
-            Error::InvalidArgument { .. } | Error::TooLarge { .. } => return None,
+            Error::InvalidArgument { .. } | Error::TooLarge { .. } | Error::Cancelled => {
+                return None;
+            }
         })
     }
 
@@ -195,6 +199,7 @@ impl Error {
             Error::Conflict => f.write_str(
                 "the transaction conflicts with another: what it read has changed since",
             ),
+            Error::Cancelled => f.write_str("cancelled"),
             Error::Closed => f.write_str("the database is closed"),
             Error::Indeterminate { cause } => write!(
                 f,

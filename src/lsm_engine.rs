@@ -12,6 +12,7 @@
 //!
 //! Concurrency: as [`Db`]. Not here: anything that `Db` can do itself.
 
+use crate::archive::{BackupReport, RestoreReport};
 use crate::db::{Db, DbTransaction, WriteBatch};
 use crate::engine::{
     Backend, Config, Engine, KV_PREFIX, MemoryEngine, SERVICE_PREFIX, Transaction, check_key,
@@ -178,6 +179,14 @@ impl Engine for LsmEngine {
     fn begin_tx(&self) -> Result<Box<dyn Transaction>> {
         self.db.check_open()?;
         Ok(Box::new(LsmTransaction { tx: self.db.transaction() }))
+    }
+
+    fn backup(&self, path: &Path) -> Result<BackupReport> {
+        self.db.backup(path)
+    }
+
+    fn restore(&self, path: &Path) -> Result<RestoreReport> {
+        self.db.restore(path)
     }
 
     fn close(&self) -> Result<()> {

@@ -1,5 +1,7 @@
 //! One open database: its state, its pipeline, its workers, its end.
 
+use crate::archive::{ArchiveReader, RestoreOptions, RestoreReport};
+use crate::backup::{Restorer, check_empty, checkpoint};
 use crate::commit::{Batch, Log, Pipeline, Premise};
 use crate::compaction::{Compactor, KeyRange};
 use crate::error::{Error, Result};
@@ -14,6 +16,7 @@ use crate::store::{Catalog, Metrics, RecoveryReport, Store};
 use crate::worker::{Worker, on_panic};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +91,7 @@ pub struct Inner {
     compactor: Arc<Compactor>,
     collector: Arc<Collector>,
     pub ingester: Ingester,
+    restorer: Restorer,
     /// The file system allows no threads.
     is_inline: bool,
     /// `None` once closed.
@@ -96,8 +100,12 @@ pub struct Inner {
 
 impl Inner {
     pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Self> {
-        let Opened { store, log, manifest, last_seq, report, lock } =
-            recovery::open(fs, dir, options)?;
+        Inner::start(recovery::open(fs, dir, options)?, dir)
+    }
+
+    /// Goes on with a database that is open, in `dir`, and has no threads yet.
+    pub fn start(opened: Opened, dir: &Path) -> Result<Self> {
+        let Opened { store, log, manifest, last_seq, report, lock } = opened;
         let log = Log::new(Arc::clone(&store), log);
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&store), log, last_seq));
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), manifest));
@@ -111,6 +119,8 @@ impl Inner {
             Arc::clone(&catalog),
             Arc::clone(&compactor),
         );
+        let restorer =
+            Restorer::new(Arc::clone(&store), Arc::clone(&pipeline), Arc::clone(&catalog));
         let is_inline = !store.home.fs.allows_threads();
         let mut running = Running {
             flush_worker: None,
@@ -140,6 +150,7 @@ impl Inner {
             compactor,
             collector,
             ingester,
+            restorer,
             is_inline,
             running,
         })
@@ -202,6 +213,28 @@ impl Inner {
         done
     }
 
+    /// Puts what `reader` has in the place of everything.
+    pub fn restore<R: Read>(
+        &self,
+        reader: ArchiveReader<R>,
+        bytes_total: Option<u64>,
+        options: RestoreOptions<'_>,
+    ) -> Result<RestoreReport> {
+        // Not `on_panic`: until it leads nobody relies on it, and it runs code of the caller.
+        let restored = self.restorer.restore(reader, bytes_total, options);
+        self.work();
+        restored
+    }
+
+    /// Makes a second database of the same files in `dir`.
+    pub fn checkpoint(&self, dir: &Path) -> Result<()> {
+        check_empty(self.store.home.fs.as_ref(), dir)?;
+        self.flush()?;
+        let made = checkpoint(&self.store, &self.catalog, dir);
+        // With the database closed its directory may be another handle's.
+        made.map_err(|e| self.store.health.check_open().err().unwrap_or(e))
+    }
+
     pub fn flush(&self) -> Result<()> {
         let sealed = self.pipeline.seal();
         self.work();
@@ -233,7 +266,7 @@ impl Inner {
         // Also when nothing is recorded: where there are no threads, a caller's
         // may be at a flush, and must not be when the lock is another handle's.
         let _flusher = self.flusher.lock();
-        self.ingester.end();
+        self.store.gate.end();
         // Nor at a compaction, which looks every now and then whether to go on.
         self.compactor.wait_for_job();
         self.collector.wait();

@@ -9,6 +9,7 @@
 //!
 //! Concurrency: a [`Db`] is cheap to clone, and all calls may come from any thread.
 
+mod backup;
 mod batch;
 mod ingest;
 mod inner;
@@ -16,6 +17,7 @@ mod iter;
 mod snapshot;
 mod transaction;
 
+pub use backup::{verify_backup, verify_backup_from};
 pub use batch::WriteBatch;
 pub use ingest::{Ingest, IngestReport};
 pub use iter::{Keys, Range};
@@ -103,6 +105,13 @@ impl Db {
         let view = store.views.load();
         let seq = store.visible.load();
         Reader { store, view: &view, seq }.get(key)
+    }
+
+    /// On which file system, and how, it was opened.
+    #[cfg(feature = "sim")]
+    pub(crate) fn origin(&self) -> (Arc<dyn Fs>, Options) {
+        let store = &self.inner.store;
+        (Arc::clone(&store.home.fs), store.options.clone())
     }
 
     /// [`Error::Closed`] once the database is closed.

@@ -15,18 +15,21 @@
 //! Concurrency: every method takes `&self` and may be called from any thread.
 //! A transaction belongs to one thread at a time (`Send`, not `Sync`).
 //!
-//! Not here: backup and restore, JSON, HTTP.
+//! Not here: JSON, HTTP.
 
 mod config;
 mod memory;
+mod memory_backup;
 
 pub(crate) use config::Backend;
 pub use config::Config;
 pub use memory::MemoryEngine;
 
+use crate::archive::{BackupReport, RestoreReport};
 use crate::error::{Error, Result};
 use crate::format::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 /// What stands before a key of the key-value space in the store.
@@ -152,6 +155,36 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// [`Error::Closed`].
     fn begin_tx(&self) -> Result<Box<dyn Transaction>>;
+
+    /// Writes all that the engine holds now into a file at `path`, in place of what is there, which stands until the
+    /// new one is whole, checked and synced. Missing directories are made. The file is the same
+    /// for every engine: each restores that of any other. Reads and writes go on.
+    ///
+    /// ```
+    /// use esker::{Engine, MemoryEngine};
+    /// let dir = tempfile::tempdir().expect("a directory");
+    /// let path = dir.path().join("backups/monday.db");
+    /// let engine = MemoryEngine::new();
+    /// engine.set("config/host", b"10.0.0.1")?;
+    /// engine.backup(&path)?;
+    /// engine.set("config/host", b"10.0.0.2")?;
+    /// engine.restore(&path)?;
+    /// assert_eq!(engine.get("config/host")?, b"10.0.0.1");
+    /// # Ok::<(), esker::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::InvalidArgument`] for a name that the files of a database have; [`Error::Closed`].
+    fn backup(&self, path: &Path) -> Result<BackupReport>;
+
+    /// Makes what the backup at `path` holds all that the engine holds; on any failure it
+    /// holds what it held. Services expire when they would have expired.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] naming what is wrong with the file, [`Error::UnsupportedFormat`], [`Error::Io`],
+    /// [`Error::Closed`]; [`Error::InvalidArgument`] for an increment and, of an engine in memory, for
+    /// a backup of a database that holds what no engine has put there.
+    fn restore(&self, path: &Path) -> Result<RestoreReport>;
 
     /// Writes out what is pending, closes all files and ends every thread.
     /// On `Ok` all that was written before is durable (on a store that has

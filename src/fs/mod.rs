@@ -19,17 +19,21 @@
 //! anything but an interrupted call.
 
 pub mod disk;
+mod durable_dir;
 mod open_files;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod sink;
+mod syncer;
 mod window;
 
 #[cfg(test)]
 mod conformance;
 
+pub use durable_dir::{create_dir_durably, parent_of};
 pub use open_files::OpenFiles;
 pub use sink::Sink;
+pub use syncer::Syncer;
 pub use window::Window;
 
 use crate::clock::Clock;

@@ -66,7 +66,6 @@
 //! gate, then the lead, then the compactor's work (only tried) or the catalog's.
 //! Not here: the public types (`db`).
 
-mod gate;
 mod ingester;
 mod writer;
 

@@ -301,7 +301,12 @@ impl Scan {
             _ => {
                 let version = Arc::clone(&self.view.version);
                 let range = from..from + count;
-                Some(Source::Level(Concat::new(LevelTables { version, level, range })))
+                Some(Source::Level(Concat::new(LevelTables {
+                    version,
+                    level,
+                    range,
+                    is_stream: false,
+                })))
             }
         }
     }

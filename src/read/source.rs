@@ -18,6 +18,8 @@ pub struct LevelTables {
     pub level: Level,
     /// Which of its tables.
     pub range: Range<usize>,
+    /// They are read once each, from end to end.
+    pub is_stream: bool,
 }
 
 impl LevelTables {
@@ -39,7 +41,8 @@ impl Runs for LevelTables {
     }
 
     fn cursor(&self, run: usize) -> TableCursor {
-        self.table(run).cursor()
+        let table = self.table(run);
+        if self.is_stream { table.stream() } else { table.cursor() }
     }
 }
 

@@ -18,6 +18,5 @@ pub mod batch;
 pub mod chain;
 mod create;
 mod open;
-mod values;
 
-pub use open::{Opened, open};
+pub use open::{Filled, Opened, create_filled, open};

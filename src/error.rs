@@ -101,6 +101,8 @@ pub enum Error {
     /// was replaced. Nothing of it was written. Begin another one and do the same again,
     /// the reads above all: they may lead elsewhere now. `Db::transact` does so by itself.
     Conflict,
+    /// Who was told of the progress asked to end it. Nothing came of it.
+    Cancelled,
     /// The handle was closed.
     Closed,
     /// The database is open for reading only (`Db::open_read_only`). Nothing was changed.
@@ -177,7 +179,8 @@ impl Error {
             Error::Io { .. } => "check the disk and the permissions; the call may be tried again",
             Error::InvalidArgument { .. }
             | Error::TooLarge { .. }
-            | Error::InvalidImport { .. } => return None,
+            | Error::InvalidImport { .. }
+            | Error::Cancelled => return None,
         })
     }
 
@@ -223,6 +226,7 @@ impl Error {
             Error::Conflict => f.write_str(
                 "the transaction conflicts with another: what it read has changed since",
             ),
+            Error::Cancelled => f.write_str("cancelled"),
             Error::Closed => f.write_str("the database is closed"),
             Error::ReadOnly => f.write_str("the database is open for reading only"),
             Error::Indeterminate { cause } => write!(

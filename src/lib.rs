@@ -35,6 +35,8 @@
 //! Damage is never read as absence: a damaged block, record or table is
 //! [`Error::Corruption`] naming the file and the offset, never "key not found".
 
+mod archive;
+mod backup;
 mod clock;
 mod commit;
 mod compaction;
@@ -70,10 +72,13 @@ mod vlog;
 mod wal;
 mod worker;
 
+pub use archive::{
+    BackupInfo, BackupOptions, BackupProgress, BackupReport, RestoreOptions, RestoreReport,
+};
 pub use clock::{Clock, SystemClock};
 pub use db::{
     Db, DbTransaction, Ingest, IngestReport, Keys, Range, Snapshot, TransactionKeys,
-    TransactionRange, WriteBatch,
+    TransactionRange, WriteBatch, verify_backup, verify_backup_from,
 };
 pub use engine::{Config, EXPIRED_RETENTION, Engine, MemoryEngine, Transaction};
 pub use error::{Error, Result};

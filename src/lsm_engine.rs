@@ -15,6 +15,7 @@
 mod export;
 mod import;
 
+use crate::archive::{BackupReport, RestoreReport};
 use crate::db::{Db, DbTransaction, WriteBatch};
 use crate::engine::{
     Backend, Config, Engine, KV_PREFIX, MemoryEngine, SERVICE_PREFIX, Transaction, check_key,
@@ -207,6 +208,14 @@ impl Engine for LsmEngine {
 
     fn import_data(&self, data: &ExportData) -> Result<ImportReport> {
         import::import_data(&self.db, data)
+    }
+
+    fn backup(&self, path: &Path) -> Result<BackupReport> {
+        self.db.backup(path)
+    }
+
+    fn restore(&self, path: &Path) -> Result<RestoreReport> {
+        self.db.restore(path)
     }
 
     fn close(&self) -> Result<()> {

@@ -231,6 +231,8 @@ fn sites() -> Vec<String> {
         let mut words = line.split(' ').skip(1);
         let (kind, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let name = path.rsplit('/').next().unwrap_or_default();
+        // A backup that is being written has numbers in its name.
+        let name = name.split("-").next().filter(|name| name.ends_with("partial")).unwrap_or(name);
         let file = name.rsplit('.').next().unwrap_or_default().trim_end_matches(':');
         format!("{kind} {}", if file.starts_with("MANIFEST") { "MANIFEST" } else { file })
     };

@@ -41,6 +41,7 @@ mod group;
 mod log;
 mod pipeline;
 mod queue;
+mod replace;
 mod waits;
 mod window;
 
@@ -48,3 +49,4 @@ pub use batch::{Batch, check_key, check_value};
 pub use check::Premise;
 pub use log::Log;
 pub use pipeline::Pipeline;
+pub use replace::Turn;

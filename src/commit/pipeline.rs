@@ -3,7 +3,7 @@
 use super::batch::{Batch, BodyPlace};
 use super::check::Premise;
 use super::group::{Group, Member, as_member};
-use super::log::{Log, Record};
+use super::log::{Log, Record, Sealed};
 use super::queue::{Entry, Placed, Queue, Request, Verdict, Waiter};
 use super::window::Window;
 use crate::error::{Error, Result};
@@ -27,20 +27,20 @@ const JOIN_BYTES_MAX: usize = 256 << 10;
 
 /// What only the leader touches.
 #[derive(Debug)]
-struct Leader {
+pub(super) struct Leader {
     active: Arc<Memtable>,
     /// The last sequence number given out.
-    last_seq: SeqNo,
+    pub(super) last_seq: SeqNo,
     /// The last one of a group that went to publication.
-    entered_seq: SeqNo,
+    pub(super) entered_seq: SeqNo,
     /// The last one that is in a sealed memtable.
-    sealed_seq: SeqNo,
+    pub(super) sealed_seq: SeqNo,
     /// Nobody leads any more.
-    ended: bool,
+    pub(super) ended: bool,
     /// The expiry floor that the log or the manifest already holds.
     logged_floor_ms: u64,
     /// What was committed last, for those that have read.
-    window: Window,
+    pub(super) window: Window,
 }
 
 /// The commit pipeline of one database.
@@ -145,18 +145,20 @@ impl Pipeline {
         flush: impl FnOnce(),
         install: impl FnOnce() -> Result<()>,
     ) -> Result<bool> {
+        self.lead_alone(|leader| self.take_in_leading(leader, seq, flush, install))
+    }
+
+    /// Has `act` lead, alone.
+    pub(super) fn lead_alone<T>(&self, act: impl FnOnce(&mut Leader) -> Result<T>) -> Result<T> {
         self.store.health.check_sound()?;
         if let Entry::Wait(waiter) = self.queue.enter(Request::Seal) {
             let verdict = waiter.wait();
             assert!(matches!(verdict, Verdict::Lead), "what joins no group leads");
         }
         let abandon = |e| self.abandon_lead(e, &[]);
-        let taken = on_panic(abandon, || {
-            let mut leader = self.leader.lock();
-            self.take_in_leading(&mut leader, seq, flush, install)
-        });
+        let done = on_panic(abandon, || act(&mut self.leader.lock()));
         self.queue.hand_over(1);
-        taken
+        done
     }
 
     fn take_in_leading(
@@ -434,11 +436,11 @@ impl Pipeline {
         if leader.entered_seq == leader.sealed_seq && !self.log.wants_switch(0) {
             return Ok(());
         }
-        self.rotate(leader, 0)
+        self.rotate(leader, 0).map(drop)
     }
 
-    /// Seals the active memtable with its log file and begins new ones.
-    fn rotate(&self, leader: &mut Leader, bytes_min: usize) -> Result<()> {
+    /// Seals the active memtable with its log file and begins new ones; returns the files.
+    pub(super) fn rotate(&self, leader: &mut Leader, bytes_min: usize) -> Result<Sealed> {
         let options = &self.store.options;
         self.await_room(options.memtables_max - 1)?;
         let memtable = Arc::new(Memtable::new(options.memtable_bytes.max(bytes_min)));
@@ -451,16 +453,16 @@ impl Pipeline {
         self.store.views.rotate(now, memtable, values, |memtable, values| SealedMemtable {
             memtable,
             values,
-            log_file: Mutex::new(Some(sealed.file)),
+            log_file: Mutex::new(Some(sealed.file.clone())),
             last_seq,
             log: sealed.log,
             base: sealed.base,
             next_log: sealed.next_log,
             next_base: sealed.next_base,
-            next_file: Mutex::new(Some(sealed.next_file)),
+            next_file: Mutex::new(Some(sealed.next_file.clone())),
         });
         self.store.measure_pressure(Drained::default());
-        Ok(())
+        Ok(sealed)
     }
 }
 

@@ -176,6 +176,11 @@ impl Compactor {
             self.apply(change, work)?;
         }
         let version = Arc::clone(&self.store.views.load().version);
+        if !work.damaged.is_empty() {
+            // A restore may have replaced them.
+            let tables: HashSet<TableId> = version.metas().map(|(_, meta)| meta.id).collect();
+            work.damaged.retain(|id| tables.contains(id));
+        }
         let tree = Tree::new(version.metas());
         let conditions = self.conditions(&tree, now_ms.unwrap_or_else(|| self.now_ms()));
         let base_bytes = self.store.options.level_base_bytes();
@@ -306,7 +311,8 @@ impl Compactor {
             Kind::Merge => self.merge(version, job, conditions, inputs)?,
         };
         let removed = inputs.iter().map(|table| table.meta().id).collect();
-        Ok(Change { added, removed, ..Change::default() })
+        let worked_out_on = Some(version.restores());
+        Ok(Change { added, removed, worked_out_on, ..Change::default() })
     }
 
     /// Writes what the tables of the job come to, and opens that.

@@ -1,5 +1,6 @@
 //! The engine as a store under test.
 
+use super::others::{BACKUP, checkpoint, look_at_others};
 use super::store::{Failure, Seen, Store, Transacted};
 use super::workload::Op;
 use crate::db::{Db, WriteBatch};
@@ -71,7 +72,9 @@ fn document(ops: &[Op], now_ms: u64) -> Result<Vec<u8>, Failure> {
 
 impl Store for Db {
     fn open(fs: &SimFs, options: &Options) -> Result<Self, Failure> {
-        Ok(Db::open_with_fs(Arc::new(fs.clone()), "/db", options.clone())?)
+        let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", options.clone())?;
+        look_at_others(fs, options)?;
+        Ok(db)
     }
 
     fn commit(&self, ops: &[Op], sync: Option<bool>) -> Result<(), Failure> {
@@ -187,8 +190,17 @@ impl Store for Db {
             "verify" => Ok(self.verify().map(drop)?),
             "compact" => Ok(self.compact()?),
             "collect garbage" => Ok(self.collect_garbage().map(|_| ())?),
+            "checkpoint" => checkpoint(self),
             _ => Err(Failure::Wrong(format!("no such task: {task}"))),
         }
+    }
+
+    fn backup(&self) -> Result<(), Failure> {
+        Ok(Db::backup(self, BACKUP).map(|_| ())?)
+    }
+
+    fn restore(&self) -> Result<(), Failure> {
+        Ok(Db::restore(self, BACKUP).map(|_| ())?)
     }
 
     fn close(self) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! Takes a store through a workload and writes down what it was promised.
 
-use super::history::{History, difference};
+use super::history::{History, State, difference};
 use super::store::{Failure, Seen, Store, Transacted};
 use super::workload::{Op, Step};
 use crate::clock::Clock;
@@ -39,6 +39,8 @@ struct Driver<'a, S> {
     mode: Mode,
     history: History,
     store: Option<S>,
+    /// What the last backup holds, where there is one.
+    backup: Option<State>,
 }
 
 /// Runs `steps` on a store in `fs`, drops it, and returns what must hold.
@@ -48,7 +50,7 @@ struct Driver<'a, S> {
 /// that must not.
 pub fn run<S: Store>(fs: &SimFs, options: &Options, steps: &[Step], mode: Mode) -> History {
     let history = History::new(options.wal_enabled);
-    let mut driver = Driver::<S> { fs, options, mode, history, store: None };
+    let mut driver = Driver::<S> { fs, options, mode, history, store: None, backup: None };
     let mut steps = steps.iter();
     let mut steps_since_fault = 0;
     let mut state = driver.open();
@@ -89,6 +91,23 @@ impl<S: Store> Driver<'_, S> {
             }
             Step::Flush => {
                 let result = self.store().flush();
+                self.durable_if(result)
+            }
+            Step::Backup => match self.store().backup() {
+                Ok(()) => {
+                    self.backup = Some(self.history.live_state());
+                    Ok(())
+                }
+                Err(failure) => {
+                    // The old one may be there, or the new one.
+                    self.backup = None;
+                    self.recover(failure)
+                }
+            },
+            Step::Restore => {
+                let Some(state) = self.backup.clone() else { return Ok(()) };
+                let result = self.store().restore();
+                self.history.push_restore(state, result.is_ok());
                 self.durable_if(result)
             }
             Step::Maintain(task) => match self.store().maintain(task) {

@@ -18,6 +18,8 @@ pub type State = BTreeMap<Vec<u8>, Entry>;
 
 #[derive(Debug, Clone)]
 struct Commit {
+    /// What takes the place of everything, before the operations.
+    replaced_by: Option<State>,
     ops: Vec<Op>,
     made_at_ms: u64,
     succeeded: bool,
@@ -43,7 +45,21 @@ impl History {
 
     /// A commit was called for, at this wall time, and `succeeded` or not.
     pub fn push(&mut self, ops: &[Op], made_at_ms: u64, succeeded: bool) {
-        self.commits.push(Commit { ops: ops.to_vec(), made_at_ms, succeeded });
+        self.commits.push(Commit { replaced_by: None, ops: ops.to_vec(), made_at_ms, succeeded });
+    }
+
+    /// A commit that makes `state` all that there is was called for, and `succeeded` or not.
+    pub fn push_restore(&mut self, state: State, succeeded: bool) {
+        let replaced_by = Some(state);
+        self.commits.push(Commit { replaced_by, ops: Vec::new(), made_at_ms: 0, succeeded });
+    }
+
+    /// The state of the handle that made the commits, without those that failed.
+    #[must_use]
+    pub fn live_state(&self) -> State {
+        let mut state = self.base.clone();
+        self.commits.iter().filter(|c| c.succeeded).for_each(|c| c.apply(&mut state));
+        state
     }
 
     /// Everything so far was acknowledged as durable.
@@ -76,9 +92,7 @@ impl History {
     /// those that failed.
     #[must_use]
     pub fn live(&self, now_ms: u64) -> Seen {
-        let mut state = self.base.clone();
-        self.commits.iter().filter(|c| c.succeeded).for_each(|c| c.apply(&mut state));
-        visible(&state, now_ms)
+        visible(&self.live_state(), now_ms)
     }
 
     /// The state that `seen` is, among those that the contract allows.
@@ -174,6 +188,9 @@ impl Commit {
     }
 
     fn apply(&self, state: &mut State) {
+        if let Some(replaced_by) = &self.replaced_by {
+            state.clone_from(replaced_by);
+        }
         for op in &self.ops {
             match op {
                 Op::Put { key, value, ttl } => {

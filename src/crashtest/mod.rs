@@ -39,6 +39,7 @@ mod driver;
 mod explore;
 mod history;
 mod images;
+mod others;
 mod recovery;
 mod store;
 mod watch;

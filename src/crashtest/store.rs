@@ -134,6 +134,22 @@ pub trait Store: Sized {
         Err(Failure::Wrong(format!("no such task: {task}")))
     }
 
+    /// Writes everything that there is into a backup, in place of the one before.
+    ///
+    /// # Errors
+    /// Any [`Failure`]; the one before may then be gone.
+    fn backup(&self) -> Result<(), Failure> {
+        Err(Failure::Wrong("it makes no backups".into()))
+    }
+
+    /// Makes what the last backup holds all that there is, as one commit that is durable.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn restore(&self) -> Result<(), Failure> {
+        Err(Failure::Wrong("it restores nothing".into()))
+    }
+
     /// Ends it in good order.
     ///
     /// # Errors

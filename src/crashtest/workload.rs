@@ -1,5 +1,6 @@
 //! What a run does: a list of steps, written out or made from a seed.
 
+mod backups;
 mod imports;
 mod transactions;
 mod values;
@@ -112,6 +113,10 @@ pub enum Step {
     Persist,
     /// Move what is in memory into its final files.
     Flush,
+    /// Write a backup, in place of the one before.
+    Backup,
+    /// Restore the last backup, if there is one that was made without an error.
+    Restore,
     /// Something that no reader sees: see [`Store::maintain`](super::Store::maintain).
     Maintain(String),
     /// Close the store and open it again.
@@ -169,10 +174,10 @@ pub fn random(seed: u64, count: u64) -> Vec<Step> {
 
 /// Small workloads, by name, each short enough that its crashes can be gone
 /// through one and all: single sets, deletes, batches, a batch larger than a
-/// memtable, flushes, many reopens, time to live, log files that end.
+/// memtable, flushes, many reopens, time to live, log files that end, backups.
 #[must_use]
 pub fn small() -> Vec<(&'static str, Vec<Step>)> {
-    vec![
+    let mut small = vec![
         ("sets", vec![set("a", 1), set("b", 2), set("a", 3), Step::Check]),
         ("deletes", vec![set("a", 1), delete("a"), set("b", 2), delete("c"), Step::Persist]),
         ("batches", vec![batch(1, 3, 200), batch(2, 5, 900), Step::Check, batch(3, 2, 20)]),
@@ -194,7 +199,9 @@ pub fn small() -> Vec<(&'static str, Vec<Step>)> {
         ("garbage of garbage", values::garbage_of_garbage()),
         ("large values expire", values::large_values_expire()),
         ("transactions", transactions::transactions()),
-    ]
+    ];
+    small.extend(backups::small());
+    small
 }
 
 fn set(key: &str, number: u64) -> Step {

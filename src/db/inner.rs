@@ -1,5 +1,7 @@
 //! One open database: its state, its pipeline, its workers, its end.
 
+use crate::archive::{ArchiveReader, RestoreOptions, RestoreReport};
+use crate::backup::{Restorer, check_empty, checkpoint};
 use crate::commit::{Batch, Log, Pipeline, Premise};
 use crate::compaction::{Compactor, KeyRange};
 use crate::error::{Error, Result};
@@ -15,6 +17,7 @@ use crate::verify::{Scrubber, Verifier};
 use crate::worker::{Worker, on_panic};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,6 +111,7 @@ pub struct Inner {
     collector: Arc<Collector>,
     pub ingester: Ingester,
     pub verifier: Arc<Verifier>,
+    restorer: Restorer,
     /// The file system allows no threads.
     is_inline: bool,
     /// `None` once closed.
@@ -116,12 +120,17 @@ pub struct Inner {
 
 impl Inner {
     pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Self> {
-        Inner::new(recovery::open(fs, dir, options)?, dir, true)
+        Inner::start(recovery::open(fs, dir, options)?, dir)
     }
 
     /// For reading only: nothing works in the background, and no write passes.
     pub fn open_read_only(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Self> {
         Inner::new(recovery::open_read_only(fs, dir, options)?, dir, false)
+    }
+
+    /// Goes on with a database that is open, in `dir`, and has no threads yet.
+    pub fn start(opened: Opened, dir: &Path) -> Result<Self> {
+        Inner::new(opened, dir, true)
     }
 
     fn new(opened: Opened, dir: &Path, writes: bool) -> Result<Self> {
@@ -142,6 +151,8 @@ impl Inner {
         let verifier =
             Verifier::new(Arc::clone(&store), Arc::clone(&catalog), Arc::clone(&pipeline));
         let verifier = Arc::new(verifier);
+        let restorer =
+            Restorer::new(Arc::clone(&store), Arc::clone(&pipeline), Arc::clone(&catalog));
         let is_inline = writes && !store.home.fs.allows_threads();
         let mut running = Running {
             flush_worker: None,
@@ -174,6 +185,7 @@ impl Inner {
             collector,
             ingester,
             verifier,
+            restorer,
             is_inline,
             running,
         })
@@ -236,6 +248,28 @@ impl Inner {
         done
     }
 
+    /// Puts what `reader` has in the place of everything.
+    pub fn restore<R: Read>(
+        &self,
+        reader: ArchiveReader<R>,
+        bytes_total: Option<u64>,
+        options: RestoreOptions<'_>,
+    ) -> Result<RestoreReport> {
+        // Not `on_panic`: until it leads nobody relies on it, and it runs code of the caller.
+        let restored = self.restorer.restore(reader, bytes_total, options);
+        self.work();
+        restored
+    }
+
+    /// Makes a second database of the same files in `dir`.
+    pub fn checkpoint(&self, dir: &Path) -> Result<()> {
+        check_empty(self.store.home.fs.as_ref(), dir)?;
+        self.flush()?;
+        let made = checkpoint(&self.store, &self.catalog, dir);
+        // With the database closed its directory may be another handle's.
+        made.map_err(|e| self.store.health.check_open().err().unwrap_or(e))
+    }
+
     pub fn flush(&self) -> Result<()> {
         let sealed = self.pipeline.seal();
         self.work();
@@ -272,7 +306,7 @@ impl Inner {
         // Also when nothing is recorded: where there are no threads, a caller's
         // may be at a flush, and must not be when the lock is another handle's.
         let _flusher = self.flusher.lock();
-        self.ingester.end();
+        self.store.gate.end();
         // Nor at a compaction, which looks every now and then whether to go on.
         self.compactor.wait_for_job();
         self.collector.wait();

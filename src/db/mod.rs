@@ -9,6 +9,7 @@
 //!
 //! Concurrency: a [`Db`] is cheap to clone, and all calls may come from any thread.
 
+mod backup;
 mod batch;
 mod ingest;
 mod inner;
@@ -19,6 +20,7 @@ mod transaction;
 mod transfer;
 mod verify;
 
+pub use backup::{verify_backup, verify_backup_from};
 pub use batch::WriteBatch;
 pub use ingest::{Ingest, IngestReport};
 pub use iter::{Keys, Range};
@@ -107,6 +109,13 @@ impl Db {
         let view = store.views.load();
         let seq = store.visible.load();
         Reader { store, view: &view, seq }.get(key)
+    }
+
+    /// On which file system, and how, it was opened.
+    #[cfg(feature = "sim")]
+    pub(crate) fn origin(&self) -> (Arc<dyn Fs>, Options) {
+        let store = &self.inner.store;
+        (Arc::clone(&store.home.fs), store.options.clone())
     }
 
     /// [`Error::Closed`] once the database is closed.

@@ -5,26 +5,29 @@ use super::owned_bounds;
 use crate::error::Result;
 use crate::format::SeqNo;
 use crate::read::{Bounds, Lookup, Reader, Scan, Value};
-use crate::store::Store;
+use crate::store::{Generation, Store, View};
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
 /// The database as it was at one moment, for as many reads as wanted.
 ///
 /// Hold as many as wanted, for as long as wanted: it pins neither memory nor
-/// files, but what it sees, and what has been overwritten or deleted since, is kept
+/// files (but after a restore, [`crate::Db::restore_from`], all of what was there before), but what it sees, and what has been overwritten or deleted since, is kept
 /// on disk until it is dropped; [`crate::Metrics`] says how much. Expiry goes on: an entry
 /// whose time passes while the snapshot is held is hidden from then on.
 #[derive(Debug)]
 pub struct Snapshot {
     store: Arc<Store>,
+    /// A restore begins another.
+    generation: Arc<Generation>,
     seq: SeqNo,
 }
 
 impl Clone for Snapshot {
     fn clone(&self) -> Self {
         self.store.snapshots.take_again(self.seq);
-        Snapshot { store: Arc::clone(&self.store), seq: self.seq }
+        let (store, generation) = (Arc::clone(&self.store), Arc::clone(&self.generation));
+        Snapshot { store, generation, seq: self.seq }
     }
 }
 
@@ -36,8 +39,8 @@ impl Drop for Snapshot {
 
 impl Snapshot {
     pub(super) fn new(store: Arc<Store>) -> Self {
-        let seq = store.snapshots.take(&store.visible, store.home.clock.elapsed());
-        Snapshot { store, seq }
+        let (generation, seq) = store.take_snapshot();
+        Snapshot { store, generation, seq }
     }
 
     /// The value of `key`, `None` without one.
@@ -46,10 +49,11 @@ impl Snapshot {
     /// [`crate::Error::Io`], [`crate::Error::Corruption`], [`crate::Error::Closed`].
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
         self.store.health.check_open()?;
-        // Any view from now on holds what was visible before, and what of that
+        // Any view of the generation from now on holds what was visible before, and what of that
         // the snapshot sees is kept.
         let view = self.store.views.load();
-        let reader = Reader { store: &self.store, view: &view, seq: self.seq };
+        let view = view.of(&self.generation);
+        let reader = Reader { store: &self.store, view, seq: self.seq };
         match reader.get(key.as_ref())? {
             Lookup::Found(value) => Ok(Some(value)),
             Lookup::Missing | Lookup::Expired => Ok(None),
@@ -83,8 +87,12 @@ impl Snapshot {
         self.seq
     }
 
+    /// A view that has all that it sees.
+    pub(super) fn pin_view(&self) -> Arc<View> {
+        self.store.views.pin_of(&self.generation)
+    }
+
     pub(super) fn scan(&self, bounds: Bounds) -> Scan {
-        let (store, view) = (Arc::clone(&self.store), self.store.views.pin());
-        Scan::new(store, view, self.seq, bounds)
+        Scan::new(Arc::clone(&self.store), self.pin_view(), self.seq, bounds)
     }
 }

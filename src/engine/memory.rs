@@ -4,15 +4,20 @@ mod transfer;
 
 use super::{
     EXPIRED_RETENTION, Engine, KV_PREFIX, SERVICE_PREFIX, Transaction, check_key, check_ttl,
-    check_value,
+    check_value, memory_backup,
 };
+use crate::archive::{BackupReport, Partials, RestoreReport};
 use crate::clock::{Clock, ExpiryFloor, SystemClock};
 use crate::error::{Error, Result};
+use crate::format::DatabaseId;
+use crate::fs::Fs;
+use crate::fs::disk::DiskFs;
 use crate::json::{ExportData, ExportReport, ImportReport};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::ops::Bound;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,26 +35,31 @@ pub struct MemoryEngine {
 }
 
 #[derive(Debug)]
-struct Shared {
-    clock: Arc<dyn Clock>,
-    floor: ExpiryFloor,
+pub(super) struct Shared {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) floor: ExpiryFloor,
+    /// What its backups name it.
+    pub(super) identity: DatabaseId,
+    pub(super) partials: Partials,
     /// `None` once the engine is closed.
     state: Mutex<Option<State>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     /// Shared with the transactions that read it: whoever writes while one does changes a copy.
-    kv: Arc<Kv>,
-    services: BTreeMap<String, Service>,
+    pub(super) kv: Arc<Kv>,
+    pub(super) services: BTreeMap<String, Service>,
     /// Writes to `kv`, one a key, that were ever made.
     writes: u64,
     /// Which was the last of each key, while transactions are open.
     last_write: BTreeMap<String, u64>,
     open_transactions: usize,
+    /// How often everything was replaced: no transaction outlives that.
+    pub(super) restores: u64,
 }
 
-type Kv = BTreeMap<String, Vec<u8>>;
+pub(super) type Kv = BTreeMap<String, Vec<u8>>;
 
 impl State {
     /// Every write to `kv` goes through here. `None`: `key` is to be gone, whether it is there or not.
@@ -75,15 +85,15 @@ fn with_prefix<'a, T>(
     map.range::<str, _>(from).take_while(move |(key, _)| key.starts_with(prefix))
 }
 
-#[derive(Debug)]
-struct Service {
-    data: Vec<u8>,
-    expires_at_ms: u64,
+#[derive(Debug, Clone)]
+pub(super) struct Service {
+    pub(super) data: Vec<u8>,
+    pub(super) expires_at_ms: u64,
 }
 
 /// What a service is at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Alive,
     Expired,
     /// Expired for so long that it counts as never registered.
@@ -107,7 +117,9 @@ impl MemoryEngine {
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         let state = Mutex::new(Some(State::default()));
-        MemoryEngine { shared: Arc::new(Shared { clock, floor: ExpiryFloor::default(), state }) }
+        let identity = DatabaseId(DiskFs::new().random());
+        let (floor, partials) = (ExpiryFloor::default(), Partials::new(identity));
+        MemoryEngine { shared: Arc::new(Shared { clock, floor, identity, partials, state }) }
     }
 
     /// Runs `f` on the state, alone.
@@ -117,12 +129,12 @@ impl MemoryEngine {
 }
 
 impl Shared {
-    fn with<R>(&self, f: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
         let mut guard: MutexGuard<'_, Option<State>> = self.state.lock();
         f(guard.as_mut().ok_or(Error::Closed)?)
     }
 
-    fn stage(&self, service: &Service) -> Stage {
+    pub(super) fn stage(&self, service: &Service) -> Stage {
         if !self.floor.is_expired(self.clock.as_ref(), service.expires_at_ms) {
             return Stage::Alive;
         }
@@ -233,6 +245,7 @@ impl Engine for MemoryEngine {
             let open = Open {
                 kv: Arc::clone(&state.kv),
                 began_at: state.writes,
+                restores: state.restores,
                 writes: BTreeMap::new(),
                 read_keys: BTreeSet::new(),
                 listed: BTreeSet::new(),
@@ -258,6 +271,14 @@ impl Engine for MemoryEngine {
         transfer::import_data(&self.shared, data)
     }
 
+    fn backup(&self, path: &Path) -> Result<BackupReport> {
+        memory_backup::backup(&self.shared, path)
+    }
+
+    fn restore(&self, path: &Path) -> Result<RestoreReport> {
+        memory_backup::restore(&self.shared, path)
+    }
+
     fn close(&self) -> Result<()> {
         *self.shared.state.lock() = None;
         Ok(())
@@ -277,6 +298,8 @@ struct Open {
     began_at: u64,
     /// What each key is to become (`None`: gone).
     writes: BTreeMap<String, Option<Vec<u8>>>,
+    /// `State::restores` at the beginning.
+    restores: u64,
     read_keys: BTreeSet<String>,
     listed: BTreeSet<String>,
 }
@@ -360,7 +383,8 @@ impl Transaction for MemoryTransaction {
     fn commit(&mut self) -> Result<()> {
         self.end(|state, open| {
             // One that only reads is as of its beginning, whatever came since.
-            if !open.writes.is_empty() && open.has_conflict(&state.last_write) {
+            let is_outlived = open.restores != state.restores;
+            if !open.writes.is_empty() && (is_outlived || open.has_conflict(&state.last_write)) {
                 return Err(Error::Conflict);
             }
             // No longer shared, so that writing need not copy it.

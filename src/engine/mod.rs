@@ -15,10 +15,11 @@
 //! Concurrency: every method takes `&self` and may be called from any thread.
 //! A transaction belongs to one thread at a time (`Send`, not `Sync`).
 //!
-//! Not here: backup and restore, HTTP; the bytes of exports (`json`).
+//! Not here: HTTP; the bytes of exports (`json`) and of backups (`archive`).
 
 mod config;
 mod memory;
+mod memory_backup;
 mod sizes;
 
 pub(crate) use config::Backend;
@@ -26,11 +27,13 @@ pub use config::Config;
 pub use memory::MemoryEngine;
 pub(crate) use sizes::Checked;
 
+use crate::archive::{BackupReport, RestoreReport};
 use crate::error::{Error, Result};
 use crate::format::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::json::{ExportData, ExportReport, ImportReport};
 use std::fmt;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::time::Duration;
 
 /// What stands before a key of the key-value space in the store.
@@ -215,6 +218,36 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// As [`Engine::import`].
     fn import_data(&self, data: &ExportData) -> Result<ImportReport>;
+
+    /// Writes all that the engine holds now into a file at `path`, in place of what is there, which stands until the
+    /// new one is whole, checked and synced. Missing directories are made. The file is the same
+    /// for every engine: each restores that of any other. Reads and writes go on.
+    ///
+    /// ```
+    /// use esker::{Engine, MemoryEngine};
+    /// let dir = tempfile::tempdir().expect("a directory");
+    /// let path = dir.path().join("backups/monday.db");
+    /// let engine = MemoryEngine::new();
+    /// engine.set("config/host", b"10.0.0.1")?;
+    /// engine.backup(&path)?;
+    /// engine.set("config/host", b"10.0.0.2")?;
+    /// engine.restore(&path)?;
+    /// assert_eq!(engine.get("config/host")?, b"10.0.0.1");
+    /// # Ok::<(), esker::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::InvalidArgument`] for a name that the files of a database have; [`Error::Closed`].
+    fn backup(&self, path: &Path) -> Result<BackupReport>;
+
+    /// Makes what the backup at `path` holds all that the engine holds; on any failure it
+    /// holds what it held. Services expire when they would have expired.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] naming what is wrong with the file, [`Error::UnsupportedFormat`], [`Error::Io`],
+    /// [`Error::Closed`]; [`Error::InvalidArgument`] for an increment and, of an engine in memory, for
+    /// a backup of a database that holds what no engine has put there.
+    fn restore(&self, path: &Path) -> Result<RestoreReport>;
 
     /// Writes out what is pending, closes all files and ends every thread.
     /// On `Ok` all that was written before is durable (on a store that has

@@ -5,7 +5,7 @@ use crate::event::Event;
 use crate::format::{FileKind, Level, Properties, SegmentMeta, TableMeta};
 use crate::fs::IoContext;
 use crate::manifest::Edit;
-use crate::store::{Catalog, Change, SealedMemtable, Store, WrittenTable, may_be_retried};
+use crate::store::{Applied, Catalog, Change, SealedMemtable, Store, WrittenTable, may_be_retried};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +116,14 @@ impl Flusher {
     /// Returns the length of the table, 0 where there was nothing to write.
     fn flush(&mut self, sealed: &Arc<SealedMemtable>) -> Result<u64> {
         self.store.health.check_sound()?;
+        if !self.store.views.is_wanted(sealed) {
+            // A restore has replaced it. The edit that the table of an earlier attempt was to go with is
+            // in no manifest any more.
+            if let Some(table) = self.table.take() {
+                self.store.remove(FileKind::Table(table.meta.id));
+            }
+            return Ok(0);
+        }
         let home = &self.store.home;
         // Recovery relies on the header of the log that the manifest names, and
         // takes another for damage. First, while there is little in that file.
@@ -146,13 +154,17 @@ impl Flusher {
             last_seq: Some(sealed.last_seq),
             ..Edit::default()
         };
-        self.catalog.apply(Change {
+        let applied = self.catalog.apply(Change {
             edit,
             added: opened.into_iter().map(|table| (Level::ZERO, table)).collect(),
             segments: segment.into_iter().map(|meta| (meta, Arc::clone(&sealed.values))).collect(),
             flushed: Some(Arc::clone(sealed)),
             ..Change::default()
         })?;
+        if applied == Applied::Superseded {
+            self.table = None;
+            return Ok(0);
+        }
         let (mut table_bytes, mut has_pointers) = (0, false);
         if let Some(WrittenTable { meta, has_pointers: has }) = self.table.take() {
             has_pointers = has;

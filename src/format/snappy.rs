@@ -14,16 +14,24 @@ const SAMPLED_FROM_BYTES: usize = 8 << 10;
 /// # Errors
 /// What is wrong with it.
 pub fn decompress(compressed: &[u8], limit: u64) -> Result<Vec<u8>, String> {
+    let mut out = vec![0; stated_size(compressed, limit)?];
+    let written =
+        snap::raw::Decoder::new().decompress(compressed, &mut out).map_err(|e| e.to_string())?;
+    out.truncate(written);
+    Ok(out)
+}
+
+/// How many bytes `compressed` says to hold, at most `limit` and at most what can be.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn stated_size(compressed: &[u8], limit: u64) -> Result<usize, String> {
     let claimed = snap::raw::decompress_len(compressed).map_err(|e| e.to_string())?;
     let limit = limit.min(to_u64(compressed.len()).saturating_mul(GROWTH_MAX));
     if to_u64(claimed) > limit {
         return Err(format!("uncompressed size: at most {limit} expected, found {claimed}"));
     }
-    let mut out = vec![0; claimed];
-    let written =
-        snap::raw::Decoder::new().decompress(compressed, &mut out).map_err(|e| e.to_string())?;
-    out.truncate(written);
-    Ok(out)
+    Ok(claimed)
 }
 
 /// Whether storing `compressed` in place of so many bytes is worth it.

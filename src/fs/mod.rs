@@ -19,21 +19,25 @@
 //! anything but an interrupted call.
 
 pub mod disk;
+mod durable_dir;
 mod inspect;
 mod open_files;
 mod read_only;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod sink;
+mod syncer;
 mod window;
 
 #[cfg(test)]
 mod conformance;
 
+pub use durable_dir::{create_dir_durably, parent_of};
 pub use inspect::{Inspected, Inspector, Stop};
 pub use open_files::OpenFiles;
 pub use read_only::ReadOnlyFs;
 pub use sink::Sink;
+pub use syncer::Syncer;
 pub use window::Window;
 
 use crate::clock::Clock;

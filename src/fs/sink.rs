@@ -69,6 +69,15 @@ impl Sink {
         Ok(self.flushed)
     }
 
+    /// Writes the rest; the file is still to be synced, by its path for errors.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    pub fn finish_unsynced(mut self) -> Result<(Arc<dyn File>, PathBuf)> {
+        self.flush()?;
+        Ok((self.file, self.path))
+    }
+
     fn flush(&mut self) -> Result<()> {
         write_all_at(self.file.as_ref(), &self.buffer, self.flushed).during("write", &self.path)?;
         self.flushed += to_u64(self.buffer.len());

@@ -74,7 +74,10 @@ pub fn write_values(identity: Identity, values: &[StoredValue]) -> Vec<u8> {
         });
         let stored = compressed.as_ref().unwrap_or(&entry.payload);
         let added = match *moved_from {
-            None => writer.add(&entry.key, entry.seq, stored, *is_compressed).map(drop),
+            None => {
+                let checksum = ValuePointer::checksum(stored);
+                writer.add(&entry.key, entry.seq, stored, *is_compressed, checksum).map(drop)
+            }
             Some((segment, offset)) => {
                 let pointer = ValuePointer::to(SegmentId(segment), offset, stored, *is_compressed);
                 writer.add_moved(&entry.key, entry.seq, pointer, stored)

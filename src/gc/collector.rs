@@ -171,6 +171,11 @@ impl Collector {
             return self.apply(change, collected, work).map(Some);
         }
         let version = Arc::clone(&self.store.views.load().version);
+        if !work.damaged.is_empty() {
+            // A restore may have replaced them.
+            let files = version.segments().files();
+            work.damaged.retain(|file| files.contains_key(file));
+        }
         let expired = self.expired(&version);
         if !expired.is_empty() {
             return self.drop_expired(&version, expired, work).map(Some);
@@ -206,7 +211,9 @@ impl Collector {
         let picked_bytes = picked.iter().filter_map(|file| bytes.get(file));
         let freed_bytes = picked_bytes.map(|b| b.stored_bytes.saturating_sub(b.live_bytes)).sum();
         let collected = Collected { files: files.len(), values, written_bytes, freed_bytes };
-        let done = self.apply(Change { segments, ..Change::default() }, collected, work)?;
+        let worked_out_on = Some(version.restores());
+        let change = Change { segments, worked_out_on, ..Change::default() };
+        let done = self.apply(change, collected, work)?;
         self.store.latencies.collection.record(self.store.since(begun));
         Ok(done)
     }
@@ -241,7 +248,9 @@ impl Collector {
             segments.all(|s| segments_dropped.contains(&s.meta.id))
         };
         collected.files = version.segments().files().keys().filter(|file| goes(file)).count();
-        self.apply(Change { segments_dropped, ..Change::default() }, collected, work)
+        let worked_out_on = Some(version.restores());
+        let change = Change { segments_dropped, worked_out_on, ..Change::default() };
+        self.apply(change, collected, work)
     }
 
     fn apply(&self, change: Change, collected: Collected, work: &mut Work) -> Result<Collected> {

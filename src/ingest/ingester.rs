@@ -1,6 +1,5 @@
 //! Puts the tables of an ingest in force.
 
-use super::gate::Gate;
 use super::poison_after_sync;
 use super::sorter::Sorter;
 use super::writer::Writer;
@@ -34,7 +33,6 @@ pub struct Ingester {
     pipeline: Arc<Pipeline>,
     catalog: Arc<Catalog>,
     compactor: Arc<Compactor>,
-    gate: Arc<Gate>,
 }
 
 impl Ingester {
@@ -46,7 +44,7 @@ impl Ingester {
         catalog: Arc<Catalog>,
         compactor: Arc<Compactor>,
     ) -> Self {
-        Ingester { store, pipeline, catalog, compactor, gate: Arc::default() }
+        Ingester { store, pipeline, catalog, compactor }
     }
 
     /// Begins one.
@@ -54,18 +52,13 @@ impl Ingester {
     /// # Errors
     /// As [`Writer::new`].
     pub fn begin(&self) -> Result<Writer> {
-        Writer::new(&self.store, &self.gate, 0)
+        Writer::new(&self.store, 0)
     }
 
     /// Begins to sort what comes in any order.
     #[must_use]
     pub fn sorter(&self) -> Sorter {
-        Sorter::new(&self.store, &self.gate)
-    }
-
-    /// Waits for ingests that are being finished; from then on none touches the directory.
-    pub fn end(&self) {
-        self.gate.end();
+        Sorter::new(&self.store)
     }
 
     /// Makes all that `writer` took durable and visible at once. `flush` does the work of
@@ -75,7 +68,7 @@ impl Ingester {
     /// [`Error::Indeterminate`]: it is not visible, and after a crash all of it may be there or nothing.
     /// All others: nothing has changed, and what was written is removed.
     pub fn finish(&self, mut writer: Writer, flush: impl Fn()) -> Result<Done> {
-        let _gate = self.gate.enter()?;
+        let _gate = self.store.gate.enter()?;
         writer.finish().map_err(|e| self.failed(e))?;
         if writer.tables().is_empty() {
             return Ok(Done::default());
@@ -152,15 +145,14 @@ impl Ingester {
         let added = opened.iter().map(|table| (level(table), Arc::clone(table))).collect();
         let edit = Edit { last_seq: Some(seq), ..Edit::default() };
         let tables = writer.take_tables();
-        let Err(e) = self.catalog.apply(Change { edit, added, ..Change::default() }) else {
-            return Ok(());
-        };
+        let change = Change { edit, added, ..Change::default() };
+        let Err(e) = self.catalog.apply(change) else { return Ok(()) };
         if !may_be_retried(&e) {
             return Err(indeterminate(self.failed(e)));
         }
         // Its bytes may stand in the manifest: written anew, it is without them.
         match self.catalog.apply(Change::default()) {
-            Ok(()) => {
+            Ok(_) => {
                 writer.give_back(tables);
                 Err(e)
             }

@@ -71,7 +71,6 @@
 //! gate, then the lead, then the compactor's work (only tried) or the catalog's.
 //! Not here: the public types (`db`).
 
-mod gate;
 mod gathered;
 mod ingester;
 mod sorter;

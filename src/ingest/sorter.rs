@@ -9,7 +9,6 @@
 //! A run's entries have one sequence number, greater than those of the runs before it, so that the merge
 //! comes first to what came last.
 
-use super::gate::Gate;
 use super::gathered::Gathered;
 use super::writer::Writer;
 use crate::error::Result;
@@ -29,7 +28,6 @@ const GATHERED_BYTES_MAX: usize = 8 << 20;
 #[derive(Debug)]
 pub struct Sorter {
     store: Arc<Store>,
-    gate: Arc<Gate>,
     bytes_max: usize,
     gathered: Gathered,
     /// The run that may go on.
@@ -55,10 +53,9 @@ impl Run {
 
 impl Sorter {
     /// Sorts in files beside those of `store`.
-    pub(super) fn new(store: &Arc<Store>, gate: &Arc<Gate>) -> Self {
+    pub(super) fn new(store: &Arc<Store>) -> Self {
         Sorter {
             store: Arc::clone(store),
-            gate: Arc::clone(gate),
             bytes_max: GATHERED_BYTES_MAX.min(store.options.memtable_bytes / 8),
             gathered: Gathered::default(),
             open: None,
@@ -105,7 +102,7 @@ impl Sorter {
         {
             return Ok(only);
         }
-        let mut writer = Writer::new(&self.store, &self.gate, 0)?;
+        let mut writer = Writer::new(&self.store, 0)?;
         let mut sorted = self.into_sorted()?;
         while let Some((key, value)) = sorted.entry() {
             writer.put(key, value, None)?;
@@ -137,7 +134,7 @@ impl Sorter {
     fn begin(&self) -> Result<Writer> {
         match self.runs.iter().find_map(|runs| runs.last()) {
             Some(Run(newest)) => newest.numbered(SeqNo(newest.seq().0 + 1)),
-            None => Writer::new(&self.store, &self.gate, 0),
+            None => Writer::new(&self.store, 0),
         }
     }
 

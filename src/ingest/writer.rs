@@ -1,6 +1,5 @@
 //! Writes the tables of one ingest.
 
-use super::gate::Gate;
 use super::{AHEAD, poison_after_sync};
 use crate::commit::{check_key, check_value};
 use crate::error::{Error, Result};
@@ -15,7 +14,6 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Writer {
     store: Arc<Store>,
-    gate: Arc<Gate>,
     /// That of every entry.
     seq: SeqNo,
     builder: Option<(TableId, TableBuilder)>,
@@ -35,7 +33,7 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::Closed`], [`Error::Poisoned`]; [`Error::InvalidArgument`] where numbers have run out.
-    pub fn new(store: &Arc<Store>, gate: &Arc<Gate>, attempt: u32) -> Result<Self> {
+    pub fn new(store: &Arc<Store>, attempt: u32) -> Result<Self> {
         store.health.check_open()?;
         store.health.check_sound()?;
         let seq = SeqNo(store.visible.load().0 + (AHEAD << attempt.min(8)));
@@ -44,7 +42,6 @@ impl Writer {
         }
         Ok(Writer {
             store: Arc::clone(store),
-            gate: Arc::clone(gate),
             seq,
             builder: None,
             written: Vec::new(),
@@ -61,7 +58,7 @@ impl Writer {
     /// # Errors
     /// As [`Writer::new`].
     pub fn numbered(&self, seq: SeqNo) -> Result<Self> {
-        let mut writer = Writer::new(&self.store, &self.gate, 0)?;
+        let mut writer = Writer::new(&self.store, 0)?;
         writer.seq = seq;
         Ok(writer)
     }
@@ -134,7 +131,7 @@ impl Writer {
     }
 
     fn create_table(&self) -> Result<(TableId, TableBuilder)> {
-        let _gate = self.gate.enter()?;
+        let _gate = self.store.gate.enter()?;
         self.store.health.check_open()?;
         self.store.health.check_sound()?;
         let home = &self.store.home;
@@ -149,7 +146,7 @@ impl Writer {
     fn finish_table(&mut self) -> Result<()> {
         let Some((id, builder)) = self.builder.take() else { return Ok(()) };
         let finished = builder.finish();
-        if finished.is_err() && self.gate.enter().is_ok() {
+        if finished.is_err() && self.store.gate.enter().is_ok() {
             self.store.remove(FileKind::Table(id));
         }
         self.written.push(finished?);
@@ -171,7 +168,7 @@ impl Writer {
     /// # Errors
     /// As [`Writer::put`]; those of reading them.
     pub fn again(&self, opened: &[Arc<Table>], attempt: u32) -> Result<Writer> {
-        let mut next = Writer::new(&self.store, &self.gate, attempt)?;
+        let mut next = Writer::new(&self.store, attempt)?;
         for table in opened {
             let mut cursor = table.cursor();
             cursor.seek_first()?;
@@ -239,7 +236,7 @@ impl Writer {
     fn remove(&mut self) {
         let open = self.builder.take().map(|(id, _)| id);
         let written = std::mem::take(&mut self.written);
-        if let Ok(_gate) = self.gate.enter() {
+        if let Ok(_gate) = self.store.gate.enter() {
             for id in open.into_iter().chain(written.iter().map(|meta| meta.id)) {
                 self.store.remove(FileKind::Table(id));
             }

@@ -16,10 +16,12 @@ mod newer;
 mod prefetch;
 mod scan;
 mod source;
+mod stream;
 mod value;
 mod visible;
 
 pub use get::{Lookup, Reader};
 pub use newer::Newer;
 pub use scan::{Bounds, Scan, successor};
+pub use stream::Stream;
 pub use value::{Key, Value};

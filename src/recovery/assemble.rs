@@ -1,5 +1,6 @@
 //! An open database in memory, as the manifest has it, before its log is looked at.
 
+use crate::archive::Partials;
 use crate::clock::ExpiryFloor;
 use crate::format::names::FILE_NUMBER_COUNTED_FROM_MAX;
 use crate::format::{DatabaseId, FileKind, Level, TableMeta};
@@ -8,8 +9,8 @@ use crate::manifest::State;
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
-    Counters, Health, Histograms, Home, Observer, Pressure, Reads, Reserve, Segments, Snapshots,
-    Store, Transactions, UnsyncedLogs, Version, Views, VisibleSeq, named_files,
+    Counters, Gate, Health, Histograms, Home, Observer, Pressure, Reads, Reserve, Segments,
+    Snapshots, Store, Transactions, UnsyncedLogs, Version, Views, VisibleSeq, named_files,
 };
 use crate::table::{BlockCache, HeadMemory};
 use crate::vlog::{MapCache, ValueFile};
@@ -77,6 +78,8 @@ pub fn build_store(
         latencies: Histograms::default(),
         reads: Reads::default(),
         observer,
+        gate: Gate::default(),
+        partials: Partials::new(database),
         options,
     };
     let open = |(level, meta): &(Level, TableMeta)| (*level, store.open_table(meta));

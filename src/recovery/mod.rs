@@ -20,10 +20,8 @@ pub mod chain;
 mod create;
 mod open;
 mod read_only;
-mod values;
 
 pub use assemble::{build_store, with_segments};
 pub use chain::{Chain, files_to_read};
-pub use create::create_dir;
-pub use open::{Opened, open};
+pub use open::{Filled, Opened, create_filled, open};
 pub use read_only::{Replay, lock_shared, open_read_only};

@@ -4,20 +4,19 @@ use super::assemble::{build_store, with_segments};
 use super::batch::check_batch;
 use super::chain::{Chain, files_to_read};
 use super::create;
-use super::values::Values;
 use crate::error::{Error, Result};
 use crate::format::{
     DatabaseId, FileKind, Frame, Level, LogId, ManifestId, SegmentMeta, SeqNo, TableMeta,
 };
-use crate::fs::{DirLock, Fs, IoContext};
+use crate::fs::{DirLock, Fs, IoContext, create_dir_durably};
 use crate::manifest::{
     Current, Manifest, Recorded, State, before_the_switch, read_current, read_manifest,
 };
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
-    Drained, Home, RecoveryReport, Store, Views, VisibleSeq, is_no_space, log_identity,
-    log_not_removed, named_files,
+    Drained, Home, NewValues, RecoveryReport, Store, StoredAs, Views, VisibleSeq, is_no_space,
+    log_identity, log_not_removed, named_files,
 };
 use crate::wal::{LogFile, LogWriter, Op, read_log, read_log_header};
 use std::collections::HashSet;
@@ -67,7 +66,7 @@ fn open_as_it_is(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened
                 dir.display()
             )));
         }
-        create::create_dir(fs.as_ref(), dir)?;
+        create_dir_durably(fs.as_ref(), dir)?;
     }
     let lock_path = dir.join(FileKind::Lock.name());
     let lock = fs
@@ -103,6 +102,60 @@ pub(super) fn read_recorded(
     check_log_min(&recorded, dir, names)?;
     check_kept_tables(&recorded, names)?;
     Ok(recorded.state)
+}
+
+/// What a new database begins with.
+#[derive(Debug)]
+pub struct Filled {
+    /// Its tables, which do not overlap. Durable, but for their names.
+    pub tables: Vec<TableMeta>,
+    /// The large values to which they point, which are finished.
+    pub values: NewValues,
+    /// No entry has a greater number.
+    pub last_seq: SeqNo,
+    /// Everything that expires by then has been seen expired.
+    pub expiry_floor_ms: u64,
+}
+
+/// Makes a database in `dir`, which is not there or is empty, of what `fill` writes into it. Until that is all
+/// there, the directory holds no database and does not open as one.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] where the directory holds anything; [`Error::Locked`]; what
+/// `fill` fails with, who removes its files; [`Error::Io`].
+pub fn create_filled(
+    fs: Arc<dyn Fs>,
+    dir: &Path,
+    options: Options,
+    fill: impl FnOnce(&Store) -> Result<Filled>,
+) -> Result<Opened> {
+    options.validate()?;
+    create_dir_durably(fs.as_ref(), dir)?;
+    let lock_path = dir.join(FileKind::Lock.name());
+    let is_empty = |names: &[String]| names.iter().all(|name| *name == FileKind::Lock.name());
+    if !is_empty(&fs.list(dir).during("list", dir)?) {
+        return Err(not_empty(dir));
+    }
+    let lock = fs
+        .lock(&lock_path)
+        .during("lock", &lock_path)?
+        .ok_or_else(|| Error::Locked { dir: dir.to_path_buf() })?;
+    let names = fs.list(dir).during("list", dir)?;
+    if !is_empty(&names) {
+        return Err(not_empty(dir));
+    }
+    let (database, report) = (DatabaseId(fs.random()), RecoveryReport::default());
+    let mut recovery = Recovery::new(fs, dir, options, database, State::empty(), &names, report)?;
+    let filled = fill(&recovery.store)?;
+    recovery.store.expiry.raise(filled.expiry_floor_ms);
+    recovery.new_tables = filled.tables.into_iter().map(|meta| (Level::LAST, meta)).collect();
+    (recovery.values, recovery.last_seq) = (filled.values, filled.last_seq);
+    recovery.put_in_force(lock)
+}
+
+fn not_empty(dir: &Path) -> Error {
+    let dir = dir.display();
+    Error::invalid(format!("{dir} is not empty; name a directory that is, or that is not there"))
 }
 
 /// The first log of which the manifest knows must be there.
@@ -160,10 +213,10 @@ struct Recovery {
     store: Store,
     state: State,
     /// Tables written by this run.
-    new_tables: Vec<TableMeta>,
+    new_tables: Vec<(Level, TableMeta)>,
     memtable: Arc<Memtable>,
     /// Large values written by this run.
-    values: Values,
+    values: NewValues,
     last_seq: SeqNo,
     report: RecoveryReport,
 }
@@ -182,7 +235,7 @@ impl Recovery {
         check_tables(&store.home, &state, names)?;
         let memtable = Arc::clone(&store.views.load().active);
         let last_seq = state.last_seq;
-        let values = Values::default();
+        let values = NewValues::default();
         Ok(Recovery { store, state, new_tables: Vec::new(), memtable, values, last_seq, report })
     }
 
@@ -191,6 +244,11 @@ impl Recovery {
             .and_then(|()| self.write_memtable())
             .and_then(|()| self.values.finish())
             .inspect_err(|_| self.remove_new_files())?;
+        self.put_in_force(lock)
+    }
+
+    /// Puts what was found in force, all of which is in files by now.
+    fn put_in_force(mut self, lock: Box<dyn DirLock>) -> Result<Opened> {
         let (log, manifest) = self.switch().inspect_err(|e| {
             if before_the_switch(e) {
                 self.remove_new_files();
@@ -198,7 +256,7 @@ impl Recovery {
         })?;
         self.clean_up(&manifest)?;
         let Recovery { mut store, new_tables, last_seq, report, .. } = self;
-        let added = new_tables.iter().map(|meta| (Level::ZERO, store.open_table(meta)));
+        let added = new_tables.iter().map(|(level, meta)| (*level, store.open_table(meta)));
         let version = store.views.load().version.with(added, &[]);
         let version = with_segments(&store, version, manifest.state());
         let memtable = Arc::new(Memtable::new(store.options.memtable_bytes));
@@ -255,9 +313,12 @@ impl Recovery {
         }
         for op in batch.operations() {
             let entry = match op {
-                Op::Compressed(entry) => self.values.separate(&self.store, entry, true)?,
+                Op::Compressed(entry) => {
+                    let stored_as = StoredAs { is_compressed: true, checksum: None };
+                    self.values.separate(&self.store, entry, stored_as)?
+                }
                 Op::Entry(entry) if entry.is_large(threshold) => {
-                    self.values.separate(&self.store, entry, false)?
+                    self.values.separate(&self.store, entry, StoredAs::default())?
                 }
                 Op::Entry(entry) => entry,
                 Op::ExpiryFloor(_) => continue,
@@ -271,14 +332,15 @@ impl Recovery {
 
     fn write_memtable(&mut self) -> Result<()> {
         if !self.memtable.is_empty() {
-            self.new_tables.push(self.store.write_table(&self.memtable)?.meta);
+            let written = self.store.write_table(&self.memtable)?;
+            self.new_tables.push((Level::ZERO, written.meta));
         }
         Ok(())
     }
 
     /// After a failure: they would take the room that the next attempt needs.
     fn remove_new_files(&self) {
-        let tables = self.new_tables.iter().map(|table| FileKind::Table(table.id));
+        let tables = self.new_tables.iter().map(|(_, table)| FileKind::Table(table.id));
         for file in tables.chain(self.values.files()) {
             self.store.remove(file);
         }
@@ -298,8 +360,8 @@ impl Recovery {
         state.last_seq = self.last_seq;
         state.expiry_floor_ms = self.store.expiry.get();
         state.next_file = home.next_file();
-        for meta in &self.new_tables {
-            state.tables.insert(meta.id, (Level::ZERO, meta.clone()));
+        for (level, meta) in &self.new_tables {
+            state.tables.insert(meta.id, (*level, meta.clone()));
         }
         state.segments.extend(self.values.segments().map(|meta| (meta.id, meta)));
         drop_unused(&mut state);

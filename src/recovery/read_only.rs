@@ -57,7 +57,13 @@ pub fn open_read_only(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<O
     let version = Arc::clone(&store.views.load().version);
     let version = with_segments(&store, version.with([], &[]), &state);
     let active = Arc::new(Memtable::new(store.options.memtable_bytes));
-    let view = View { active, active_values: values, sealed, version: Arc::new(version) };
+    let view = View {
+        active,
+        active_values: values,
+        sealed,
+        version: Arc::new(version),
+        generation: Arc::default(),
+    };
     store.views = Views::of(view);
     store.visible = VisibleSeq::new(last_seq);
     store.health.set_read_only();

@@ -34,10 +34,10 @@ pub use report::{Loss, RepairReport};
 
 use crate::error::{Error, Result};
 use crate::format::{Content, EntryRef, ValuePointer};
-use crate::fs::{Fs, IoContext, disk::DiskFs};
+use crate::fs::{Fs, IoContext, create_dir_durably, disk::DiskFs};
 use crate::memtable::Memtable;
 use crate::options::Options;
-use crate::recovery::{self, Opened, Replay, create_dir};
+use crate::recovery::{self, Opened, Replay};
 use crate::store::{Store, Version};
 use lost::LostRanges;
 use output::Output;
@@ -118,7 +118,7 @@ pub fn repair_with_fs(
     let mut replay = Replay::new(store, state.last_seq);
     log::replay(&mut replay, &state, &names, &mut damage)?;
     damage.report.batches = replay.batches();
-    create_dir(fs.as_ref(), into)?;
+    create_dir_durably(fs.as_ref(), into)?;
     let mut output = Output::create(Arc::clone(fs), into, options)?;
     let version = source::version(&replay.store, &state);
     let log = replay.sealed.iter().map(|sealed| Arc::clone(&sealed.memtable));

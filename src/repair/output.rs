@@ -122,7 +122,8 @@ impl<'a> Output<'a> {
             });
         }
         let values = self.values.as_mut().expect("it was just made");
-        let placed = values.add(entry.key, entry.seq, stored, pointer.is_compressed)?;
+        let placed =
+            values.add(entry.key, entry.seq, stored, pointer.is_compressed, pointer.checksum)?;
         let segment = self.segments.last_mut().expect("one for each file");
         segment.file_bytes += to_u64(stored.len());
         segment.largest_expiry_ms = match (entry.expiry_ms(), segment.largest_expiry_ms) {

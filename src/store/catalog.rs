@@ -3,11 +3,14 @@
 
 use super::Store;
 use super::pressure::Drained;
+use super::segments::Segments;
 use super::version::Version;
 use super::view::SealedMemtable;
 use crate::error::{Error, Result};
-use crate::format::{FileKind, Level, ManifestId, SegmentId, SegmentMeta, TableId, TableMeta};
-use crate::manifest::{Edit, Manifest};
+use crate::format::{
+    FileKind, Level, LogId, ManifestId, SegmentId, SegmentMeta, SeqNo, TableId, TableMeta,
+};
+use crate::manifest::{Edit, Manifest, State};
 use crate::table::Table;
 use crate::vlog::ValueFile;
 use parking_lot::Mutex;
@@ -30,6 +33,32 @@ pub struct Change {
     pub segments_dropped: Vec<SegmentId>,
     /// The memtable whose content is in the tables added.
     pub flushed: Option<Arc<SealedMemtable>>,
+    /// [`Version::restores`] of the version that it was worked out on; `None`: of whichever is in force.
+    pub worked_out_on: Option<u64>,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It is in force.
+    InForce,
+    /// A restore has replaced what it was to change. The files that were written for it go.
+    Superseded,
+}
+
+/// What a restore puts in the place of everything.
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    /// All numbers up to this one have been given out.
+    pub last_seq: SeqNo,
+    /// The log file from which on records count, and the position at which it begins.
+    pub log: (LogId, u64),
+    /// Everything that expires by then has been seen expired.
+    pub expiry_floor_ms: u64,
+    /// The tables, which do not overlap.
+    pub tables: Vec<Arc<Table>>,
+    /// The segments to which they point.
+    pub segments: Vec<(SegmentMeta, Arc<ValueFile>)>,
 }
 
 /// The manifest in force, and the way to change it.
@@ -52,11 +81,17 @@ impl Catalog {
     /// # Errors
     /// [`Error::Io`] with an operation other than `sync`: nothing has changed, and it may be tried
     /// again. Else whether it is in force is open: the caller poisons.
-    pub fn apply(&self, change: Change) -> Result<()> {
-        let Change { mut edit, added, removed, segments, segments_dropped, flushed } = change;
+    pub fn apply(&self, change: Change) -> Result<Applied> {
         let store = &self.store;
         let mut manifest = self.manifest.lock();
         store.health.check_sound()?;
+        if self.is_superseded(&change) {
+            // Their files go with them, once nobody reads them.
+            change.added.iter().for_each(|(_, table)| table.discard());
+            change.segments.iter().for_each(|(_, file)| file.discard());
+            return Ok(Applied::Superseded);
+        }
+        let Change { mut edit, added, removed, segments, segments_dropped, flushed, .. } = change;
         let next = ManifestId(store.home.draw_file_id().0);
         edit.next_file = Some(store.home.next_file());
         edit.expiry_floor_ms = Some(store.expiry.get());
@@ -96,7 +131,67 @@ impl Catalog {
         if let Some(old) = replaced {
             store.remove(FileKind::Manifest(old));
         }
+        Ok(Applied::InForce)
+    }
+
+    /// Whether `change` is one of what a restore has replaced.
+    fn is_superseded(&self, change: &Change) -> bool {
+        let restores = self.store.views.load().version.restores();
+        let is_of_another = change.worked_out_on.is_some_and(|on| on != restores);
+        let flushed = change.flushed.as_ref();
+        is_of_another || flushed.is_some_and(|sealed| !self.store.views.is_wanted(sealed))
+    }
+
+    /// Makes `replacement` durable in the place of all tables, segments and memtables, with one edit, then
+    /// puts it in force for readers. The active memtable must be empty, and nobody may commit
+    /// meanwhile. Files of what was replaced go when their last reader has.
+    ///
+    /// # Errors
+    /// As [`Catalog::apply`].
+    pub fn replace(&self, replacement: Replacement) -> Result<()> {
+        let Replacement { last_seq, log, expiry_floor_ms, tables, segments } = replacement;
+        let store = &self.store;
+        let mut manifest = self.manifest.lock();
+        store.health.check_sound()?;
+        let next = ManifestId(store.home.draw_file_id().0);
+        let expiry_floor_ms = expiry_floor_ms.max(store.expiry.get());
+        let old = Arc::clone(&store.views.load().version);
+        let added = tables.iter().map(|table| (Level::LAST, table.meta().clone()));
+        let edit = Edit {
+            log_min: Some(log.0),
+            log_base: Some(log.1),
+            last_seq: Some(last_seq),
+            next_file: Some(store.home.next_file()),
+            expiry_floor_ms: Some(expiry_floor_ms),
+            added: added.collect(),
+            removed: manifest.state().tables.keys().copied().collect(),
+            segments: segments.iter().map(|(meta, _)| meta.clone()).collect(),
+            segments_removed: manifest.state().segments.keys().copied().collect(),
+            ..Edit::default()
+        };
+        let replaced = manifest.apply(&edit, next)?;
+        store.expiry.raise(expiry_floor_ms);
+        let version = Version::new(tables.into_iter().map(|table| (Level::LAST, table)));
+        let new_segments = Segments::of(&segments, version.metas().map(|(_, meta)| meta));
+        let version = version.with_segments(new_segments).in_place_of(&old);
+        let last = store.views.replace(version);
+        old.tables().for_each(|(_, table)| table.discard());
+        old.segments().iter().for_each(|segment| segment.file.discard());
+        for sealed in &last.sealed {
+            store.unsynced_logs.forget(sealed.log);
+            sealed.values.discard();
+        }
+        store.measure_pressure(Drained::default());
+        if let Some(old) = replaced {
+            store.remove(FileKind::Manifest(old));
+        }
         Ok(())
+    }
+
+    /// What the manifest says, and the version that goes with it, which keeps the files from being removed.
+    pub fn pin(&self) -> (State, Arc<Version>) {
+        let manifest = self.manifest.lock();
+        (manifest.state().clone(), Arc::clone(&self.store.views.load().version))
     }
 
     /// Records the expiry floor, at close.

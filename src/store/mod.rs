@@ -19,9 +19,12 @@ mod audit;
 mod catalog;
 mod counters;
 mod display;
+mod gate;
+mod generation;
 mod health;
 mod home;
 mod metrics;
+mod new_values;
 mod observer;
 mod pressure;
 mod reserve;
@@ -35,14 +38,17 @@ mod view;
 mod visible;
 
 pub use audit::{Audit, named_files};
-pub use catalog::{Catalog, Change, may_be_retried};
+pub use catalog::{Applied, Catalog, Change, Replacement, may_be_retried};
 pub use counters::{Counters, Histograms, Reads};
+pub use gate::Gate;
+pub use generation::Generation;
 pub use health::Health;
 pub use home::{Home, log_identity, run_of};
 pub use metrics::{
     CacheMetrics, CompactionMetrics, Latencies, LevelMetrics, MemoryMetrics, Metrics,
     PressureMetrics, ReadMetrics, RecoveryReport, ScrubMetrics, SnapshotMetrics, ValueMetrics,
 };
+pub use new_values::{NewValues, StoredAs};
 pub use observer::{Observer, log_not_removed};
 pub use pressure::{Drained, LEVEL_0_TABLES, Pressure};
 pub use reserve::{Reserve, is_no_space};
@@ -55,8 +61,9 @@ pub use version::Version;
 pub use view::{SealedMemtable, View, Views};
 pub use visible::{Ticket, VisibleSeq};
 
+use crate::archive::Partials;
 use crate::clock::ExpiryFloor;
-use crate::format::FileKind;
+use crate::format::{FileKind, SeqNo};
 use crate::fs::OpenFiles;
 use crate::options::Options;
 use crate::table::{BlockCache, HeadMemory};
@@ -110,6 +117,10 @@ pub struct Store {
     pub reads: Reads,
     /// Who is told.
     pub observer: Arc<Observer>,
+    /// Who works on the directory, beside the workers.
+    pub gate: Gate,
+    /// The backups that are being written.
+    pub partials: Partials,
 }
 
 impl Store {
@@ -131,6 +142,21 @@ impl Store {
         // What may come before the next look is in the slack.
         let slack = self.options.log_file_limit();
         stored.saturating_sub(slack) as f64 > live as f64 * factor
+    }
+
+    /// Enters the number that is visible now among those that are read at, and what it is a number
+    /// of; [`Snapshots::release`] takes it back.
+    pub fn take_snapshot(&self) -> (Arc<Generation>, SeqNo) {
+        loop {
+            let generation = Arc::clone(&self.views.load().generation);
+            let seq = self.snapshots.take(&self.visible, self.home.clock.elapsed());
+            // A restore is visible only after its view is: with the same generation in force as before, the
+            // number is of that.
+            if Arc::ptr_eq(&self.views.load().generation, &generation) {
+                return (generation, seq);
+            }
+            self.snapshots.release(seq);
+        }
     }
 
     /// True when an entry that expires then is expired now, or was once seen to be.

@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub struct Version {
     levels: [Vec<Arc<Table>>; LEVELS],
     segments: Arc<Segments>,
+    /// How many restores came before it.
+    restores: u64,
 }
 
 impl Version {
@@ -47,7 +49,21 @@ impl Version {
         for level in below {
             level.sort_by(|a, b| a.meta().smallest_key().cmp(b.meta().smallest_key()));
         }
-        Version { levels, segments: Arc::clone(&self.segments) }
+        Version { levels, segments: Arc::clone(&self.segments), restores: self.restores }
+    }
+
+    /// This version, as that which a restore puts in the place of `old`.
+    #[must_use]
+    pub fn in_place_of(mut self, old: &Version) -> Self {
+        self.restores = old.restores + 1;
+        self
+    }
+
+    /// How many restores came before it, since the database was opened: a change that was
+    /// worked out on one of another number is of no use any more.
+    #[must_use]
+    pub fn restores(&self) -> u64 {
+        self.restores
     }
 
     /// This version with other segments: all to which its tables point.

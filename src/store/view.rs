@@ -1,5 +1,6 @@
 //! What a reader pins: the memtables and a version.
 
+use super::generation::Generation;
 use super::version::Version;
 use crate::error::{Error, Result};
 use crate::format::{FileKind, LogId, SeqNo, ValueFileId, ValuePointer};
@@ -51,6 +52,8 @@ pub struct View {
     pub sealed: Vec<Arc<SealedMemtable>>,
     /// The tables.
     pub version: Arc<Version>,
+    /// What it is a view of.
+    pub generation: Arc<Generation>,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +65,24 @@ struct Progress {
 }
 
 impl View {
+    /// What who holds `generation` reads from: this one if it is of it, else the last that was.
+    #[must_use]
+    #[inline]
+    pub fn of<'a>(&'a self, generation: &'a Arc<Generation>) -> &'a View {
+        match generation.last_view() {
+            Some(last) if !Arc::ptr_eq(&self.generation, generation) => last,
+            _ => self,
+        }
+    }
+
+    /// Fills `into` with the value to which `pointer` leads, as it is stored, checked.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`], [`Error::Io`].
+    pub fn read_stored(&self, pointer: &ValuePointer, into: &mut [u8]) -> Result<()> {
+        self.value_file(pointer)?.read_stored_into(pointer, into)
+    }
+
     /// The value to which `pointer` leads, encoded as an entry of this view holds it.
     ///
     /// # Errors
@@ -88,6 +109,13 @@ impl View {
         logs.into_iter()
             .find(|log| log.own_segment() == pointer.segment)
             .ok_or_else(|| self.missing_segment(pointer))
+    }
+
+    /// Whether there is a file with the segment of `pointer`. There is, but for one that is gone because all in it
+    /// had expired.
+    #[must_use]
+    pub fn has_segment(&self, pointer: &ValuePointer) -> bool {
+        self.value_file(pointer).is_ok()
     }
 
     /// What it means that nothing has the segment of `pointer`.
@@ -117,7 +145,8 @@ impl Views {
     #[must_use]
     pub fn new(active: Arc<Memtable>, active_values: Arc<ValueFile>, version: Version) -> Self {
         let version = Arc::new(version);
-        Views::of(View { active, active_values, sealed: Vec::new(), version })
+        let generation = Arc::default();
+        Views::of(View { active, active_values, sealed: Vec::new(), version, generation })
     }
 
     /// Starts with `view`.
@@ -158,10 +187,11 @@ impl Views {
         let sealed = sealed(Arc::clone(&old.active), Arc::clone(&old.active_values));
         let sealed = Arc::new(sealed);
         let sealed = std::iter::once(sealed).chain(old.sealed.iter().cloned()).collect();
-        let version = Arc::clone(&old.version);
+        let (version, generation) = (Arc::clone(&old.version), Arc::clone(&old.generation));
         let now_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         self.active_since_ns.store(now_ns, Ordering::Relaxed);
-        self.current.store(Arc::new(View { active, active_values, sealed, version }));
+        let view = View { active, active_values, sealed, version, generation };
+        self.current.store(Arc::new(view));
         self.changed.notify_all();
     }
 
@@ -178,12 +208,50 @@ impl Views {
         let sealed = old.sealed.iter().filter(|s| !is_flushed(s)).cloned().collect();
         let active = Arc::clone(&old.active);
         let active_values = Arc::clone(&old.active_values);
-        let version = Arc::new(version);
-        self.current.store(Arc::new(View { active, active_values, sealed, version }));
+        let (version, generation) = (Arc::new(version), Arc::clone(&old.generation));
+        let view = View { active, active_values, sealed, version, generation };
+        self.current.store(Arc::new(view));
         if flushed.is_some() {
             progress.failing = None;
         }
         self.changed.notify_all();
+    }
+
+    /// Puts `version` in force in place of everything but the active memtable, which must be empty, and
+    /// begins a generation with it; returns the last view of the one before.
+    pub fn replace(&self, version: Version) -> Arc<View> {
+        let mut progress = self.progress.lock();
+        let old = self.pin();
+        let (active, active_values) = (Arc::clone(&old.active), Arc::clone(&old.active_values));
+        // A copy, which does not hold the generation that holds it.
+        old.generation.end(View {
+            active: Arc::clone(&active),
+            active_values: Arc::clone(&active_values),
+            sealed: old.sealed.clone(),
+            version: Arc::clone(&old.version),
+            generation: Arc::default(),
+        });
+        let (version, generation) = (Arc::new(version), Arc::default());
+        let view = View { active, active_values, sealed: Vec::new(), version, generation };
+        // Whoever finds another generation in force finds the last view of its own (above).
+        self.current.store(Arc::new(view));
+        progress.failing = None;
+        self.changed.notify_all();
+        old
+    }
+
+    /// What who holds `generation` reads from.
+    pub fn pin_of(&self, generation: &Arc<Generation>) -> Arc<View> {
+        let view = self.pin();
+        match generation.last_view() {
+            Some(last) if !Arc::ptr_eq(&view.generation, generation) => Arc::clone(last),
+            _ => view,
+        }
+    }
+
+    /// Whether `sealed` still waits to be written out.
+    pub fn is_wanted(&self, sealed: &Arc<SealedMemtable>) -> bool {
+        self.load().sealed.iter().any(|other| Arc::ptr_eq(other, sealed))
     }
 
     /// Whether fewer than `sealed_max` memtables are sealed.

@@ -13,9 +13,10 @@ use crate::format::names::FileKind;
 use crate::format::{
     DatabaseId, EntryRef, KEY_BYTES_MAX, Properties, SeqNo, TableId, VALUE_BYTES_MAX,
 };
-use crate::fs::{Fs, Sink};
+use crate::fs::{File, Fs, Sink};
 use crate::options::Compression;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Writes a table. Its memory is bounded, whatever the table's size, but for
 /// the index, some bytes a block, and the filter, 8 bytes a key.
@@ -127,6 +128,26 @@ impl TableBuilder {
     /// # Errors
     /// [`Error::Io`]; the file is then no table.
     pub fn finish(mut self) -> Result<TableMeta> {
+        let digest = self.write_rest()?;
+        let size_bytes = self.sink.finish()?;
+        let (id, written_ms, properties) = (self.id, self.written_ms, self.properties);
+        Ok(TableMeta { id, size_bytes, digest, written_ms, properties })
+    }
+
+    /// Writes the rest; the file is still to be synced, by its path for errors.
+    ///
+    /// # Errors
+    /// As [`TableBuilder::finish`].
+    pub fn finish_unsynced(mut self) -> Result<(TableMeta, Arc<dyn File>, PathBuf)> {
+        let digest = self.write_rest()?;
+        let size_bytes = self.sink.offset();
+        let (file, path) = self.sink.finish_unsynced()?;
+        let (id, written_ms, properties) = (self.id, self.written_ms, self.properties);
+        Ok((TableMeta { id, size_bytes, digest, written_ms, properties }, file, path))
+    }
+
+    /// Writes what comes behind the entries; returns the digest.
+    fn write_rest(&mut self) -> Result<u64> {
         self.check_usable()?;
         if !self.block.is_empty() {
             self.close_block()?;
@@ -150,13 +171,7 @@ impl TableBuilder {
         let footer = Footer { properties_offset, filter_offset, index_offset, digest };
         let footer = footer.encode(&self.place(), self.sink.offset());
         self.sink.write(&footer)?;
-        Ok(TableMeta {
-            id: self.id,
-            size_bytes: self.sink.finish()?,
-            digest,
-            written_ms: self.written_ms,
-            properties: self.properties,
-        })
+        Ok(digest)
     }
 
     fn place(&self) -> Place<'_> {

@@ -133,20 +133,43 @@ impl ValueFile {
             }
         }
         let mut bytes = vec![0; size];
-        match read_exact_at(file.as_ref(), &mut bytes, offset) {
+        self.fill(file.as_ref(), offset, pointer, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Fills `into`, which is as long as the value of `pointer` is stored, with that, checked.
+    ///
+    /// # Errors
+    /// As [`ValueFile::read`].
+    pub fn read_stored_into(&self, pointer: &ValuePointer, into: &mut [u8]) -> Result<()> {
+        debug_assert_eq!(to_u64(into.len()), pointer.bytes());
+        let offset = self.locate(pointer)?;
+        self.fill(self.file()?.as_ref(), offset, pointer, into)
+    }
+
+    fn fill(
+        &self,
+        file: &dyn File,
+        offset: u64,
+        pointer: &ValuePointer,
+        bytes: &mut [u8],
+    ) -> Result<()> {
+        let (size, damage) =
+            (bytes.len(), |detail: String| Error::corruption(&self.path, offset, detail));
+        match read_exact_at(file, bytes, offset) {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                 return Err(damage(format!("expected a value of {size} bytes, the file ends")));
             }
             read => read.during("read", &self.path)?,
         }
-        let found = ValuePointer::checksum(&bytes);
+        let found = ValuePointer::checksum(bytes);
         if found != pointer.checksum {
             let expected = pointer.checksum;
             return Err(damage(format!(
                 "checksum of a value of {size} bytes: expected {expected:#010x}, found {found:#010x}"
             )));
         }
-        Ok(bytes)
+        Ok(())
     }
 
     fn locate(&self, pointer: &ValuePointer) -> Result<u64> {

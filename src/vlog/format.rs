@@ -146,13 +146,15 @@ pub struct RecordHead {
 
 /// Where the value of a record comes from.
 #[derive(Debug, Clone, Copy)]
-pub enum Origin<'a> {
+pub enum Origin {
     /// It is new: nothing points to it yet.
     New {
-        /// As it is stored.
-        stored: &'a [u8],
+        /// Its length as it is stored.
+        stored_bytes: u32,
         /// That is in Snappy.
         is_compressed: bool,
+        /// Its checksum.
+        checksum: u32,
     },
     /// It stood elsewhere, and this points to it.
     Moved(ValuePointer),
@@ -166,12 +168,13 @@ pub fn put_record_head(
     offset: u64,
     key: &[u8],
     seq: SeqNo,
-    origin: Origin<'_>,
+    origin: Origin,
 ) -> (ValuePointer, u64) {
     let mut pointer = match origin {
         Origin::Moved(pointer) => pointer,
-        Origin::New { stored, is_compressed } => {
-            ValuePointer::to(place.own_segment(), 0, stored, is_compressed)
+        Origin::New { stored_bytes, is_compressed, checksum } => {
+            let segment = place.own_segment();
+            ValuePointer { segment, offset: 0, stored_bytes, is_compressed, checksum }
         }
     };
     let mut fields = Vec::with_capacity(64 + key.len());

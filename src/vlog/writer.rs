@@ -4,8 +4,9 @@ use super::format::{Footer, Origin, Place, encode_header, put_record_head};
 use super::map::OffsetMap;
 use crate::error::Result;
 use crate::format::{DatabaseId, FileKind, SegmentId, SeqNo, ValueFileId, ValuePointer, crc};
-use crate::fs::{Fs, Sink};
-use std::path::Path;
+use crate::fs::{File, Fs, Sink};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Writes a value file. Its memory is a buffer, and 24 bytes for each value of another segment.
 ///
@@ -57,7 +58,7 @@ impl ValueWriter {
         self.sink.offset()
     }
 
-    /// Adds the new value of `key`, stored like that; returns the pointer to it.
+    /// Adds the new value of `key`, stored like that, with that checksum; returns the pointer to it.
     ///
     /// # Errors
     /// [`crate::Error::Io`]; the file is then worth nothing.
@@ -67,8 +68,10 @@ impl ValueWriter {
         seq: SeqNo,
         stored: &[u8],
         is_compressed: bool,
+        checksum: u32,
     ) -> Result<ValuePointer> {
-        self.put(key, seq, Origin::New { stored, is_compressed }, stored)
+        let stored_bytes = u32::try_from(stored.len()).expect("a value has at most 1 GiB");
+        self.put(key, seq, Origin::New { stored_bytes, is_compressed, checksum }, stored)
     }
 
     /// Adds a value that `pointer` leads to, and is to lead to here from now on.
@@ -90,7 +93,7 @@ impl ValueWriter {
         &mut self,
         key: &[u8],
         seq: SeqNo,
-        origin: Origin<'_>,
+        origin: Origin,
         stored: &[u8],
     ) -> Result<ValuePointer> {
         let mut head = std::mem::take(&mut self.head);
@@ -112,12 +115,25 @@ impl ValueWriter {
     /// # Errors
     /// As [`ValueWriter::add`].
     pub fn finish(mut self) -> Result<u64> {
+        self.write_footer()?;
+        self.sink.finish()
+    }
+
+    /// Writes the rest; the file is still to be synced, by its path for errors.
+    ///
+    /// # Errors
+    /// As [`ValueWriter::add`].
+    pub fn finish_unsynced(mut self) -> Result<(Arc<dyn File>, PathBuf)> {
+        self.write_footer()?;
+        self.sink.finish_unsynced()
+    }
+
+    fn write_footer(&mut self) -> Result<()> {
         let map_offset = self.sink.offset();
         let (map, entries) = std::mem::take(&mut self.map).encode();
         self.sink.write(&map)?;
         let footer = Footer { map_offset, entries, map_crc: crc(&map) };
         let footer = footer.encode(&self.place(), self.sink.offset());
-        self.sink.write(&footer)?;
-        self.sink.finish()
+        self.sink.write(&footer)
     }
 }

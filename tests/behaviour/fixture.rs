@@ -1,9 +1,10 @@
 //! The engines that the suite runs on.
 
-#[cfg(feature = "sim")]
-use esker::Db;
 use esker::{Clock, Engine, LsmEngine, MemoryEngine, Options, SyncPolicy};
+#[cfg(feature = "sim")]
+use esker::{Db, Fs, OpenMode};
 use parking_lot::Mutex;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,6 +20,19 @@ pub trait Fixture {
 
     /// Sets the wall clock, in milliseconds since the epoch.
     fn set_now_ms(&self, now_ms: u64);
+
+    /// A directory for backups, which is not there yet, where the engine writes them.
+    fn backup_dir(&self) -> PathBuf;
+
+    /// The content of the file at `path`, where the engine writes them.
+    fn read_file(&self, path: &Path) -> Vec<u8> {
+        std::fs::read(path).expect("it is there")
+    }
+
+    /// Puts a file at `path`, in place of one that is there.
+    fn write_file(&self, path: &Path, bytes: &[u8]) {
+        std::fs::write(path, bytes).expect("written");
+    }
 }
 
 /// Makes each named behaviour a test on every engine.
@@ -73,13 +87,14 @@ impl Clock for StoppedClock {
 pub struct Memory {
     engine: Arc<MemoryEngine>,
     clock: Arc<StoppedClock>,
+    dir: tempfile::TempDir,
 }
 
 impl Memory {
     pub fn new() -> Memory {
         let clock = Arc::new(StoppedClock::default());
         let engine = Arc::new(MemoryEngine::with_clock(Arc::clone(&clock) as Arc<dyn Clock>));
-        Memory { engine, clock }
+        Memory { engine, clock, dir: tempfile::tempdir().expect("a temporary directory") }
     }
 }
 
@@ -94,6 +109,10 @@ impl Fixture for Memory {
 
     fn set_now_ms(&self, now_ms: u64) {
         self.clock.0.store(now_ms, Ordering::SeqCst);
+    }
+
+    fn backup_dir(&self) -> PathBuf {
+        self.dir.path().join("backups/of/memory")
     }
 }
 
@@ -138,6 +157,10 @@ impl Fixture for Lsm {
 
     fn set_now_ms(&self, _: u64) {
         panic!("the machine's clock is not ours to set");
+    }
+
+    fn backup_dir(&self) -> PathBuf {
+        self.dir.path().join("backups/of/lsm")
     }
 }
 
@@ -188,5 +211,29 @@ impl Fixture for SimLsm {
 
     fn set_now_ms(&self, now_ms: u64) {
         self.fs.sim_clock().set_ms(now_ms);
+    }
+
+    fn backup_dir(&self) -> PathBuf {
+        PathBuf::from("/backups/of/lsm")
+    }
+
+    fn read_file(&self, path: &Path) -> Vec<u8> {
+        let file = self.fs.open(path, OpenMode::Read).expect("it is there");
+        let mut bytes = vec![0; usize::try_from(file.len().expect("its length")).expect("small")];
+        let mut at = 0;
+        while at < bytes.len() {
+            at += file.read_at(&mut bytes[at..], at as u64).expect("a read");
+        }
+        bytes
+    }
+
+    fn write_file(&self, path: &Path, bytes: &[u8]) {
+        // There may be none.
+        let _ = self.fs.remove(path);
+        let file = self.fs.open(path, OpenMode::CreateNew).expect("made");
+        let mut at = 0;
+        while at < bytes.len() {
+            at += file.write_at(&bytes[at..], at as u64).expect("a write");
+        }
     }
 }

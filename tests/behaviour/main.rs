@@ -8,6 +8,7 @@
 #[macro_use]
 mod fixture;
 
+mod backups;
 mod batches;
 mod errors;
 mod kv;

@@ -109,7 +109,7 @@ impl Fs for HookedFs {
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.below.link(from, to)
+        self.around(CallKind::Link, to, 0, || self.below.link(from, to))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -1,4 +1,5 @@
-//! Keeps ingests from the directory once it may be another handle's.
+//! Keeps who works on the directory in a caller's thread (an ingest, a restore) from it once it may be
+//! another handle's.
 
 use crate::error::{Error, Result};
 use parking_lot::{Condvar, Mutex};

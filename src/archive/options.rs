@@ -1,0 +1,134 @@
+//! How a backup is made and restored, and what came of it, as plain data.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+/// How far a backup or a restore is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BackupProgress {
+    /// Bytes of the backup that have been written, or read.
+    pub bytes_done: u64,
+    /// How many there will be, in all: of a backup that is being written, about; of one that is
+    /// read from a stream, as many as have been read.
+    pub bytes_total: u64,
+}
+
+impl BackupProgress {
+    pub(crate) fn new(bytes_done: u64, bytes_total: u64) -> Self {
+        BackupProgress { bytes_done, bytes_total: bytes_total.max(bytes_done) }
+    }
+}
+
+/// Who is told of progress; what it returns says whether to go on.
+pub type OnProgress<'a> = &'a mut dyn FnMut(BackupProgress) -> ControlFlow<()>;
+
+/// How a backup is made.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// use esker::{BackupOptions, Db, Options};
+/// use std::ops::ControlFlow;
+/// let db = Db::open(dir.path().join("db"), Options::default())?;
+/// db.set("a", "1")?;
+/// let mut print = |progress: esker::BackupProgress| {
+///     println!("{} of {} bytes", progress.bytes_done, progress.bytes_total);
+///     ControlFlow::Continue(())
+/// };
+/// let options = BackupOptions { progress: Some(&mut print), ..BackupOptions::default() };
+/// let report = db.backup_with(dir.path().join("backup"), options)?;
+/// assert_eq!(report.entries, 1);
+/// # Ok(()) }
+/// ```
+pub struct BackupOptions<'a> {
+    /// How many bytes a second are written at most; 0: as many as go. Default: 0.
+    pub bytes_per_second: u64,
+    /// Whether the file is read back, and every checksum in it checked, before it gets its name. Of no
+    /// meaning for a stream. Default: true.
+    pub verify: bool,
+    /// Told after each chunk, some 1 MiB, on the thread that makes the backup. `Break` ends it
+    /// with [`crate::Error::Cancelled`]. Default: nobody.
+    pub progress: Option<OnProgress<'a>>,
+}
+
+impl Default for BackupOptions<'_> {
+    fn default() -> Self {
+        BackupOptions { bytes_per_second: 0, verify: true, progress: None }
+    }
+}
+
+impl fmt::Debug for BackupOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackupOptions")
+            .field("bytes_per_second", &self.bytes_per_second)
+            .field("verify", &self.verify)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a backup is restored.
+#[derive(Default)]
+pub struct RestoreOptions<'a> {
+    /// Told after each some 1 MiB, on the thread that restores. `Break` ends it
+    /// with [`crate::Error::Cancelled`], and nothing has changed. Default: nobody.
+    pub progress: Option<OnProgress<'a>>,
+}
+
+impl fmt::Debug for RestoreOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RestoreOptions").finish_non_exhaustive()
+    }
+}
+
+/// What came of a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BackupReport {
+    /// Entries in it, those of deletes included.
+    pub entries: u64,
+    /// Its length.
+    pub bytes: u64,
+    /// It holds what the commits up to this number had made; 0 for an engine in memory.
+    pub sequence_number: u64,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// What came of a restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RestoreReport {
+    /// Entries that there are now.
+    pub entries: u64,
+    /// Bytes of the backups that were read.
+    pub bytes: u64,
+    /// The number of the restore in the order of commits: what was committed before it is
+    /// replaced, what is committed after it comes on top. 0 for an engine in memory.
+    pub sequence_number: u64,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// What a sound backup says of itself, and what was counted in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BackupInfo {
+    /// The database whose content it is.
+    pub database_id: u64,
+    /// It holds what the commits up to this number had made.
+    pub sequence_number: u64,
+    /// Of an increment: it holds what changed after this number. `None`: it holds everything.
+    pub since: Option<u64>,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub created_ms: u64,
+    /// Entries in it.
+    pub entries: u64,
+    /// Of these, of deletes.
+    pub deletes: u64,
+    /// Bytes of keys and values, as their owner has them.
+    pub raw_bytes: u64,
+    /// Its length.
+    pub bytes: u64,
+}

@@ -1,0 +1,107 @@
+//! Puts the content of a backup in the place of everything.
+
+use super::builder::{Built, build};
+use crate::archive::{ArchiveReader, RestoreOptions, RestoreReport};
+use crate::commit::{Pipeline, Turn};
+use crate::error::{Error, Result};
+use crate::format::{SegmentMeta, SeqNo};
+use crate::store::{Catalog, Change, Replacement, Store, may_be_retried};
+use std::io::Read;
+use std::sync::Arc;
+
+/// Restores into one open database.
+#[derive(Debug)]
+pub struct Restorer {
+    store: Arc<Store>,
+    pipeline: Arc<Pipeline>,
+    catalog: Arc<Catalog>,
+}
+
+impl Restorer {
+    /// Into `store`, by way of these.
+    #[must_use]
+    pub fn new(store: Arc<Store>, pipeline: Arc<Pipeline>, catalog: Arc<Catalog>) -> Self {
+        Restorer { store, pipeline, catalog }
+    }
+
+    /// Puts what `reader` has in the place of everything; on return that is durable and visible. `bytes_total`: how
+    /// long the backup is, where that is known. Transactions that are open fail when they commit.
+    ///
+    /// # Errors
+    /// [`Error::Indeterminate`]: it is not in force, and after a crash it may be, or not.
+    /// All others: nothing has changed, and what was written is removed.
+    pub fn restore<R: Read>(
+        &self,
+        reader: ArchiveReader<R>,
+        bytes_total: Option<u64>,
+        mut options: RestoreOptions<'_>,
+    ) -> Result<RestoreReport> {
+        let store = &self.store;
+        let begun = store.home.clock.elapsed();
+        // Whoever reads what this puts in force reads at this number or a greater one. (No entry has
+        // the number 0; while that is all that is visible, there is nothing to be seen.)
+        let seq = store.visible.load().max(SeqNo(1));
+        let built = build(store, seq, reader, bytes_total, &mut options);
+        let mut built = built.map_err(|e| self.failed(e))?;
+        let _gate = store.gate.enter()?;
+        let install = |turn: Turn| self.install(&mut built, turn);
+        let seq = self.pipeline.replace(install).map_err(|e| self.failed(e))?;
+        let (entries, bytes) = (built.entries(), built.bytes);
+        drop(built);
+        store.remove_discarded();
+        let duration = store.since(begun);
+        log::info!(
+            target: "esker::backup", entries, bytes;
+            "restored {entries} entries from {bytes} bytes in {duration:.1?}"
+        );
+        Ok(RestoreReport { entries, bytes, sequence_number: seq.0, duration })
+    }
+
+    /// With the lead held.
+    fn install(&self, built: &mut Built<'_>, turn: Turn) -> Result<()> {
+        let file_of = |meta: SegmentMeta| {
+            let file = self.store.open_values(meta.file());
+            (meta, file)
+        };
+        let replacement = Replacement {
+            last_seq: turn.seq,
+            log: turn.log,
+            expiry_floor_ms: built.expiry_floor_ms,
+            tables: built.tables().iter().map(|meta| self.store.open_table(meta)).collect(),
+            segments: built.segments().into_iter().map(file_of).collect(),
+        };
+        built.set_kept(true);
+        let Err(e) = self.catalog.replace(replacement) else { return Ok(()) };
+        if !may_be_retried(&e) {
+            return Err(indeterminate(self.failed(e)));
+        }
+        // Its bytes may stand in the manifest: written anew, it is without them.
+        match self.catalog.apply(Change::default()) {
+            Ok(_) => {
+                built.set_kept(false);
+                Err(e)
+            }
+            Err(again) if may_be_retried(&again) => Err(indeterminate(e)),
+            Err(again) => Err(indeterminate(self.failed(again))),
+        }
+    }
+
+    /// What a failure means: after one of a sync, of a file of the database, nothing is written any more.
+    fn failed(&self, e: Error) -> Error {
+        match e {
+            Error::Io { op: "sync", .. } | Error::Poisoned { .. } => {
+                let poisoned = self.store.health.poison(e);
+                self.store.views.abort(poisoned.clone());
+                poisoned
+            }
+            e => e,
+        }
+    }
+}
+
+fn indeterminate(e: Error) -> Error {
+    match e {
+        Error::Poisoned { cause } => Error::Indeterminate { cause },
+        e => Error::Indeterminate { cause: Arc::new(e) },
+    }
+}

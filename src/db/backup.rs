@@ -1,0 +1,257 @@
+//! Backup, restore and checkpoint, as users see them.
+
+use super::{Db, Inner};
+use crate::archive::{
+    ArchiveReader, BackupInfo, BackupOptions, BackupReport, FileOutput, Output, RestoreOptions,
+    RestoreReport, StreamOutput, open_file, verify, verify_file, write_file,
+};
+use crate::backup::{build, write_backup};
+use crate::error::{Error, Result};
+use crate::format::SeqNo;
+use crate::fs::{Fs, disk::DiskFs, parent_of};
+use crate::options::Options;
+use crate::recovery::create_filled;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What errors name where a backup comes from no file.
+const STREAM: &str = "the backup's stream";
+
+/// Reads the backup at `path` from end to end and checks all of it, values in Snappy too; changes nothing.
+///
+/// Every backup is checked so when it is restored, but for the Snappy of large values, which their checksums
+/// vouch for. A checksum proves accident and not attack: whoever can write a backup can write any
+/// content into it.
+///
+/// # Errors
+/// [`Error::Corruption`] naming where and what is wrong, [`Error::UnsupportedFormat`] for one of a newer version,
+/// [`Error::Io`].
+pub fn verify_backup(path: impl AsRef<Path>) -> Result<BackupInfo> {
+    verify_file(&DiskFs::new(), path.as_ref(), true)
+}
+
+/// As [`verify_backup`], of what `read` gives.
+///
+/// # Errors
+/// As [`verify_backup`].
+pub fn verify_backup_from(read: impl Read) -> Result<BackupInfo> {
+    verify(ArchiveReader::new(read, PathBuf::from(STREAM))?, true)
+}
+
+impl Db {
+    /// Writes everything that is visible now into a file at `path`, in place of what is there.
+    ///
+    /// It holds exactly one state: all commits that returned before this call, and none that began after
+    /// it returned. Reads and writes go on. The file is written under another name beside it
+    /// (`path` with `.partial-` and two numbers after it), read back and checked, synced and only then
+    /// renamed; a file that was there stands until then. One that a power cut leaves unfinished is refused by
+    /// [`Db::restore`], and removed by the next backup to the same path. Missing directories are made. Times to live are kept as the
+    /// moments at which they end.
+    ///
+    /// A large value is copied as it is stored. Memory is some MiB, and one value. What is read is
+    /// pinned until the end, as by an iterator.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+    /// let path = dir.path().join("monday.backup");
+    /// db.set("a", "1")?;
+    /// db.backup(&path)?;
+    /// db.set("a", "2")?;
+    /// db.set("b", "2")?;
+    /// assert_eq!(esker::verify_backup(&path)?.entries, 1);
+    /// db.restore(&path)?;
+    /// assert_eq!(db.get("a")?.as_deref(), Some(&b"1"[..]));
+    /// assert_eq!(db.get("b")?, None);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Corruption`]: what is to be copied is damaged; [`Error::InvalidArgument`]: a name that a
+    /// database's own files have; [`Error::Io`], [`Error::Closed`]. The file is removed again, and what was at `path`
+    /// stands; but where the last sync, of the directory, failed, it or the new one does.
+    pub fn backup(&self, path: impl AsRef<Path>) -> Result<BackupReport> {
+        self.backup_with(path, BackupOptions::default())
+    }
+
+    /// As [`Db::backup`], with options.
+    ///
+    /// # Errors
+    /// As [`Db::backup`]; [`Error::Cancelled`].
+    pub fn backup_with(
+        &self,
+        path: impl AsRef<Path>,
+        mut options: BackupOptions<'_>,
+    ) -> Result<BackupReport> {
+        let store = &self.inner.store;
+        store.health.check_open()?;
+        let begun = store.home.clock.elapsed();
+        let (path, verify) = (path.as_ref(), options.verify);
+        let write = |output: FileOutput| self.write_backup(output, &mut options);
+        let written = write_file(store.home.fs.as_ref(), &store.partials, path, verify, write);
+        let written = written.map(|report| BackupReport { duration: store.since(begun), ..report });
+        written.inspect_err(|e| {
+            // What a failed sync of the database's own directory has dropped may be its files' names.
+            if matches!(e, Error::Io { op: "sync", .. }) && parent_of(path) == store.home.dir {
+                let poisoned = store.health.poison(e.clone());
+                store.views.abort(poisoned);
+            }
+        })
+    }
+
+    /// As [`Db::backup_with`], into a stream: a pipe, a socket, a file of the caller's own. Whoever
+    /// reads it knows by its end whether it is whole. Syncing is the caller's affair.
+    ///
+    /// # Errors
+    /// As [`Db::backup_with`]; [`Error::Io`] when `write` fails.
+    pub fn backup_to(
+        &self,
+        write: impl Write,
+        mut options: BackupOptions<'_>,
+    ) -> Result<BackupReport> {
+        self.inner.store.health.check_open()?;
+        let (StreamOutput(mut write), report) =
+            self.write_backup(StreamOutput(write), &mut options)?;
+        write.flush().map_err(|e| Error::io("write", STREAM.as_ref(), e))?;
+        Ok(report)
+    }
+
+    fn write_backup<O: Output>(
+        &self,
+        output: O,
+        options: &mut BackupOptions<'_>,
+    ) -> Result<(O, BackupReport)> {
+        let snapshot = self.snapshot();
+        let seq = SeqNo(snapshot.sequence_number());
+        let view = snapshot.pin_view();
+        // The view has all that it sees.
+        drop(snapshot);
+        write_backup(&self.inner.store, &view, seq, output, options)
+    }
+
+    /// Checks the backup at `path`, on the file system of the database, as [`verify_backup`] does.
+    ///
+    /// # Errors
+    /// As [`verify_backup`]; [`Error::Closed`].
+    pub fn verify_backup(&self, path: impl AsRef<Path>) -> Result<BackupInfo> {
+        let store = &self.inner.store;
+        store.health.check_open()?;
+        verify_file(store.home.fs.as_ref(), path.as_ref(), true)
+    }
+
+    /// Puts the backup at `path` in the place of everything. On return that is visible and durable.
+    ///
+    /// The backup is read to its end and checked while the new state is built beside the old one;
+    /// only then, in one step, it comes into force. Reads and writes go on meanwhile. On
+    /// any failure the database is what it was, and after a crash it is the one or the other.
+    ///
+    /// A restore is one commit among others. What was committed before it, be it while the
+    /// backup was being read, is replaced, though it was acknowledged; what is committed after
+    /// it comes on top. Snapshots and iterators from before go on seeing what they saw, and pin it in memory and on disk
+    /// until they are dropped. Times to live end when they would have ended. What was seen expired
+    /// before the backup was made, or here, stays expired.
+    ///
+    /// # Errors
+    /// - [`Error::Corruption`], [`Error::UnsupportedFormat`]: the backup is not what was written;
+    /// - [`Error::InvalidArgument`]: it is an increment;
+    /// - [`Error::Indeterminate`]: it is not in force, and after a crash it may be, or not;
+    /// - [`Error::Io`], [`Error::Closed`], [`Error::Poisoned`].
+    pub fn restore(&self, path: impl AsRef<Path>) -> Result<RestoreReport> {
+        self.restore_with(path, RestoreOptions::default())
+    }
+
+    /// As [`Db::restore`], with options.
+    ///
+    /// # Errors
+    /// As [`Db::restore`]; [`Error::Cancelled`].
+    pub fn restore_with(
+        &self,
+        path: impl AsRef<Path>,
+        options: RestoreOptions<'_>,
+    ) -> Result<RestoreReport> {
+        let store = &self.inner.store;
+        store.health.check_open()?;
+        let (reader, bytes) = open_file(store.home.fs.as_ref(), path.as_ref())?;
+        self.inner.restore(reader, Some(bytes), options)
+    }
+
+    /// As [`Db::restore_with`], from what `read` gives.
+    ///
+    /// # Errors
+    /// As [`Db::restore_with`]; [`Error::Io`] when `read` fails.
+    pub fn restore_from(
+        &self,
+        read: impl Read,
+        options: RestoreOptions<'_>,
+    ) -> Result<RestoreReport> {
+        self.inner.store.health.check_open()?;
+        let reader = ArchiveReader::new(read, PathBuf::from(STREAM))?;
+        self.inner.restore(reader, None, options)
+    }
+
+    /// Makes a database in `dir`, which is not there or is empty, of the backup at `backup`, and opens it.
+    ///
+    /// It is a database of its own, with another identity. Until all of it is there and
+    /// durable, the directory holds none: one that a crash has left half done does not open (as a `CURRENT` is
+    /// missing) and is to be removed.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+    /// # db.set("a", "1")?;
+    /// db.backup(dir.path().join("backup"))?;
+    /// let path = dir.path().join("copy");
+    /// let copy = esker::Db::create_from_backup(dir.path().join("backup"), path, esker::Options::default())?;
+    /// assert_eq!(copy.get("a")?.as_deref(), Some(&b"1"[..]));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] where the directory holds anything; [`Error::Locked`]; as [`Db::restore`]. What was
+    /// written is removed again.
+    pub fn create_from_backup(
+        backup: impl AsRef<Path>,
+        dir: impl AsRef<Path>,
+        options: Options,
+    ) -> Result<Db> {
+        Db::create_from_backup_with_fs(Arc::new(DiskFs::new()), backup, dir, options)
+    }
+
+    /// As [`Db::create_from_backup`], on another file system.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_from_backup_with_fs(
+        fs: Arc<dyn Fs>,
+        backup: impl AsRef<Path>,
+        dir: impl AsRef<Path>,
+        options: Options,
+    ) -> Result<Db> {
+        let (reader, bytes) = open_file(fs.as_ref(), backup.as_ref())?;
+        let seq = reader.header().seq.max(SeqNo(1));
+        let opened = create_filled(fs, dir.as_ref(), options, |store| {
+            let built = build(store, seq, reader, Some(bytes), &mut RestoreOptions::default())?;
+            Ok(built.into_filled())
+        })?;
+        Ok(Db { inner: Arc::new(Inner::start(opened, dir.as_ref())?) })
+    }
+
+    /// Makes a second database in `dir`, which is not there or is empty, that holds what this one holds
+    /// now, in about the time that it takes to write the memtables out: the files of tables and
+    /// large values are linked, not copied, unless the directory is on another file system. Reads and writes go on.
+    ///
+    /// It opens at once. What is changed in the one is not in the other: none of the files is ever written
+    /// again; but their space is given back only when both have no use for them any more, and
+    /// damage to one is damage to both: it is no backup. Until all of it is durable the directory does not open.
+    ///
+    /// # Errors
+    /// As [`Db::flush`]; [`Error::InvalidArgument`] where the directory holds anything, [`Error::Locked`], [`Error::Io`].
+    /// What was made is removed again.
+    pub fn checkpoint(&self, dir: impl AsRef<Path>) -> Result<()> {
+        self.inner.store.health.check_open()?;
+        self.inner.checkpoint(dir.as_ref())
+    }
+}

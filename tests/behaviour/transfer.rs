@@ -27,6 +27,7 @@ on_every_engine!(
     wrong_types_are_refused_with_their_place_and_nothing_is_changed,
     keys_at_the_limit_and_beyond,
     values_for_programs,
+    a_transaction_that_read_what_an_import_changed_fails,
     after_close_there_is_neither,
 );
 
@@ -201,6 +202,28 @@ fn values_for_programs(on: &dyn Fixture) {
         "{e}"
     );
     assert!(engine.get("another").is_err(), "nothing was written");
+}
+
+/// A small one, which is a commit, and a large one, which goes into tables past the log.
+fn a_transaction_that_read_what_an_import_changed_fails(on: &dyn Fixture) {
+    let engine = on.engine();
+    for size in [1, 100_000] {
+        engine.set("read", b"before").expect("set");
+        let mut changed = engine.begin_tx().expect("begin_tx");
+        assert_eq!(changed.get("read").expect("get"), b"before");
+        let mut untouched = engine.begin_tx().expect("begin_tx");
+        assert!(matches!(untouched.get("other"), Err(Error::KeyNotFound)));
+        let document = format!("{{\"kv\":{{\"read\":\"{}\"}}}}", "x".repeat(size));
+        import(&*engine, &document).expect("import");
+        assert_eq!(changed.get("read").expect("it still sees what it saw"), b"before");
+        changed.set("written", b"too late").expect("set");
+        let e = changed.commit().expect_err("what it read has changed");
+        assert!(matches!(e, Error::Conflict { .. }), "{e}");
+        untouched.set("written too", b"").expect("set");
+        untouched.commit().expect("what it read has not changed");
+        assert!(engine.get("written").is_err());
+        assert_eq!(engine.get("read").expect("get").len(), size);
+    }
 }
 
 fn after_close_there_is_neither(on: &dyn Fixture) {

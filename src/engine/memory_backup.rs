@@ -120,14 +120,16 @@ fn put(kv: &mut Kv, services: &mut Services, entry: &Entry<'_>, path: &Path) -> 
     let service = key.and_then(|key| key.strip_prefix(SERVICE_PREFIX));
     match (own, service, entry.expires_at_ms) {
         (Some(key), _, None) => drop(kv.insert(key.to_owned(), value)),
-        (_, Some(name), Some(expires_at_ms)) => {
+        (_, Some(name), expires_at_ms) => {
+            // One that was imported without a time never expires.
+            let expires_at_ms = expires_at_ms.unwrap_or(u64::MAX);
             services.insert(name.to_owned(), Service { data: value, expires_at_ms });
         }
         _ => {
             let key = entry.key.escape_ascii();
             return Err(Error::invalid(format!(
                 "the backup has an entry \"{key}\", which is neither a key of `kv:` without a time to live \
-                 nor a service with one; an engine on disk restores it"
+                 nor a service; an engine on disk restores it"
             )));
         }
     }

@@ -43,6 +43,8 @@ impl Contents {
             given??;
         }
         while let Some(given) = self.expiries.next_key_with(|key, expires_at_ms| {
+            // At the end of time is never.
+            let expires_at_ms = expires_at_ms.filter(|at_ms| *at_ms != u64::MAX);
             match (name(SERVICE_PREFIX, key), expires_at_ms) {
                 (Some(name), Some(expires_at_ms)) => to.expiry(name, expires_at_ms),
                 _ => Ok(()),

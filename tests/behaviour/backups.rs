@@ -159,6 +159,8 @@ fn after_close_both_are_refused(fixture: &impl Fixture) {
 fn each_engine_reads_what_any_has_written(fixture: &impl Fixture) {
     let engine = fixture.engine();
     filled(&engine);
+    // One without a time never expires, whichever engine it goes through.
+    engine.import(&mut &b"{\"services\":{\"forever\":{}}}"[..]).expect("imported");
     let before = content(&engine);
     let path = fixture.backup_dir().join("one.db");
     engine.backup(&path).expect("a backup");
@@ -173,6 +175,9 @@ fn each_engine_reads_what_any_has_written(fixture: &impl Fixture) {
         // The clocks differ, so of services only those are alike that never expire.
         assert_eq!(content(&other).0, before.0);
         assert_eq!(other.get_service("a").expect("there"), [7; 2000]);
+        assert_eq!(other.get_service("forever").expect("there"), b"{}");
+        let exported = other.export_data().expect("exported");
+        assert!(!exported.expires_at_ms.contains_key("forever"));
         other.backup(&copy).expect("a backup");
         fixture.write_file(&path, &std::fs::read(&copy).expect("there"));
         engine.set("since", b"").expect("set");

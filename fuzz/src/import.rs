@@ -135,7 +135,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
     ];
     let mut seeds: Vec<_> = documents.iter().map(|text| [b"\0", *text].concat()).collect();
     // A key, a service that has expired and one that has not; and a key alone, twice.
-    let part = |text: &str| PARTS.iter().position(|part| *part == text).expect("a part") as u8;
+    let part = |text: &str| {
+        let index = PARTS.iter().position(|part| *part == text).expect("a part");
+        u8::try_from(index).expect("there are few of them")
+    };
     for parts in [
         &[
             "{\"kv\":{",

@@ -136,12 +136,14 @@ fn jobs(is_full: bool) -> Vec<Job> {
                     continue; // A call that is interrupted for ever is made again for ever.
                 }
                 let how = format!("{error} {}, {setup}", if lasting { "for good" } else { "once" });
-                // All calls where every commit is synced; every fifth under the other policies, which
-                // make the same calls but for those syncs.
-                let stride = match (is_full, setup) {
-                    (true, "always") => 1,
-                    (true, _) => 5,
-                    (false, _) => 37,
+                // All calls where every commit is synced, with the two errors that code tells apart; every
+                // third with the others. Every ninth under the other policies, which make the same calls
+                // but for those syncs.
+                let stride = match (is_full, setup, error) {
+                    (true, "always", "EIO" | "ENOSPC") => 1,
+                    (true, "always", _) => 3,
+                    (true, ..) => 9,
+                    (false, ..) => 37,
                 };
                 for (workload, steps) in workload::small() {
                     let name = format!("faults in {workload}: {how}");

@@ -15,6 +15,7 @@ on_every_engine!(
     an_empty_engine_can_be_backed_up,
     after_close_both_are_refused,
     each_engine_reads_what_any_has_written,
+    transactions_from_before_a_restore_conflict,
 );
 on_every_engine_with_a_clock!(services_expire_when_they_would_have_expired);
 
@@ -208,4 +209,33 @@ fn services_expire_when_they_would_have_expired(fixture: &impl Fixture) {
     // One that was to be purged is not in a backup, whichever engine makes it.
     fixture.set_now_ms(1_001_000 + 600_000);
     assert_eq!(engine.backup(&path).expect("a backup").entries, 0);
+}
+
+fn transactions_from_before_a_restore_conflict(fixture: &impl Fixture) {
+    let engine = fixture.engine();
+    let path = fixture.backup_dir().join("one.db");
+    engine.set("a", b"kept").expect("set");
+    engine.backup(&path).expect("a backup");
+    engine.set("a", b"later").expect("set");
+    let mut reader = engine.begin_tx().expect("begun");
+    let mut writer = engine.begin_tx().expect("begun");
+    let mut only_reads = engine.begin_tx().expect("begun");
+    assert_eq!(reader.get("a").expect("there"), b"later");
+    reader.set("b", b"1").expect("noted");
+    writer.set("b", b"2").expect("noted");
+    engine.restore(&path).expect("restored");
+    // It goes on reading what was there when it began.
+    assert_eq!(only_reads.get("a").expect("there"), b"later");
+    assert_eq!(reader.get("a").expect("there"), b"later");
+    only_reads.commit().expect("it changes nothing");
+    for mut tx in [reader, writer] {
+        let refused = tx.commit();
+        assert!(matches!(refused, Err(Error::Conflict)), "{refused:?}");
+    }
+    assert_eq!(engine.list("").expect("a list"), ["a"]);
+    assert_eq!(engine.get("a").expect("there"), b"kept");
+    let mut later = engine.begin_tx().expect("begun");
+    assert_eq!(later.get("a").expect("there"), b"kept");
+    later.set("b", b"3").expect("noted");
+    later.commit().expect("nothing has changed since");
 }

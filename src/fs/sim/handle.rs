@@ -153,14 +153,19 @@ impl File for SimFile {
         let zeros = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
         let (mut left, mut at) = (zeros.as_slice(), offset);
         let mut state = self.shared.state.lock();
-        // The system's call is never short, so what comes short of it goes on.
+        // What this call promises is neither short nor interrupted, so either goes on.
         while !left.is_empty() {
             let result = state.write(&self.inode, left, at);
             let what = || format!("{} allocate {} B at {at}", self.path.display(), left.len());
             state.record(CallKind::Write, what, &result);
-            let claimed = result?;
-            at += claimed as u64;
-            left = left.split_at(claimed).1;
+            match result {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                claimed => {
+                    let claimed = claimed?;
+                    at += claimed as u64;
+                    left = left.split_at(claimed).1;
+                }
+            }
         }
         Ok(true)
     }

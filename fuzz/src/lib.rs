@@ -21,6 +21,7 @@
 //! ([`allocation`]). That its time is, libFuzzer's `-timeout` sees to.
 
 pub mod allocation;
+pub mod backup_restore;
 pub mod block;
 pub mod corrupt_then_open;
 pub mod current;
@@ -69,8 +70,16 @@ macro_rules! targets {
 }
 
 /// The targets that decode one file.
-pub const DECODERS: &[Target] =
-    targets![log_replay, table_open, block, segment_open, manifest, current, import];
+pub const DECODERS: &[Target] = targets![
+    log_replay,
+    table_open,
+    block,
+    segment_open,
+    manifest,
+    current,
+    import,
+    backup_restore
+];
 
 /// A target that runs a database, for what goes through all of them.
 #[derive(Debug, Clone, Copy)]

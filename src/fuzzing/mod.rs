@@ -17,6 +17,7 @@
 //! | data block | [`BlockBytes::open`] | [`write_block`], [`store_block`] | [`fix_block`] |
 //! | value file | [`decode_values`] | [`write_values`] | [`fix_values`] |
 //! | manifest | [`decode_manifest`] | [`write_manifest`] | [`fix_manifest`] |
+//! | backup | [`decode_backup`] | [`write_backup`] | [`fix_backup`] |
 //! | `CURRENT` | [`decode_current`] | [`write_current`] | [`fix_current`] |
 //!
 //! ```
@@ -40,6 +41,7 @@
 //! [`Db::open_with_fs`](crate::Db::open_with_fs) on a [`SimFs`]),
 //! inputs and assertions (the package `fuzz/`).
 
+mod backup;
 mod block;
 mod log;
 mod manifest;
@@ -54,6 +56,9 @@ pub use crate::format::{
 };
 pub use crate::manifest::read::Current;
 pub use crate::manifest::{Edit, State};
+pub use backup::{
+    BACKUP_NAME, BackedUp, BackedUpValue, BackupHeader, decode_backup, fix_backup, write_backup,
+};
 pub use block::{BlockBytes, fix_block, store_block, write_block};
 pub use log::{Batch, LogFound, Operation, decode_log, decode_log_files, fix_log, write_log};
 pub use manifest::{

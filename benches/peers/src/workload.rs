@@ -28,6 +28,7 @@ pub enum Workload {
     OpenClean,
     OpenCrash,
     Backup,
+    Checkpoint,
     Restore,
 }
 
@@ -62,7 +63,7 @@ impl Workload {
 
     pub const fn unit(self) -> Unit {
         match self {
-            Self::OpenClean | Self::OpenCrash => Unit::Milliseconds,
+            Self::OpenClean | Self::OpenCrash | Self::Checkpoint => Unit::Milliseconds,
             Self::Overwrite | Self::Backup | Self::Restore => Unit::Seconds,
             _ => Unit::PerSecond,
         }

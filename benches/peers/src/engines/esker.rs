@@ -6,6 +6,9 @@ use crate::data::Seen;
 use esker::{Db, Options, SyncPolicy, WriteBatch};
 use std::path::Path;
 
+/// The backup within its folder.
+const BACKUP_FILE: &str = "backup";
+
 pub struct Esker {
     db: Db,
 }
@@ -67,8 +70,25 @@ impl Peer for Esker {
         Ok(())
     }
 
+    fn backup(&self, to: &Path) -> Result<()> {
+        self.db.backup(to.join(BACKUP_FILE))?;
+        Ok(())
+    }
+
+    fn checkpoint(&self, to: &Path) -> Result<()> {
+        self.db.checkpoint(to)?;
+        Ok(())
+    }
+
     fn close(self: Box<Self>) -> Result<()> {
         self.db.close()?;
         Ok(())
     }
+}
+
+/// Makes a database out of a backup, synced.
+pub fn restore(backup: &Path, dir: &Path) -> Result<()> {
+    let options = Options { block_cache_bytes: CACHE_BYTES, ..Options::default() };
+    Db::create_from_backup(backup.join(BACKUP_FILE), dir, options)?.close()?;
+    Ok(())
 }

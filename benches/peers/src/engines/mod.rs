@@ -83,6 +83,11 @@ pub trait Peer: Send + Sync {
         Err("this engine has no backup".into())
     }
 
+    /// Makes a second database in a new folder that shares the files of this one.
+    fn checkpoint(&self, _to: &Path) -> Result<()> {
+        Err("this engine has no checkpoints".into())
+    }
+
     /// Shuts down cleanly, in the way that makes the next open short where
     /// the engine documents one.
     fn close(self: Box<Self>) -> Result<()>;
@@ -127,6 +132,8 @@ impl Engine {
     /// Makes a database in a new folder out of a backup, synced.
     pub fn restore(self, backup: &Path, dir: &Path) -> Result<()> {
         match self {
+            #[cfg(feature = "esker")]
+            Self::Esker => esker::restore(backup, dir),
             #[cfg(feature = "c-peers")]
             Self::Rocksdb => rocksdb::restore(backup, dir),
             #[cfg(feature = "c-peers")]
@@ -145,6 +152,7 @@ impl Engine {
     pub const fn runs(self, workload: Workload) -> bool {
         match workload {
             Workload::Backup | Workload::Restore => self.backs_up(),
+            Workload::Checkpoint => self.makes_checkpoints(),
             // Nothing of what it is about is left to open.
             Workload::OpenCrash => self.keeps_unsynced_commits(),
             _ => true,
@@ -167,8 +175,20 @@ impl Engine {
         }
     }
 
+    const fn makes_checkpoints(self) -> bool {
+        match self {
+            #[cfg(feature = "esker")]
+            Self::Esker => true,
+            #[cfg(feature = "c-peers")]
+            Self::Rocksdb => true,
+            _ => false,
+        }
+    }
+
     const fn backs_up(self) -> bool {
         match self {
+            #[cfg(feature = "esker")]
+            Self::Esker => true,
             #[cfg(feature = "c-peers")]
             Self::Rocksdb | Self::Lmdb => true,
             _ => false,

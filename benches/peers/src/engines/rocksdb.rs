@@ -4,6 +4,7 @@ use super::{CACHE_BYTES, Commit, Entry, Peer, Values, key_string};
 use crate::Result;
 use crate::data::Seen;
 use rocksdb::backup::{BackupEngine, BackupEngineOptions, RestoreOptions};
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, DB, DBCompressionType, Env, Options, WriteBatch, WriteOptions,
 };
@@ -98,6 +99,11 @@ impl Peer for Rocksdb {
 
     fn backup(&self, to: &Path) -> Result<()> {
         engine_of_backups(to)?.create_new_backup_flush(&self.db, true)?;
+        Ok(())
+    }
+
+    fn checkpoint(&self, to: &Path) -> Result<()> {
+        Checkpoint::new(&self.db)?.create_checkpoint(to)?;
         Ok(())
     }
 

@@ -115,13 +115,14 @@ pub fn measure(job: &Job) -> Result<Measurement> {
         Workload::OpenClean => opens::open(&scene, Load::Entries)?,
         Workload::OpenCrash => opens::open(&scene, Load::Crash)?,
         Workload::Backup => opens::backup(&scene)?,
+        Workload::Checkpoint => opens::checkpoint(&scene)?,
         Workload::Restore => opens::restore(&scene)?,
     };
     let mut measurement = Measurement::new(job.engine, job.workload, job.scale, &timed);
     measurement.memory_peak_bytes = machine::memory_peak_bytes()?;
     measurement.disk_bytes = machine::disk_bytes(&match job.workload {
         Workload::Backup => scene.backup(),
-        Workload::Restore => scene.restored(),
+        Workload::Checkpoint | Workload::Restore => scene.restored(),
         _ => scene.database(),
     })?;
     Ok(measurement)

@@ -1,4 +1,4 @@
-//! The rows that take in a whole database: open, backup and restore.
+//! The rows that take in a whole database: open, backup, checkpoint and restore.
 
 use super::{Scene, expect_found};
 use crate::Result;
@@ -27,6 +27,20 @@ pub fn backup(scene: &Scene) -> Result<Timed> {
     let before = Instant::now();
     peer.backup(&scene.backup())?;
     let elapsed = before.elapsed();
+    peer.close()?;
+    Ok(Timed::single(elapsed))
+}
+
+/// `checkpoint`: a second database that shares files; that it opens is checked off the clock.
+pub fn checkpoint(scene: &Scene) -> Result<Timed> {
+    scene.load(Load::BackupSource)?;
+    let peer = scene.open(Commit::Unsynced)?;
+    let before = Instant::now();
+    peer.checkpoint(&scene.restored())?;
+    let elapsed = before.elapsed();
+    let second = scene.engine.open(&scene.restored(), Commit::Unsynced, scene.values)?;
+    expect_found(second.get(&key(0))?, 0, LARGE_VALUE_SIZE)?;
+    second.close()?;
     peer.close()?;
     Ok(Timed::single(elapsed))
 }

@@ -1,0 +1,269 @@
+//! A backup: header, chunks, entries, values, end; and a restore of it over a database that holds something.
+
+use crate::allocation::assert_bounded;
+use crate::assert_located;
+use crate::input::{Input, Key, of_file, of_noise};
+use crate::mutation::Mutations;
+use arbitrary::Arbitrary;
+use esker::crashtest::tiny_options;
+use esker::fuzzing::{
+    BACKUP_NAME, BackedUp, BackedUpValue, BackupHeader, DatabaseId, SeqNo, decode_backup,
+    fix_backup, write_backup,
+};
+use esker::sim::SimFs;
+use esker::{BackupOptions, Db, Error, RestoreOptions, SyncPolicy, verify_backup_from};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What errors of a backup that is read from a stream name.
+const STREAM: &str = "the backup's stream";
+/// Entries of a recipe, at most.
+const COUNT_MAX: usize = 200;
+
+/// What the writer is to write, and what is then done to the backup.
+#[derive(Debug, Arbitrary)]
+pub struct Recipe {
+    entries: Vec<(Key, Option<u64>, Value)>,
+    seq: u32,
+    is_increment: bool,
+    expiry_floor_ms: u64,
+    mutations: Mutations,
+}
+
+#[derive(Debug, Arbitrary)]
+enum Value {
+    Deleted,
+    Inline([u8; 4]),
+    /// A byte so many times, as it is.
+    Long(u8, u16),
+    /// The same, in Snappy.
+    Compressed(u8, u16),
+    /// What the engine would not write: bytes that say that they are in Snappy.
+    NotSnappy([u8; 6]),
+}
+
+impl Value {
+    fn held(&self, is_increment: bool) -> BackedUpValue {
+        let apart = |stored, is_compressed| BackedUpValue::Apart { stored, is_compressed };
+        let repeated = |byte: u8, count: u16| vec![byte; usize::from(count % 4000)];
+        match *self {
+            // What no full backup has.
+            Value::Deleted if is_increment => BackedUpValue::Deleted,
+            Value::Deleted => BackedUpValue::Inline(Vec::new()),
+            Value::Inline(bytes) => BackedUpValue::Inline(bytes.to_vec()),
+            Value::Long(byte, count) => apart(repeated(byte, count), false),
+            Value::Compressed(byte, count) => {
+                let mut encoder = snap::raw::Encoder::new();
+                let value = repeated(byte, count);
+                apart(encoder.compress_vec(&value).expect("of a short value"), true)
+            }
+            Value::NotSnappy(bytes) => apart(bytes.to_vec(), true),
+        }
+    }
+}
+
+impl Recipe {
+    /// What the backup holds, and the backup as it was and as it was damaged.
+    fn files(&self) -> (Vec<BackedUp>, Vec<u8>, Vec<u8>) {
+        let made =
+            self.entries.iter().take(COUNT_MAX).map(|(key, expires_at_ms, value)| BackedUp {
+                key: key.0.clone(),
+                expires_at_ms: expires_at_ms.filter(|_| !matches!(value, Value::Deleted)),
+                held: value.held(self.is_increment),
+            });
+        let mut entries: Vec<BackedUp> = made.collect();
+        entries.sort_by(|a, b| a.key.cmp(&b.key));
+        entries.dedup_by(|a, b| a.key == b.key);
+        let header = BackupHeader {
+            backup: DatabaseId(11),
+            database: DatabaseId(0x5eed),
+            seq: SeqNo(u64::from(self.seq)),
+            base: self.is_increment.then_some(SeqNo(u64::from(self.seq / 2))),
+            created_ms: 1_704_067_200_000,
+            expiry_floor_ms: self.expiry_floor_ms,
+        };
+        let file = write_backup(header, &entries);
+        let damaged = self.mutations.apply(vec![file.clone()], fix_backup);
+        (entries, file, damaged)
+    }
+}
+
+/// Asserts what must hold of a backup.
+///
+/// # Panics
+/// When it does not.
+pub fn check(data: &[u8]) {
+    match Input::<Recipe>::read(data) {
+        Some(Input::File(file)) => drop(check_file(file)),
+        Some(Input::Recipe(recipe)) => {
+            let (entries, file, damaged) = recipe.files();
+            let found = check_file(&damaged);
+            if damaged == file {
+                assert_eq!(found.expect("a valid backup"), entries);
+            } else if !recipe.mutations.fix {
+                found.expect_err("a damaged backup");
+            }
+        }
+        None => {}
+    }
+}
+
+/// Holds of any bytes.
+fn check_file(file: &[u8]) -> Result<Vec<BackedUp>, Error> {
+    // Keys share what others have: each entry of 4 bytes may have a key of 64 KiB, in chunks that Snappy made smaller.
+    let all = 64 * (70_000 / 4);
+    let decoded = assert_bounded(file.len(), all, 512 << 10, || decode_backup(file));
+    assert_located(&decoded, BACKUP_NAME, file.len());
+    // That it is sound is told with a chunk, a key and a value at a time.
+    let info = assert_bounded(file.len(), 64, 4 << 20, || verify_backup_from(file));
+    assert_located(&info, STREAM, file.len());
+    if let Ok(info) = &info {
+        let (header, entries) = decoded.as_ref().expect("what was verified");
+        assert_eq!((info.entries, info.sequence_number), (entries.len() as u64, header.seq.0));
+    } else if let Ok((_, entries)) = &decoded {
+        let is_compressed =
+            |e: &BackedUp| matches!(e.held, BackedUpValue::Apart { is_compressed: true, .. });
+        assert!(entries.iter().any(is_compressed), "only Snappy is looked into by verify alone");
+    }
+    check_restore(file, &decoded, info.is_ok());
+    decoded.map(|(_, entries)| entries)
+}
+
+/// A database in memory that holds something.
+fn database() -> Db {
+    let disk = SimFs::new();
+    disk.set_threads(false);
+    let db = Db::open_with_fs(Arc::new(disk), "/db", tiny_options(SyncPolicy::Never))
+        .expect("nothing fails");
+    db.set("there", "before").expect("nothing fails");
+    db.set("k", vec![b'v'; 3000]).expect("nothing fails");
+    db.flush().expect("nothing fails");
+    db.delete("there, too").expect("nothing fails");
+    db
+}
+
+type Content = BTreeMap<Vec<u8>, Result<Vec<u8>, String>>;
+
+/// What is in `db`: by key, the value, or why it cannot be had.
+fn content(db: &Db) -> Content {
+    let keys = db.iter().keys().map(|key| key.expect("in order").to_vec());
+    keys.map(|key| {
+        let value = match db.get(&key) {
+            Ok(Some(value)) => Ok(value.to_vec()),
+            Ok(None) => panic!("{key:?} is listed and not there"),
+            Err(e @ Error::Corruption { .. }) => Err(e.to_string()),
+            Err(e) => panic!("{e}"),
+        };
+        (key, value)
+    })
+    .collect()
+}
+
+/// A refused restore changes nothing; another leaves exactly what is in the backup, and what is backed up of that is the same.
+fn check_restore(
+    file: &[u8],
+    decoded: &Result<(BackupHeader, Vec<BackedUp>), Error>,
+    is_sound: bool,
+) {
+    let db = database();
+    let before = content(&db);
+    match db.restore_from(file, RestoreOptions::default()) {
+        Ok(report) => {
+            let (header, entries) = decoded.as_ref().expect("it was restored");
+            assert!(header.base.is_none(), "an increment alone was restored");
+            let after = content(&db);
+            assert!(after.len() <= entries.len(), "there is more than was in the backup");
+            check_content(&after, entries, header.expiry_floor_ms);
+            assert!(report.entries as usize >= after.len());
+            let is_whole = after.values().all(Result::is_ok);
+            assert!(is_whole || !is_sound, "a sound backup gives values that cannot be read");
+            if is_whole {
+                check_again(&db, &after);
+            }
+        }
+        Err(e) => {
+            let is_increment = matches!(decoded, Ok((header, _)) if header.base.is_some());
+            assert!(decoded.is_err() || is_increment, "{e}");
+            assert_eq!(content(&db), before, "{e}");
+        }
+    }
+    db.set("after", "it").expect("it is open");
+}
+
+/// Of the entries, all those are there that do not expire, each with its value.
+fn check_content(after: &Content, entries: &[BackedUp], _floor_ms: u64) {
+    for entry in entries {
+        let BackedUp { key, expires_at_ms, held } = entry;
+        let Some(found) = after.get(key) else {
+            assert!(expires_at_ms.is_some(), "{key:?} was in the backup");
+            continue;
+        };
+        let expected = match held {
+            BackedUpValue::Inline(value) => Some(value.clone()),
+            BackedUpValue::Apart { stored, is_compressed: false } => Some(stored.clone()),
+            BackedUpValue::Apart { stored, .. } => {
+                snap::raw::Decoder::new().decompress_vec(stored).ok()
+            }
+            BackedUpValue::Deleted => panic!("a delete in a full backup"),
+        };
+        // What Snappy refuses is damage, and never absence.
+        assert_eq!(found.as_ref().ok(), expected.as_ref(), "{key:?}");
+    }
+}
+
+/// The backup of a restored database gives what it holds to another.
+fn check_again(db: &Db, content_of_it: &Content) {
+    let mut backup = Vec::new();
+    db.backup_to(&mut backup, BackupOptions::default()).expect("nothing is damaged");
+    verify_backup_from(backup.as_slice()).expect("it was just written");
+    let other = database();
+    other.restore_from(backup.as_slice(), RestoreOptions::default()).expect("it is sound");
+    assert_eq!(&content(&other), content_of_it);
+}
+
+/// The backup that an input stands for.
+#[must_use]
+pub fn file_of(data: &[u8]) -> Vec<u8> {
+    match Input::<Recipe>::read(data) {
+        Some(Input::File(file)) => file.to_vec(),
+        Some(Input::Recipe(recipe)) => recipe.files().2,
+        None => Vec::new(),
+    }
+}
+
+/// Puts the backup's checksums right.
+pub fn fix(file: &mut [u8]) {
+    fix_backup(file);
+}
+
+/// Small backups, and recipes.
+#[must_use]
+pub fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds = vec![of_noise(1, 300), of_noise(2, 1200)];
+    for count in [0, 1, 20_u8] {
+        let entry = |n: u8| {
+            let value = match n % 4 {
+                0 => Value::Inline([n; 4]),
+                1 => Value::Long(n, 1200),
+                2 => Value::Compressed(n, 3000),
+                _ => Value::Long(n, 1),
+            };
+            BackedUp {
+                key: format!("key{n:02}").into_bytes(),
+                expires_at_ms: n.is_multiple_of(5).then_some(u64::from(n) << 40),
+                held: value.held(false),
+            }
+        };
+        let entries: Vec<BackedUp> = (0..count).map(entry).collect();
+        let header = BackupHeader {
+            backup: DatabaseId(11),
+            database: DatabaseId(0x5eed),
+            seq: SeqNo(100),
+            base: None,
+            created_ms: 1_704_067_200_000,
+            expiry_floor_ms: 0,
+        };
+        seeds.push(of_file(&write_backup(header, &entries)));
+    }
+    seeds
+}

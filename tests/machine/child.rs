@@ -2,7 +2,7 @@
 //! promised, until it is killed or the file system is gone.
 
 use crate::judge::digest;
-use crate::line::{Ack, Line};
+use crate::line::{Ack, Line, Micros};
 use crate::workload::{Change, Dice, WRITERS, batch_keys, number_in, operation, value};
 use esker::{Db, Error, Options, SyncPolicy, WriteBatch, WriteOptions};
 use std::io::Write;
@@ -279,7 +279,7 @@ fn fail(error: &Error) {
 /// parent is gone there is nobody to work for.
 fn say(line: &Line) {
     let mut out = std::io::stdout().lock();
-    if out.write_all(line.write().as_bytes()).and_then(|()| out.flush()).is_err() {
+    if out.write_all(line.write(Micros::now()).as_bytes()).and_then(|()| out.flush()).is_err() {
         std::process::exit(1);
     }
 }

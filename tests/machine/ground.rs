@@ -157,6 +157,11 @@ impl Mounted {
         self.point.join("db")
     }
 
+    /// From here on nothing can be written to it.
+    pub fn become_read_only(&self) -> Result<(), Skipped> {
+        run("mount", ["-o", "remount,ro", self.point.to_str().expect("UTF-8")])
+    }
+
     /// Gets ready to take its power away.
     pub fn arm(&self) -> Result<Armed, Skipped> {
         let mut perl = Command::new("perl")

@@ -16,7 +16,7 @@ mod workload;
 use child::{Job, POLICIES};
 use esker::Db;
 use judge::{Counts, Ledger, Survives};
-use line::Line;
+use line::{Line, Micros};
 use process::{Moment, Stage, run_until};
 use std::path::Path;
 use std::process::Command;
@@ -95,7 +95,7 @@ fn kill_at_work(dir: &Path, policy: &'static str, dice: &mut Dice, ledger: &mut 
         within: Duration::from_millis(150),
         pause: Duration::from_micros(dice.below(2_000)),
     };
-    ledger.take(run_until(&job, &moment, |_| ()));
+    ledger.take(said(run_until(&job, &moment, |_| ())));
 }
 
 /// Kills a child while it opens the database, or, one time in a few, just after;
@@ -104,10 +104,15 @@ fn kill_in_recovery(dir: &Path, policy: &'static str, dice: &mut Dice, ledger: &
     let job = Job { only_recover: true, ..job(dir, policy, dice, ledger) };
     let pause = Duration::from_micros(dice.below(8_000));
     let moment = Moment { stage: Stage::Ready, acks: 0, within: Duration::ZERO, pause };
-    let lines = run_until(&job, &moment, |_| ());
+    let lines = said(run_until(&job, &moment, |_| ()));
     let in_time = !lines.iter().any(|line| matches!(line, Line::Shown(_)));
     ledger.take(lines);
     u64::from(in_time)
+}
+
+/// All that a child said: what was written before it was killed is with the system, whenever it was said.
+fn said(lines: Vec<(Micros, Line)>) -> Vec<Line> {
+    lines.into_iter().map(|(_, line)| line).collect()
 }
 
 /// Opens what is left, twice, and checks it.

@@ -1,8 +1,10 @@
-//! What the child tells its parent, a line each.
+//! What the child tells its parent, a line each, with the moment at which it says so.
 //!
 //! *Tickets* order what the threads of a child do: every operation draws one
 //! when it has returned. An operation that saw a ticket drawn before it began
 //! comes after that ticket's operation in the commit order.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// An operation that returned `Ok`.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +36,39 @@ pub enum Line {
     Panicked(String),
 }
 
+/// Microseconds since the epoch, by the clock that parent and child share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Micros(u64);
+
+impl Micros {
+    pub fn now() -> Micros {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is set");
+        Micros(u64::try_from(since.as_micros()).expect("not that late"))
+    }
+}
+
 impl Line {
-    pub fn write(&self) -> String {
+    /// The line, said at `at`.
+    pub fn write(&self, at: Micros) -> String {
+        format!("{} {}", at.0, self.words())
+    }
+
+    /// The inverse of [`Line::write`], without the end of the line.
+    pub fn read(line: &str) -> Option<(Micros, Line)> {
+        let (at, words) = line.split_once(' ')?;
+        Some((Micros(at.parse().ok()?), Line::from_words(words)?))
+    }
+
+    /// What the line promises has not been heard by anybody: the power was gone.
+    pub fn unheard(self) -> Option<Line> {
+        match self {
+            Line::Ack(ack) => Some(Line::Ack(Ack { is_durable: false, ..ack })),
+            Line::Durable(_) | Line::Shown(_) => None,
+            other => Some(other),
+        }
+    }
+
+    fn words(&self) -> String {
         match self {
             Line::Ready => "ready\n".into(),
             Line::Open => "open\n".into(),
@@ -49,7 +82,7 @@ impl Line {
         }
     }
 
-    pub fn read(line: &str) -> Option<Line> {
+    fn from_words(line: &str) -> Option<Line> {
         let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
         match kind {
             "ready" => Some(Line::Ready),

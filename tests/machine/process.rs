@@ -1,7 +1,7 @@
 //! A child process at work, as its parent sees it.
 
 use crate::child::Job;
-use crate::line::Line;
+use crate::line::{Line, Micros};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,11 +51,15 @@ enum Event {
 }
 
 /// Runs a child until `moment`, does to it what `crash` does, and kills it with
-/// SIGKILL. Returns what it said.
+/// SIGKILL. Returns what it said, and when.
 ///
 /// `crash` sets the flag that it is given once calls of the child may fail,
 /// because the file system is about to go.
-pub fn run_until(job: &Job, moment: &Moment, crash: impl FnOnce(&AtomicBool)) -> Vec<Line> {
+pub fn run_until(
+    job: &Job,
+    moment: &Moment,
+    crash: impl FnOnce(&AtomicBool),
+) -> Vec<(Micros, Line)> {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     job.describe(&mut command);
     let mut running = Running(command.stdout(Stdio::piped()).spawn().expect("a child"));
@@ -94,14 +98,14 @@ fn read(
     mut out: BufReader<ChildStdout>,
     events: Sender<Event>,
     may_fail: &AtomicBool,
-) -> Vec<Line> {
+) -> Vec<(Micros, Line)> {
     let mut lines = Vec::new();
     let mut text = String::new();
     loop {
         text.clear();
         out.read_line(&mut text).expect("a pipe can be read");
         let Some(text) = text.strip_suffix('\n') else { return lines };
-        let line = Line::read(text).unwrap_or_else(|| panic!("the child said {text:?}"));
+        let (at, line) = Line::read(text).unwrap_or_else(|| panic!("the child said {text:?}"));
         let event = match line {
             Line::Ready => Some(Event::Reached(Stage::Ready)),
             Line::Open => Some(Event::Reached(Stage::Open)),
@@ -113,6 +117,6 @@ fn read(
         if let Line::Failed(why) = &line {
             assert!(may_fail.load(Ordering::SeqCst), "a call failed on a sound disk: {why}");
         }
-        lines.push(line);
+        lines.push((at, line));
     }
 }

@@ -15,6 +15,7 @@ const STRATA: &[&[&str]] = &[
     &["wal", "memtable", "table", "manifest", "vlog"],
     &["store"],
     &["commit", "read", "flush", "recovery", "compaction"],
+    &["inspect"],
     &["fuzzing"],
     &["txn", "gc", "ingest", "verify", "backup"],
     &["db"],

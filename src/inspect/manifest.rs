@@ -43,12 +43,16 @@ pub(super) fn tell(subject: &mut Subject<'_>) -> Result<()> {
     let current = read::Current { database, manifest: id };
     match recorded_in(&bytes, &path, current) {
         Ok(recorded) => {
-            if let Some(offset) = recorded.cut_at {
-                let what = "bytes that are no intact edit".to_owned();
-                subject.telling.damage = Some(Damage { offset, what, is_torn_tail: true });
+            match recorded.cut_at {
+                Some(offset) => {
+                    let what = "bytes that are no intact edit".to_owned();
+                    subject.telling.damage = Some(Damage { offset, what, is_torn_tail: true });
+                }
+                None => {
+                    // The last item: whether to go on is asked no more.
+                    let _ = subject.telling.item(&Item::State(added_up(&recorded.state)));
+                }
             }
-            // The last item: whether to go on is asked no more.
-            let _ = subject.telling.item(&Item::State(added_up(&recorded.state)));
             Ok(())
         }
         Err(e) => subject.telling.damage(e),

@@ -132,8 +132,15 @@ pub fn inspect_with_fs(
     let bytes = file.len().during("stat", path)?;
     let (format, kind) = kind::of(file.as_ref(), path)?;
     let telling = Telling { see, items: 0, is_stopped: false, damage: None };
-    let mut subject =
-        Subject { fs: Arc::clone(fs), path: path.to_path_buf(), file, bytes, kind, options, telling };
+    let mut subject = Subject {
+        fs: Arc::clone(fs),
+        path: path.to_path_buf(),
+        file,
+        bytes,
+        kind,
+        options,
+        telling,
+    };
     match format {
         FileFormat::Log => log::tell(&mut subject)?,
         FileFormat::Table => table::tell(&mut subject)?,
@@ -219,6 +226,3 @@ impl Subject<'_> {
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,7 @@
 //! What is answered: to a person, or as JSON.
 
 use crate::failure::{Failure, Kind, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -58,6 +58,16 @@ impl Output {
             .and_then(|()| out.write_all(ends_line.as_bytes()))
             .and_then(|()| out.flush())
             .map_err(|e| refused(&e))
+    }
+
+    /// Something to know that is no answer, on standard error.
+    pub fn remark(self, text: &str) {
+        let line = match self.is_json {
+            true => json!({ "remark": text }).to_string(),
+            false => format!("esker: {text}"),
+        };
+        // Where standard error is closed nobody is to know.
+        let _ = writeln!(io::stderr(), "{line}");
     }
 
     /// Tells of `failure`, and with what the process is to end.

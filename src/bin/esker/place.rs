@@ -34,6 +34,13 @@ impl Global {
         Output::new(self.json)
     }
 
+    /// Something to know that is no failure, on standard error.
+    pub fn remark(&self, text: &str) {
+        if !self.quiet {
+            self.output().remark(text);
+        }
+    }
+
     /// Opens the database for reading only.
     ///
     /// # Errors

@@ -69,6 +69,10 @@ impl Read for Input {
             return Err(io::Error::other("interrupted"));
         }
         let count = self.from.read(buf)?;
+        if interrupt::is_asked() {
+            // Asked while it waited: what came, or that there is no more, does not count.
+            return Err(io::Error::other("interrupted"));
+        }
         self.done += count as u64;
         self.progress.set(self.done, self.total);
         Ok(count)

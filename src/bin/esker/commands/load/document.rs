@@ -9,8 +9,8 @@ use esker::{Db, Engine, LsmEngine};
 use std::io::{self, Read};
 
 /// The document, made as it is read.
-struct Document<'a> {
-    entries: &'a mut Entries,
+struct Document<'a, 'b> {
+    entries: &'a mut Entries<'b>,
     /// What was made and not read yet.
     made: Vec<u8>,
     read: usize,
@@ -25,7 +25,7 @@ struct Document<'a> {
 ///
 /// # Errors
 /// One of them is bad; what the database fails with. Nothing is loaded then.
-pub fn load(db: &Db, entries: &mut Entries) -> Result<()> {
+pub fn load(db: &Db, entries: &mut Entries<'_>) -> Result<()> {
     let made = b"{\"kv\":{".to_vec();
     let mut document =
         Document { entries, made, read: 0, is_begun: false, is_done: false, bad: None };
@@ -38,9 +38,12 @@ pub fn load(db: &Db, entries: &mut Entries) -> Result<()> {
     }
 }
 
-impl Document<'_> {
+impl Document<'_, '_> {
     /// Makes the next piece.
     fn make(&mut self) -> io::Result<()> {
+        if self.bad.is_some() {
+            return Err(io::Error::other("an entry is bad")); // Who is told so may ask again.
+        }
         self.made.clear();
         self.read = 0;
         match self.entries.next() {
@@ -70,7 +73,7 @@ impl Document<'_> {
     }
 }
 
-impl Read for Document<'_> {
+impl Read for Document<'_, '_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while self.read == self.made.len() && !self.is_done {
             if interrupt::is_asked() {

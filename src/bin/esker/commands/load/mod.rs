@@ -71,7 +71,8 @@ pub struct Record {
 type Source = Box<dyn Iterator<Item = std::result::Result<Record, Bad>>>;
 
 /// The entries that are to be loaded: those of the source under their prefix, without those that are passed over.
-struct Entries {
+struct Entries<'a> {
+    global: &'a Global,
     source: Source,
     prefix: Vec<u8>,
     space: KeySpace,
@@ -103,7 +104,7 @@ impl Load {
         global.output().answer(&human, &json!({ "loaded": loaded, "skipped": skipped }))
     }
 
-    fn entries(&self, global: &Global) -> Result<Entries> {
+    fn entries<'a>(&self, global: &'a Global) -> Result<Entries<'a>> {
         let prefix =
             text::unescape(&self.prefix).map_err(|wrong| wrong.of("prefix", Kind::Usage))?;
         let progress = Progress::new(global, "loading");
@@ -117,7 +118,7 @@ impl Load {
             }
         };
         let (space, skip_bad) = (self.space, self.skip_bad);
-        Ok(Entries { source, prefix, space, skip_bad, loaded: 0, skipped: 0 })
+        Ok(Entries { global, source, prefix, space, skip_bad, loaded: 0, skipped: 0 })
     }
 
     fn format(&self) -> Result<Format> {
@@ -143,7 +144,7 @@ impl Load {
     }
 }
 
-impl Iterator for Entries {
+impl Iterator for Entries<'_> {
     type Item = std::result::Result<Record, Bad>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -163,7 +164,7 @@ impl Iterator for Entries {
             if bad.is_final || !self.skip_bad {
                 return Some(Err(bad));
             }
-            eprintln!("esker: passed over {}: {}", bad.place, bad.what);
+            self.global.remark(&format!("passed over {}: {}", bad.place, bad.what));
             self.skipped += 1;
         }
     }

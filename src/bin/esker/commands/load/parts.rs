@@ -13,7 +13,7 @@ const BATCH_BYTES: usize = 64 << 20;
 ///
 /// # Errors
 /// One of them is bad; what the database fails with. What was committed before stays.
-pub fn load(db: &Db, entries: &mut Entries, every: Option<u64>) -> Result<()> {
+pub fn load(db: &Db, entries: &mut Entries<'_>, every: Option<u64>) -> Result<()> {
     let (mut committed, mut waiting, mut bytes) = (0_u64, 0_u64, 0);
     let mut batch = WriteBatch::new();
     let space = entries.space;

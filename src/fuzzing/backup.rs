@@ -140,13 +140,13 @@ fn fix_chunk(
     let (head, behind) = bytes.split_at_mut_checked(body_end)?;
     let body = head.get_mut(body_at..)?;
     let is_end = body.first() == Some(&END) && body.len() == END_SIZE;
-    let values_bytes = match body.first()? {
+    let values_bytes = match *body.first()? {
         _ if is_end => {
             fix_end(body, to_u64(at), digest.digest128());
             0
         }
-        &PLAIN => fix_values_behind(body, behind),
-        &SNAPPY => {
+        PLAIN => fix_values_behind(body, behind),
+        SNAPPY => {
             let entries = snappy::decompress(body.get(1..)?, 1 << 20).ok()?;
             fix_values_behind(&mut [&[PLAIN], entries.as_slice()].concat(), behind)
         }

@@ -55,6 +55,7 @@ pub mod fuzzing;
 mod gc;
 mod histogram;
 mod ingest;
+pub mod inspect;
 mod iter;
 mod json;
 mod lsm_engine;

@@ -19,6 +19,7 @@
 //! | manifest | [`decode_manifest`] | [`write_manifest`] | [`fix_manifest`] |
 //! | backup | [`decode_backup`] | [`write_backup`] | [`fix_backup`] |
 //! | `CURRENT` | [`decode_current`] | [`write_current`] | [`fix_current`] |
+//! | any, as it is shown | [`inspect_bytes`] | | |
 //!
 //! ```
 //! # fn main() -> Result<(), esker::Error> {
@@ -43,6 +44,7 @@
 
 mod backup;
 mod block;
+mod inspect;
 mod log;
 mod manifest;
 mod table;
@@ -60,6 +62,7 @@ pub use backup::{
     BACKUP_NAME, BackedUp, BackedUpValue, BackupHeader, decode_backup, fix_backup, write_backup,
 };
 pub use block::{BlockBytes, fix_block, store_block, write_block};
+pub use inspect::inspect_bytes;
 pub use log::{Batch, LogFound, Operation, decode_log, decode_log_files, fix_log, write_log};
 pub use manifest::{
     decode_current, decode_manifest, fix_current, fix_manifest, write_current, write_manifest,

@@ -47,6 +47,7 @@ pub mod index;
 mod read_ahead;
 mod reader;
 mod salvage;
+mod stated;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ pub use cursor::TableCursor;
 pub use head_memory::HeadMemory;
 pub use reader::Table;
 pub use salvage::{LostBlock, Salvage};
+pub use stated::stated_meta;
 pub use streams::Streams;
 pub use verify::TableInspector;
 

@@ -11,6 +11,15 @@ use std::cmp::Ordering;
 
 /// Who has a table inspected, and looks at its entries.
 pub trait TableInspector: Inspector {
+    /// Told where each block stands that is not damaged, before its entries.
+    ///
+    /// # Errors
+    /// [`Stop`] ends the inspection.
+    fn enter(&mut self, offset: u64, bytes: u64) -> Inspected {
+        let _ = (offset, bytes);
+        Ok(())
+    }
+
     /// Told of each entry, in order; those of damaged blocks are left out.
     ///
     /// # Errors
@@ -100,6 +109,7 @@ impl<'a> Walk<'a> {
             wrong("a key of the block is not in the filter");
         }
         block.go_to(&mut self.position, 0);
+        inspector.enter(start, end - start)?;
         self.count(number, &block, inspector)
     }
 

@@ -100,6 +100,13 @@ pub fn encode_header(place: &Place<'_>) -> [u8; HEADER_SIZE] {
     out
 }
 
+/// The database that the header `bytes` states, unverified; `None` where they are too short for one.
+#[must_use]
+pub fn stated_database(bytes: &[u8]) -> Option<DatabaseId> {
+    let head = bytes.first_chunk::<HEADER_SIZE>()?;
+    Decoder::new(&head[16..24]).u64().map(DatabaseId)
+}
+
 /// Checks that `bytes` are the header of the file at `place`.
 ///
 /// # Errors

@@ -46,9 +46,24 @@ impl Records {
     ) -> Result<Self> {
         let place = Place { database, file: id, path };
         let (footer, _) = OffsetMap::read(file.as_ref(), &place)?;
+        Records::up_to(file, database, id, path, footer.map_offset)
+    }
+
+    /// Of a file whose records end at `end`, at the latest: for who has no footer that says where.
+    ///
+    /// # Errors
+    /// [`crate::Error::Corruption`] of the header, [`crate::Error::UnsupportedFormat`], [`crate::Error::Io`].
+    pub fn up_to(
+        file: Arc<dyn File>,
+        database: DatabaseId,
+        id: ValueFileId,
+        path: &Path,
+        end: u64,
+    ) -> Result<Self> {
+        let place = Place { database, file: id, path };
         let mut window = Window::new(file).during("stat", path)?;
         check_header(&place, window.at(0, HEADER_SIZE).during("read", path)?)?;
-        let (at, end) = (to_u64(HEADER_SIZE), footer.map_offset);
+        let at = to_u64(HEADER_SIZE);
         Ok(Records { window, database, file: id, path: path.to_path_buf(), at, end })
     }
 

@@ -56,6 +56,12 @@ impl LogHeader {
         out
     }
 
+    /// What the header at the front of `bytes` states, unverified: for who does not know which log it is.
+    #[must_use]
+    pub fn stated(bytes: &[u8]) -> Option<Self> {
+        fields(bytes.first_chunk()?).map(|(_, header)| header)
+    }
+
     /// Reads the header at the front of `bytes`, the file at `path`, which
     /// must be the log `id`, of whatever database. `None`: it is not intact.
     ///

@@ -1,5 +1,5 @@
-//! The layer table: imports go down only, never sideways, and never through
-//! `lib.rs`.
+//! The layer tables, of the library and of the binary: imports go down only, never sideways, and never through
+//! the crate's root.
 
 use crate::source::{PathUse, Source, package};
 
@@ -15,37 +15,54 @@ const STRATA: &[&[&str]] = &[
     &["wal", "memtable", "table", "manifest", "vlog"],
     &["store"],
     &["commit", "read", "flush", "recovery", "compaction"],
+    &["inspect"],
     &["fuzzing"],
     &["txn", "gc", "ingest", "verify", "backup"],
     &["db"],
     &["lsm_engine", "repair"],
     &["crashtest"],
     &["server"],
-    // Above them all: `lib.rs`, which only re-exports, and the binaries, which
-    // are crates of their own and see no more than it shows.
+    // Above them all: `lib.rs`, which only re-exports, and the binary, which
+    // is a crate of its own and sees no more than it shows.
 ];
 
-fn stratum(module: &str) -> Option<usize> {
-    STRATA.iter().position(|modules| modules.contains(&module))
+/// The modules of the binary, which is a crate of its own, likewise.
+const BINARY_STRATA: &[&[&str]] = &[
+    &["failure", "duration"],
+    &["text", "output", "holder", "interrupt"],
+    &["place"],
+    &["progress"],
+    &["stream"],
+    &["commands"],
+    &["args"],
+    // Above them all: `main.rs`.
+];
+
+/// Where the binary stands.
+const BINARY: &str = "src/bin/esker/";
+
+fn stratum(strata: &[&[&str]], module: &str) -> Option<usize> {
+    strata.iter().position(|modules| modules.contains(&module))
 }
 
-/// What breaks the table in `sources`, each with file and line.
+/// What breaks the tables in `sources`, each with file and line.
 fn offences(sources: &[Source]) -> Vec<String> {
     let mut offences = Vec::new();
     for source in sources {
+        // In the binary `crate` is the binary, whose root is not that of the library.
+        let (strata, depth) = match source.file.starts_with(BINARY) {
+            true => (BINARY_STRATA, 2),
+            false => (STRATA, 0),
+        };
         let module = source.module();
-        // `lib.rs` is private modules and one list of re-exports: above all.
-        let Some(top) = module.first() else { continue };
-        // A binary is a crate of its own: its `crate` is not ours.
-        if top == "bin" || top == "main" {
-            continue;
-        }
-        let Some(own) = stratum(top) else {
+        // `lib.rs` is private modules and one list of re-exports, `main.rs` as much: above all.
+        let Some(top) = module.get(depth).filter(|top| *top != "main") else { continue };
+        let Some(own) = stratum(strata, top) else {
             offences.push(format!("{}:1: module `{top}` is not in the layer table", source.file));
             continue;
         };
         for path in source.paths() {
-            if let Some(what) = offence(top, own, &path) {
+            if let Some(what) = offence(strata, top, own, target(&path, depth)) {
                 let written = path.segments.join("::");
                 offences.push(format!("{}:{}: `{written}` {what}", source.file, path.line));
             }
@@ -54,15 +71,22 @@ fn offences(sources: &[Source]) -> Vec<String> {
     offences
 }
 
-/// What is wrong with `path` in the module `top` of stratum `own`.
-fn offence(top: &str, own: usize, path: &PathUse) -> Option<String> {
-    let target = path.absolute()?;
-    let target = target.first().map_or("", String::as_str);
+/// The module of the crate that `path` leads to, whose root is `depth` folders below `src`; `None` for one that
+/// leads elsewhere.
+fn target(path: &PathUse, depth: usize) -> Option<String> {
+    let depth = if path.segments.first().is_some_and(|first| first == "crate") { 0 } else { depth };
+    Some(path.absolute()?.get(depth).cloned().unwrap_or_default())
+}
+
+/// What is wrong with a path to `target` in the module `top` of stratum `own`.
+fn offence(strata: &[&[&str]], top: &str, own: usize, target: Option<String>) -> Option<String> {
+    let target = target?;
+    let target = target.as_str();
     if target == top {
         return None;
     }
-    let Some(other) = stratum(target) else {
-        return Some("goes through lib.rs; name the module that owns it".to_string());
+    let Some(other) = stratum(strata, target) else {
+        return Some("goes through the crate's root; name the module that owns it".to_string());
     };
     match other.cmp(&own) {
         std::cmp::Ordering::Less => None,
@@ -83,11 +107,13 @@ fn imports_go_down_only() {
 
 #[test]
 fn each_module_has_one_stratum() {
-    let mut all: Vec<&str> = STRATA.iter().copied().flatten().copied().collect();
-    let count = all.len();
-    all.sort_unstable();
-    all.dedup();
-    assert_eq!(all.len(), count);
+    for strata in [STRATA, BINARY_STRATA] {
+        let mut all: Vec<&str> = strata.iter().copied().flatten().copied().collect();
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
+    }
 }
 
 /// One source for each way to break the table, and what is to be said of it.
@@ -140,6 +166,27 @@ fn broken_tables_are_reported_with_file_and_line() {
             "src/db/mod.rs:1: `crate::lsm_engine::X` goes up",
         ),
         ("src/cleverness.rs", "", "src/cleverness.rs:1: module `cleverness` is not in"),
+        (
+            "src/bin/esker/place.rs",
+            "use crate::args::Cli;",
+            "src/bin/esker/place.rs:1: `crate::args::Cli` goes up",
+        ),
+        (
+            "src/bin/esker/commands/load/csv.rs",
+            "use super::super::super::args::Cli;",
+            "src/bin/esker/commands/load/csv.rs:1: `super::super::super::args::Cli` goes up",
+        ),
+        (
+            "src/bin/esker/text.rs",
+            "\nuse crate::output::Output;",
+            "src/bin/esker/text.rs:2: `crate::output::Output` goes sideways",
+        ),
+        (
+            "src/bin/esker/commands/get.rs",
+            "use crate::f;",
+            "src/bin/esker/commands/get.rs:1: `crate::f` goes through",
+        ),
+        ("src/bin/esker/cleverness.rs", "", "src/bin/esker/cleverness.rs:1: module `cleverness`"),
     ];
     for (file, text, expected) in planted {
         let found = offences(&[Source::new(file, text)]);
@@ -156,7 +203,18 @@ fn what_is_allowed_is_not_reported() {
         ("src/db/mod.rs", "// crate::server\nuse crate::wal; const X: &str = \"crate::server\";"),
         ("src/db/mod.rs", "mod tests { use super::*; use crate::db::Db; }"),
         ("src/error.rs", "use std::io; pub(crate) fn f() { self::g() } mod m { use super::g; }"),
-        ("src/bin/esker.rs", "use esker::Db; fn main() { crate::run() } mod x { use super::run; }"),
+        (
+            "src/bin/esker/main.rs",
+            "use esker::Db; mod args; use args::Cli; fn main() { crate::run() }",
+        ),
+        (
+            "src/bin/esker/commands/get.rs",
+            "use crate::place::Global; use super::value::Given; use esker::Db;",
+        ),
+        (
+            "src/bin/esker/commands/load/csv.rs",
+            "use super::super::records::Bad; use super::Record;",
+        ),
     ];
     for (file, text) in allowed {
         let found = offences(&[Source::new(file, text)]);

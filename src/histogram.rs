@@ -143,6 +143,34 @@ impl Latency {
         value.clamp(self.min, self.max.max(self.min))
     }
 
+    /// How many took less than each power of two of nanoseconds, from 2^10 (about a microsecond) to 2^36
+    /// (over a minute), and how many there are in all (2^64 - 1 ns): exact, and each count has those before it in it, as
+    /// monitoring systems want it.
+    ///
+    /// ```
+    /// let counts = esker::Latency::default().cumulative();
+    /// assert_eq!(counts.len(), 28);
+    /// assert_eq!(counts[0], (std::time::Duration::from_nanos(1 << 10), 0));
+    /// ```
+    #[must_use]
+    pub fn cumulative(&self) -> Vec<(Duration, u64)> {
+        const FIRST: u32 = 10;
+        const LAST: u32 = 36;
+        let mut buckets = self.buckets.iter().peekable();
+        let mut below = 0;
+        let mut counts: Vec<_> = (FIRST..=LAST)
+            .map(|power| {
+                let end = bucket_of(1 << power);
+                while let Some((_, count)) = buckets.next_if(|(bucket, _)| *bucket < end) {
+                    below += count;
+                }
+                (Duration::from_nanos(1 << power), below)
+            })
+            .collect();
+        counts.push((Duration::from_nanos(u64::MAX), below + buckets.map(|(_, n)| n).sum::<u64>()));
+        counts
+    }
+
     /// The mean; zero where there is none.
     #[must_use]
     pub fn mean(&self) -> Duration {
@@ -225,6 +253,18 @@ mod tests {
         let none = of([]);
         assert_eq!(none, Latency::default());
         assert_eq!((none.quantile(0.5), none.mean()), (Duration::ZERO, Duration::ZERO));
+    }
+
+    #[test]
+    fn powers_of_two_are_counted_exactly() {
+        let values = [5, 1023, 1024, 1025, (1 << 20) - 1, 1 << 20, 1 << 36, 1 << 50];
+        let counts = of(values).cumulative();
+        for (limit, count) in &counts {
+            let limit = u64::try_from(limit.as_nanos()).expect("small");
+            let below = values.iter().filter(|ns| **ns < limit).count();
+            assert_eq!(*count, u64::try_from(below).expect("small"), "below {limit}");
+        }
+        assert_eq!(counts.last().map(|(_, count)| *count), Some(8));
     }
 
     #[test]

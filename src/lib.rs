@@ -65,6 +65,8 @@ mod options;
 mod read;
 mod recovery;
 mod repair;
+#[cfg(feature = "server")]
+pub mod server;
 mod store;
 mod table;
 mod txn;
@@ -94,8 +96,9 @@ pub use options::{Compression, Options, SyncPolicy, WriteOptions};
 pub use read::{Key, Value};
 pub use repair::{Loss, RepairReport, repair, repair_with_fs};
 pub use store::{
-    CacheMetrics, CompactionMetrics, Latencies, LevelMetrics, MemoryMetrics, Metrics,
-    PressureMetrics, ReadMetrics, RecoveryReport, ScrubMetrics, SnapshotMetrics, ValueMetrics,
+    CacheMetrics, CompactionMetrics, FileLayout, Latencies, Layout, LevelLayout, LevelMetrics,
+    MemoryMetrics, Metrics, PressureMetrics, ReadMetrics, RecoveryReport, ScrubMetrics,
+    SnapshotMetrics, TableLayout, ValueMetrics,
 };
 
 pub use verify::{Finding, FindingKind, VerifyOptions, VerifyProgress, VerifyReport};

@@ -34,7 +34,7 @@ use crate::fs::{Fs, disk::DiskFs};
 use crate::gc::Collected;
 use crate::options::{Options, SyncPolicy, WriteOptions};
 use crate::read::{Bounds, Lookup, Reader, Value};
-use crate::store::Metrics;
+use crate::store::{Layout, Metrics};
 use inner::Inner;
 use std::ops::RangeBounds;
 use std::path::Path;
@@ -287,6 +287,19 @@ impl Db {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.inner.metrics()
+    }
+
+    /// What it is made of: every table with its keys, every file with large values. As many entries as there are files, so
+    /// rather for a person than for a loop.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.inner.store.layout()
+    }
+
+    /// The number that tells it from every other database; a checkpoint has that of its original.
+    #[cfg(feature = "server")]
+    pub(crate) fn identity(&self) -> u64 {
+        self.inner.store.home.database.0
     }
 
     /// Writes everything out, ends the background threads and unlocks the

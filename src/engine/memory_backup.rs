@@ -1,7 +1,7 @@
 //! Backups of the engine in memory: the same file as of the one on disk.
 
 use super::memory::{Kv, Service, Shared, Stage};
-use super::{KV_PREFIX, SERVICE_PREFIX};
+use super::{KV_PREFIX, LIFETIME_PREFIX, SERVICE_PREFIX};
 use crate::archive::format::APART_BYTES_MIN;
 use crate::archive::{
     Apart, ArchiveWriter, BackupReport, Entry, Feed, FileOutput, Header, Held, RestoreReport,
@@ -116,6 +116,9 @@ fn put(kv: &mut Kv, services: &mut Services, entry: &Entry<'_>, path: &Path) -> 
         }
     };
     let key = str::from_utf8(entry.key).ok();
+    if key.is_some_and(|key| key.starts_with(LIFETIME_PREFIX)) {
+        return Ok(()); // The server's, of an engine on disk: see there.
+    }
     let own = key.and_then(|key| key.strip_prefix(KV_PREFIX));
     let service = key.and_then(|key| key.strip_prefix(SERVICE_PREFIX));
     match (own, service, entry.expires_at_ms) {

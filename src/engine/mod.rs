@@ -42,6 +42,11 @@ pub(crate) const KV_PREFIX: &str = "kv:";
 /// What stands before the name of a service in the store.
 pub(crate) const SERVICE_PREFIX: &str = "svc:";
 
+/// What stands before the name of a service where the time to live is kept that it was registered with over
+/// HTTP, beside the service itself: no engine shows it, exports leave it out, backups have it. A heartbeat has to know it, and
+/// neither the data of the service, which is the caller's, nor its expiry, says it.
+pub(crate) const LIFETIME_PREFIX: &str = "ttl:";
+
 /// How long an expired service is still told apart from one that never was:
 /// 10 minutes. It is purged no earlier than this after its expiry.
 pub const EXPIRED_RETENTION: Duration = Duration::from_secs(10 * 60);

@@ -27,12 +27,17 @@ impl Fs for DiskFs {
         match mode {
             OpenMode::Read => {
                 refuse_special(path)?;
+                refuse_what_came_since(&mut options);
                 options.read(true)
             }
             // `create_new` follows no link and takes no existing file of any kind.
             OpenMode::CreateNew => options.read(true).write(true).create_new(true),
         };
-        Ok(Arc::new(DiskFile { file: options.open(path)? }))
+        let file = options.open(path)?;
+        if cfg!(target_os = "linux") && mode == OpenMode::Read && !file.metadata()?.is_file() {
+            return Err(special("a special file"));
+        }
+        Ok(Arc::new(DiskFile { file }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -126,11 +131,25 @@ fn refuse_special(path: &Path) -> io::Result<()> {
     } else {
         "a special file"
     };
-    Err(io::Error::new(
-        io::ErrorKind::InvalidInput,
-        format!("{what} stands where a regular file belongs"),
-    ))
+    Err(special(what))
 }
+
+fn special(what: &str) -> io::Error {
+    let detail = format!("{what} stands where a regular file belongs");
+    io::Error::new(io::ErrorKind::InvalidInput, detail)
+}
+
+/// Where somebody puts a link or a FIFO there between the look and the open: the open follows no link,
+/// and does not wait for who writes into a FIFO.
+#[cfg(target_os = "linux")]
+fn refuse_what_came_since(options: &mut fs::OpenOptions) {
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::OpenOptionsExt;
+    options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+}
+
+#[cfg(not(target_os = "linux"))]
+fn refuse_what_came_since(_: &mut fs::OpenOptions) {}
 
 #[derive(Debug)]
 struct DiskFile {

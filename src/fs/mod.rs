@@ -20,6 +20,8 @@
 
 pub mod disk;
 mod durable_dir;
+#[cfg(feature = "server")]
+mod held_dir;
 mod inspect;
 mod open_files;
 mod read_only;
@@ -33,6 +35,8 @@ mod window;
 mod conformance;
 
 pub use durable_dir::{create_dir_durably, parent_of};
+#[cfg(feature = "server")]
+pub use held_dir::{HeldDir, HeldEntry, Standing};
 pub use inspect::{Inspected, Inspector, Stop};
 pub use open_files::OpenFiles;
 pub use read_only::ReadOnlyFs;

@@ -105,18 +105,27 @@ impl Serialize for Members<'_> {
     }
 }
 
-enum Piece<'a> {
+/// A value or the data of a service as JSON has it: text, JSON as it stands, or `{"$base64": …}`.
+#[derive(Debug)]
+pub enum Piece<'a> {
+    /// Text, as a string.
     Text(&'a str),
+    /// JSON, as it stands.
     Json(&'a serde_json::value::RawValue),
+    /// What is neither.
     Bytes(&'a [u8]),
 }
 
 impl<'a> Piece<'a> {
-    fn of_value(value: &'a [u8]) -> Self {
+    /// Of a value.
+    #[must_use]
+    pub fn of_value(value: &'a [u8]) -> Self {
         str::from_utf8(value).map_or(Piece::Bytes(value), Piece::Text)
     }
 
-    fn of_data(data: &'a [u8]) -> Self {
+    /// Of the data of a service.
+    #[must_use]
+    pub fn of_data(data: &'a [u8]) -> Self {
         embedded(data).map_or(Piece::Bytes(data), Piece::Json)
     }
 }

@@ -36,14 +36,14 @@ mod embed;
 mod read;
 mod write;
 
-pub use data::ExportData;
+pub use data::{ExportData, Piece};
 pub use read::read;
 pub use write::Writer;
 
 use crate::error::Result;
 
 /// The one member of an object that stands for bytes.
-const BASE64: &str = "$base64";
+pub const BASE64: &str = "$base64";
 
 /// The members of an export.
 const KV: &str = "kv";

@@ -23,6 +23,7 @@ mod gate;
 mod generation;
 mod health;
 mod home;
+mod layout;
 mod metrics;
 mod new_values;
 mod observer;
@@ -44,6 +45,7 @@ pub use gate::Gate;
 pub use generation::Generation;
 pub use health::Health;
 pub use home::{Home, log_identity, run_of};
+pub use layout::{FileLayout, Layout, LevelLayout, TableLayout};
 pub use metrics::{
     CacheMetrics, CompactionMetrics, Latencies, LevelMetrics, MemoryMetrics, Metrics,
     PressureMetrics, ReadMetrics, RecoveryReport, ScrubMetrics, SnapshotMetrics, ValueMetrics,

@@ -53,7 +53,6 @@ pub struct Holding<T> {
 
 impl<T: Send + Unpin + 'static> Holding<T> {
     /// `bytes`, with `held`.
-    #[must_use]
     pub fn body(bytes: Vec<u8>, held: T) -> Body {
         Body::new(Holding { bytes: Some(bytes.into()), _held: held })
     }

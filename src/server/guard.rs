@@ -114,7 +114,8 @@ fn check_origin(request: &Request, host: Option<&Authority>) -> Result<(), Failu
     for site in headers.get_all("sec-fetch-site") {
         let is_ours = site == "same-origin" || site == "none";
         // A link to the page may be followed from anywhere.
-        if !is_ours && !(is_navigation && request.uri().path() == "/") {
+        let is_followed = is_navigation && request.uri().path() == "/";
+        if !(is_ours || is_followed) {
             return refused("the site is another one");
         }
     }

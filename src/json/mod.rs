@@ -36,7 +36,9 @@ mod embed;
 mod read;
 mod write;
 
-pub use data::{ExportData, Piece};
+pub use data::ExportData;
+#[cfg(feature = "server")]
+pub use data::Piece;
 pub use read::read;
 pub use write::Writer;
 

@@ -1,9 +1,11 @@
 //! Answers: small JSON, bytes with their part of the budget, and what is written while it is being sent.
 //!
-//! INV-1: a stream that fails ends with an error, by which the connection is broken off before its last chunk.
+//! INV-1: a stream ends well only when whoever writes it has said that it is whole. In every other case (a failure, a panic, a
+//! writer who gave up) it ends with an error, by which the connection is broken off before its last chunk.
 //! INV-2: what fails before the first [`CHUNK_BYTES`] are full is answered with its status.
 
 use super::app::{App, Phase, reached};
+use super::body::RATE_MIN_BYTES_PER_SECOND;
 use super::failure::Failure;
 use crate::error::Error;
 use axum::body::{Body, Bytes, HttpBody};
@@ -13,10 +15,11 @@ use hyper::body::{Frame, SizeHint};
 use std::io::{self, ErrorKind, Write};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::Stream;
 
 /// What is gathered before it is sent.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -86,7 +89,44 @@ impl<T: Unpin> HttpBody for Holding<T> {
 /// How a stream begins.
 enum Opening {
     Whole(Vec<u8>),
-    Stream(mpsc::Receiver<io::Result<Bytes>>),
+    Stream(Chunked),
+}
+
+/// What comes from who writes.
+#[derive(Debug)]
+enum Part {
+    Data(Bytes),
+    /// It was whole.
+    End,
+}
+
+/// A stream of chunks.
+#[derive(Debug)]
+struct Chunked {
+    parts: mpsc::Receiver<Part>,
+    has_ended: bool,
+}
+
+impl Stream for Chunked {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Bytes>>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        match ready!(self.parts.poll_recv(context)) {
+            Some(Part::Data(chunk)) => Poll::Ready(Some(Ok(chunk))),
+            end => {
+                self.has_ended = true;
+                // INV-1.
+                let cut = io::Error::other("the answer could not be completed");
+                Poll::Ready(if end.is_some() { None } else { Some(Err(cut)) })
+            }
+        }
+    }
 }
 
 /// Answers with what `produce` writes, while it writes it. What is no longer than [`CHUNK_BYTES`] is sent with its length.
@@ -106,9 +146,7 @@ pub async fn stream(
     drop(call.await?); // It ends by itself: when it is done, or when nobody takes what it writes.
     match opening.await {
         Ok(Ok(Opening::Whole(bytes))) => Ok(ok(kind, bytes)),
-        Ok(Ok(Opening::Stream(chunks))) => {
-            Ok(ok(kind, Body::from_stream(ReceiverStream::new(chunks))))
-        }
+        Ok(Ok(Opening::Stream(chunks))) => Ok(ok(kind, Body::from_stream(chunks))),
         Ok(Err(failure)) => Err(failure),
         Err(_) => {
             let message = "the answer was not written; see the log of the server";
@@ -131,13 +169,12 @@ impl Opener {
                     produced.map(|()| Opening::Whole(std::mem::take(&mut self.chunks.buffer)));
                 let _ = opener.send(opening); // Nobody waits for it any more.
             }
-            (None, Ok(())) => drop(self.chunks.flush()),
-            (None, Err(failure)) => {
-                tracing::warn!("an answer was cut off: {}", failure.message);
-                // INV-1.
-                let cut = io::Error::other(failure.message);
-                let _ = self.chunks.send(Err(cut));
+            (None, Ok(())) => {
+                // Who is gone needs no end.
+                drop(self.chunks.flush().and_then(|()| self.chunks.send(Part::End)));
             }
+            // INV-1: without an end.
+            (None, Err(failure)) => tracing::warn!("an answer was cut off: {}", failure.message),
         }
     }
 }
@@ -147,9 +184,10 @@ impl Write for Opener {
         let room = CHUNK_BYTES - self.chunks.buffer.len();
         if room == 0 {
             if let Some(opener) = self.opener.take() {
-                let (to, chunks) = mpsc::channel(CHUNKS_MAX);
+                let (to, parts) = mpsc::channel(CHUNKS_MAX);
                 self.chunks.to = Some(to);
-                if opener.send(Ok(Opening::Stream(chunks))).is_err() {
+                let stream = Chunked { parts, has_ended: false };
+                if opener.send(Ok(Opening::Stream(stream))).is_err() {
                     return Err(gone());
                 }
             }
@@ -171,23 +209,25 @@ struct Chunks {
     app: Arc<App>,
     handle: Handle,
     buffer: Vec<u8>,
-    to: Option<mpsc::Sender<io::Result<Bytes>>>,
+    to: Option<mpsc::Sender<Part>>,
 }
 
 impl Chunks {
     fn flush(&mut self) -> io::Result<()> {
         let chunk = std::mem::take(&mut self.buffer);
-        if chunk.is_empty() { Ok(()) } else { self.send(Ok(chunk.into())) }
+        if chunk.is_empty() { Ok(()) } else { self.send(Part::Data(chunk.into())) }
     }
 
     /// Waits until there is room, or the client has stood still for too long, or the server ends.
-    fn send(&mut self, chunk: io::Result<Bytes>) -> io::Result<()> {
+    fn send(&mut self, part: Part) -> io::Result<()> {
         let Some(to) = &self.to else { return Err(gone()) };
-        let stall = self.app.config.stall_timeout;
+        // The connection watches the pace (`paced`), and is gone before this: a chunk at the least rate.
+        let least = Duration::from_secs(CHUNK_BYTES as u64 / RATE_MIN_BYTES_PER_SECOND);
+        let stall = self.app.config.stall_timeout + least;
         let phase = self.app.phase.clone();
         self.handle.block_on(async {
             tokio::select! {
-                sent = to.send(chunk) => sent.map_err(|_| gone()),
+                sent = to.send(part) => sent.map_err(|_| gone()),
                 () = tokio::time::sleep(stall) => Err(io::Error::new(
                     ErrorKind::TimedOut,
                     "the client takes the answer too slowly",
@@ -208,4 +248,26 @@ fn gone() -> io::Error {
 /// A failure to write an answer, as one of the engine's.
 pub fn unwritten(e: io::Error) -> Failure {
     Failure::from(Error::io("write", std::path::Path::new("the answer"), e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_stream::StreamExt as _;
+
+    #[tokio::test]
+    async fn only_what_is_said_to_be_whole_ends_well() {
+        for is_whole in [true, false] {
+            let (to, parts) = mpsc::channel(4);
+            to.send(Part::Data(Bytes::from_static(b"a"))).await.expect("sent");
+            if is_whole {
+                to.send(Part::End).await.expect("sent");
+            }
+            drop(to);
+            let chunks: Vec<_> = Chunked { parts, has_ended: false }.collect().await;
+            assert!(chunks[0].is_ok());
+            assert_eq!(chunks.iter().all(Result::is_ok), is_whole);
+            assert_eq!(chunks.len(), if is_whole { 1 } else { 2 });
+        }
+    }
 }

@@ -121,8 +121,6 @@ mod tests {
             "./backups/../../x.db",
             "/etc/passwd",
             "/var/b/x.db",
-            "backups",
-            "./backups",
             "backups/",
             "x.db/",
             "x.db/.",

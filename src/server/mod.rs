@@ -1,7 +1,7 @@
 //! The HTTP server: an engine, its status page and its metrics over HTTP/1.1 (feature `server`).
 //!
 //! Place on the data's path: above everything else of the library. It takes requests apart, calls the engine and
-//! writes its answers; it stores nothing by itself but the lifetimes of services ([`registry`]), which heartbeats need.
+//! writes its answers; it stores nothing by itself but the lifetimes of services (`registry`), which heartbeats need.
 //!
 //! ```no_run
 //! use esker::server::{Server, ServerConfig, signalled};
@@ -12,7 +12,7 @@
 //! # }
 //! ```
 //!
-//! INV-1: the engine is never called on a thread of the runtime: every call goes through [`calls`], which lets a
+//! INV-1: the engine is never called on a thread of the runtime: every call goes through `calls`, which lets a
 //! bounded number at a time onto threads that may block.
 //! INV-2: memory is bounded: by the connections, the size of a head, and one budget for all bodies that
 //! are in memory whole; exports and imports stream.
@@ -22,7 +22,7 @@
 //! policy says. One that is cut off before its end changes nothing.
 //! INV-5: an answer that cannot be completed ends without its last chunk: nobody takes it for a whole one.
 //! INV-6: what is given as the name of a backup leads to an entry of the backup directory and
-//! nowhere else ([`backups`]).
+//! nowhere else (`backups`).
 //! INV-7: every answer but 200 is `{"error", "message"}`, but for requests that are not HTTP at all.
 //!
 //! Concurrency: one task a connection, on whatever runtime [`Server::run`] is called; one more for

@@ -13,6 +13,7 @@ mod kv;
 mod metrics;
 mod process;
 mod schedule;
+mod serve_command;
 mod services;
 mod serving;
 mod shutdown;

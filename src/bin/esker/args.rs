@@ -1,5 +1,7 @@
 //! The list of commands.
 
+#[cfg(feature = "server")]
+use crate::commands::serve;
 use crate::commands::{
     backup, batch, checkpoint, compact, completions, delete, export, gc, get, import, inspect,
     list, load, man, repair, restore, scan, service, set, stats, verify, verify_backup,
@@ -58,6 +60,8 @@ pub enum Command {
     Repair(repair::Repair),
     Compact(compact::Compact),
     Gc(gc::Gc),
+    #[cfg(feature = "server")]
+    Serve(Box<serve::Serve>),
     Stats(stats::Stats),
     Inspect(inspect::Inspect),
     Completions(completions::Completions),
@@ -89,6 +93,8 @@ impl Command {
             Command::Repair(repair) => repair.run(global),
             Command::Compact(compact) => compact.run(global),
             Command::Gc(gc) => gc.run(global),
+            #[cfg(feature = "server")]
+            Command::Serve(serve) => serve.run::<Cli>(global),
             Command::Stats(stats) => stats.run(global),
             Command::Inspect(inspect) => inspect.run(global),
             Command::Completions(completions) => completions.run::<Cli>(),

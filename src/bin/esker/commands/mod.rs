@@ -17,6 +17,8 @@ pub mod man;
 pub mod repair;
 pub mod restore;
 pub mod scan;
+#[cfg(feature = "server")]
+pub mod serve;
 pub mod service;
 pub mod set;
 pub mod stats;

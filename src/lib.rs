@@ -74,12 +74,13 @@ mod wal;
 mod worker;
 
 pub use archive::{
-    BackupInfo, BackupOptions, BackupProgress, BackupReport, RestoreOptions, RestoreReport,
+    BackupInfo, BackupOptions, BackupProgress, BackupReport, FollowedBackup, RestoreOptions,
+    RestoreReport,
 };
 pub use clock::{Clock, SystemClock};
 pub use db::{
     Db, DbTransaction, Ingest, IngestReport, Keys, Range, Snapshot, TransactionKeys,
-    TransactionRange, WriteBatch, verify_backup, verify_backup_from,
+    TransactionRange, WriteBatch, verify_backup, verify_backup_chain, verify_backup_from,
 };
 pub use engine::{Config, EXPIRED_RETENTION, Engine, MemoryEngine, Transaction};
 pub use error::{Error, Result};

@@ -125,6 +125,14 @@ impl<O: Output, F: Feed> ArchiveWriter<O, F> {
         Ok(())
     }
 
+    /// Has the feed look whether to go on, where nothing has been added for long.
+    ///
+    /// # Errors
+    /// Those of the feed.
+    pub fn look(&mut self) -> Result<()> {
+        self.feed.has_written(self.offset)
+    }
+
     fn write_chunk(&mut self) -> Result<()> {
         let mut chunk = std::mem::take(&mut self.spare);
         chunk.clear();

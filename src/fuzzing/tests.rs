@@ -64,6 +64,10 @@ fn edits() -> Vec<Edit> {
     vec![
         Edit { added: vec![(Level::ZERO, meta(5)), (Level::LAST, meta(6))], ..numbers },
         Edit { removed: vec![TableId(5)], expiry_floor_ms: Some(12), ..Edit::default() },
+        Edit {
+            followed: Some(vec![BackupRef { id: DatabaseId(8), seq: SeqNo(2) }]),
+            ..Edit::default()
+        },
     ]
 }
 

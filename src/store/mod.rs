@@ -19,6 +19,7 @@ mod audit;
 mod catalog;
 mod counters;
 mod display;
+mod followed;
 mod gate;
 mod generation;
 mod health;
@@ -40,6 +41,7 @@ mod visible;
 pub use audit::{Audit, named_files};
 pub use catalog::{Applied, Catalog, Change, Replacement, may_be_retried};
 pub use counters::{Counters, Histograms, Reads};
+pub use followed::Followed;
 pub use gate::Gate;
 pub use generation::Generation;
 pub use health::Health;
@@ -121,6 +123,8 @@ pub struct Store {
     pub gate: Gate,
     /// The backups that are being written.
     pub partials: Partials,
+    /// Those upon which increments can follow.
+    pub followed: Followed,
 }
 
 impl Store {

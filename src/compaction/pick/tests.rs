@@ -59,6 +59,7 @@ fn conditions() -> Conditions {
         expired_retention_ms: 0,
         reclaim_within_ms: 10_000,
         oldest_snapshot: None,
+        deletes_kept_after: SeqNo::MAX,
         entry_bytes: ENTRY_BYTES,
     }
 }

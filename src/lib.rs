@@ -95,8 +95,9 @@ pub use options::{Compression, Options, SyncPolicy, WriteOptions};
 pub use read::{Key, Value};
 pub use repair::{Loss, RepairReport, repair, repair_with_fs};
 pub use store::{
-    CacheMetrics, CompactionMetrics, Latencies, LevelMetrics, MemoryMetrics, Metrics,
-    PressureMetrics, ReadMetrics, RecoveryReport, ScrubMetrics, SnapshotMetrics, ValueMetrics,
+    CacheMetrics, CompactionMetrics, FollowedMetrics, Latencies, LevelMetrics, MemoryMetrics,
+    Metrics, PressureMetrics, ReadMetrics, RecoveryReport, ScrubMetrics, SnapshotMetrics,
+    ValueMetrics,
 };
 
 pub use verify::{Finding, FindingKind, VerifyOptions, VerifyProgress, VerifyReport};

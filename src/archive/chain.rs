@@ -63,6 +63,12 @@ impl<R: Read> Chain<R> {
     /// # Errors
     /// As [`ArchiveReader::next_entry`].
     pub fn next_entry(&mut self) -> Result<Option<(Entry<'_>, &Path)>> {
+        // A full backup alone, as most are: nothing to compare, and it has no deletes.
+        if self.links.len() == 1 {
+            let Link { reader, .. } = self.links.first_mut().expect("there is one");
+            reader.advance()?;
+            return Ok(reader.entry().map(|entry| (entry, reader.path())));
+        }
         let at = loop {
             for link in &mut self.links {
                 // One that has ended stays at its end.

@@ -1,6 +1,6 @@
 //! Backup, restore and checkpoint, as users see them.
 
-use super::{Db, Inner, Snapshot};
+use super::{Db, Snapshot};
 use crate::archive::{
     ArchiveReader, BackupInfo, BackupOptions, BackupReport, FileOutput, RestoreOptions,
     RestoreReport, StreamOutput, verify, verify_file, write_file,
@@ -44,8 +44,10 @@ struct Moment {
     /// It has all that goes into it, however long that takes.
     view: Arc<View>,
     scope: Scope,
-    /// Held until increments can follow: see `store::Followed`. `None`: none are to.
-    snapshot: Option<Snapshot>,
+    /// Whether increments are to follow.
+    is_followed: bool,
+    /// Held until they can: see `store::Followed`.
+    _snapshot: Option<Snapshot>,
 }
 
 impl Db {
@@ -122,11 +124,19 @@ impl Db {
             write_backup(store, &moment.view, moment.scope, output, &mut options)
         };
         // Before it has its name: else there would be one after a failure here.
-        let settle = |report: &BackupReport| self.settle(&moment, report);
+        let mut recorded = None;
+        let settle = |report: &BackupReport| {
+            self.settle(&moment, report)?;
+            recorded = Some(DatabaseId(report.backup_id));
+            Ok(())
+        };
         let fs = store.home.fs.as_ref();
         let written = write_file(fs, &store.partials, path, verify, write, settle);
         let written = written.map(|report| BackupReport { duration: store.since(begun), ..report });
         written.inspect_err(|e| {
+            if let Some(id) = recorded {
+                store.followed.has_failed(id);
+            }
             // What a failed sync of the database's own directory has dropped may be its files' names.
             if matches!(e, Error::Io { op: "sync", .. }) && parent_of(path) == store.home.dir {
                 let poisoned = store.health.poison(e.clone());
@@ -164,12 +174,13 @@ impl Db {
         // Of a backup that is followed now, all changes were kept until the view was pinned.
         let base = base.map(|id| self.base(id)).transpose()?;
         let scope = Scope { seq, base };
-        Ok(Moment { view, scope, snapshot: followed.then_some(snapshot) })
+        let _snapshot = followed.then_some(snapshot);
+        Ok(Moment { view, scope, is_followed: followed, _snapshot })
     }
 
     /// Has increments follow upon the backup of `moment`, where they are to.
     fn settle(&self, moment: &Moment, report: &BackupReport) -> Result<()> {
-        if moment.snapshot.is_none() {
+        if !moment.is_followed {
             return Ok(());
         }
         let Scope { seq, base } = moment.scope;

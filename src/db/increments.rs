@@ -31,11 +31,13 @@ pub fn verify_backup_chain<P: AsRef<Path>>(
 impl Db {
     /// As [`Db::backup`], of what has changed since the backup `base_id` ([`BackupReport::backup_id`]): each
     /// key that was set or deleted since, as it is now. The full backup, and each increment upon the one before,
-    /// in that order, are a chain, and come to what is there now: [`Db::restore_chain`].
+    /// in that order, are a chain, and come to what is there now: [`Db::restore_chain`]. Name a new file: what is at
+    /// `path` goes, be it the base.
     ///
     /// **What can be followed.** A full backup made with [`BackupOptions::followed`], and every increment;
     /// from when the call that made it returned, over reopens and crashes, until
-    /// - an increment is made upon a newer one, or two newer full backups are made that are followed;
+    /// - an increment is made upon a newer one;
+    /// - a full backup is made that is followed, while there is one between the two that is, too;
     /// - everything is replaced by a restore;
     /// - [`Db::follow_no_backups`].
     ///
@@ -45,7 +47,10 @@ impl Db {
     /// and nothing that has gone another way since can name it.
     ///
     /// **What that costs.** While a backup is followed, each key that is gone since leaves a tombstone in the tables,
-    /// which would else go with what it hides; its value goes all the same. While one that is to be followed is being made, it holds a snapshot.
+    /// which would else go with what it hides; its value goes all the same. So who makes no increments any more should
+    /// say so by [`Db::follow_no_backups`]: without that these tombstones stay for good. What there is can be seen in
+    /// [`Metrics::followed`](crate::Metrics::followed) and [`LevelMetrics::tombstones`](crate::LevelMetrics::tombstones).
+    /// While a backup that is to be followed is being made, it holds a snapshot.
     /// An increment reads those tables that hold anything newer than its base, most of them after a
     /// while, and of them the keys and the large values that have changed. Before it returns, all that it holds is made durable here, too,
     /// whatever the policy ([`Db::persist`]; without a log [`Db::flush`]).
@@ -76,7 +81,7 @@ impl Db {
     ///
     /// # Errors
     /// As [`Db::backup`]; [`Error::InvalidArgument`] where `base_id` is not followed, naming those that are;
-    /// [`Error::Poisoned`], [`Error::ReadOnly`]. What was followed before still is.
+    /// [`Error::Poisoned`], [`Error::ReadOnly`]. `base_id` and what is newer is followed as before.
     pub fn backup_since(&self, base_id: u64, path: impl AsRef<Path>) -> Result<BackupReport> {
         self.backup_since_with(base_id, path, BackupOptions::default())
     }

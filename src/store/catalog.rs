@@ -168,7 +168,7 @@ impl Catalog {
             segments: segments.iter().map(|(meta, _)| meta.clone()).collect(),
             segments_removed: manifest.state().segments.keys().copied().collect(),
             // What has changed since then cannot be told any more.
-            followed: Some(Vec::new()),
+            followed: (!manifest.state().followed.is_empty()).then(Vec::new),
             ..Edit::default()
         };
         let replaced = manifest.apply(&edit, next)?;

@@ -54,6 +54,10 @@ impl fmt::Display for Metrics {
             write!(f, ", the oldest at {seq} for {age:.1?}, up to {held} held")?;
         }
         writeln!(f)?;
+        if let Some(seq) = self.followed.oldest_seq {
+            let count = self.followed.count;
+            writeln!(f, "followed     {count} backups, deletes after {seq} keep a tombstone")?;
+        }
         let latencies = [
             ("synced", &self.latencies.synced_commit),
             ("unsynced", &self.latencies.unsynced_commit),

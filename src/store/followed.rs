@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 /// How many there are at most. Those after the first cost nothing but a few bytes of the manifest.
 const FOLLOWED_MAX: usize = 16;
 
-/// The backups upon which increments can follow, the oldest first, as the manifest has them.
+/// The backups upon which increments can follow, as the manifest has them.
 ///
 /// An increment upon one of them holds the newest version of each key that was written since. Merges
 /// leave that version where it is, but for one: a tombstone, or what has expired, with nothing below it. So of
@@ -19,28 +19,55 @@ const FOLLOWED_MAX: usize = 16;
 /// copies the list of snapshots and looks here afterwards finds it in one of the two.
 #[derive(Debug, Default)]
 pub struct Followed {
-    backups: Mutex<Vec<BackupRef>>,
+    recorded: Mutex<Recorded>,
+}
+
+#[derive(Debug, Default)]
+struct Recorded {
+    /// The oldest first.
+    backups: Vec<BackupRef>,
+    /// Those among them that have no file after all. They count until the manifest is without them: it may be what
+    /// the next open goes by.
+    failed: Vec<DatabaseId>,
+}
+
+impl Recorded {
+    fn is_made(&self, backup: &BackupRef) -> bool {
+        !self.failed.contains(&backup.id)
+    }
 }
 
 impl Followed {
-    /// All of them.
+    /// All of them, the oldest first.
     pub fn list(&self) -> Vec<BackupRef> {
-        self.backups.lock().clone()
+        let recorded = self.recorded.lock();
+        recorded.backups.iter().filter(|backup| recorded.is_made(backup)).copied().collect()
     }
 
     /// The one of that number.
     pub fn find(&self, id: DatabaseId) -> Option<BackupRef> {
-        self.backups.lock().iter().find(|backup| backup.id == id).copied()
+        self.list().into_iter().find(|backup| backup.id == id)
     }
 
     /// Tombstones of greater numbers stay. [`SeqNo::MAX`]: none has to.
     pub fn deletes_kept_after(&self) -> SeqNo {
-        self.backups.lock().first().map_or(SeqNo::MAX, |oldest| oldest.seq)
+        let recorded = self.recorded.lock();
+        recorded.backups.iter().map(|backup| backup.seq).min().unwrap_or(SeqNo::MAX)
     }
 
     /// What the manifest has from now on: after it is durable there.
     pub fn set(&self, backups: Vec<BackupRef>) {
-        *self.backups.lock() = backups;
+        let recorded = &mut *self.recorded.lock();
+        recorded.failed.retain(|id| backups.iter().any(|backup| backup.id == *id));
+        recorded.backups = backups;
+    }
+
+    /// The backup `id` failed after it was recorded: it does not stand in the way of others.
+    pub fn has_failed(&self, id: DatabaseId) {
+        let recorded = &mut *self.recorded.lock();
+        if recorded.backups.iter().any(|backup| backup.id == id) {
+            recorded.failed.push(id);
+        }
     }
 }
 
@@ -84,7 +111,7 @@ impl Catalog {
                  can follow upon it; make a full backup",
             ));
         }
-        let followed = with(manifest.state().followed.clone(), backup, base);
+        let followed = with(self.store.followed.list(), backup, base);
         self.record_followed(&mut manifest, followed)
     }
 
@@ -153,6 +180,23 @@ mod tests {
         let full = with(again, backup(6, 60), None);
         assert_eq!(ids(&full), [4, 6]);
         assert_eq!(ids(&with(full, backup(7, 60), None)), [6, 7]);
+    }
+
+    #[test]
+    fn one_that_failed_gives_way_and_keeps_deletes_until_it_is_gone() {
+        let followed = Followed::default();
+        assert_eq!(followed.deletes_kept_after(), SeqNo::MAX);
+        followed.set(with(Vec::new(), backup(1, 10), None));
+        followed.has_failed(DatabaseId(1));
+        followed.has_failed(DatabaseId(7));
+        assert_eq!((followed.list(), followed.find(DatabaseId(1))), (Vec::new(), None));
+        assert_eq!(followed.deletes_kept_after(), SeqNo(10), "the manifest has it");
+        // Were it counted, the full backup before it would go.
+        followed.set(vec![backup(1, 10), backup(2, 20)]);
+        followed.set(with(followed.list(), backup(3, 30), None));
+        assert_eq!(ids(&followed.list()), [2, 3]);
+        assert_eq!(followed.find(DatabaseId(3)), Some(backup(3, 30)));
+        assert_eq!(followed.deletes_kept_after(), SeqNo(20));
     }
 
     #[test]

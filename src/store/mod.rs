@@ -47,8 +47,9 @@ pub use generation::Generation;
 pub use health::Health;
 pub use home::{Home, log_identity, run_of};
 pub use metrics::{
-    CacheMetrics, CompactionMetrics, Latencies, LevelMetrics, MemoryMetrics, Metrics,
-    PressureMetrics, ReadMetrics, RecoveryReport, ScrubMetrics, SnapshotMetrics, ValueMetrics,
+    CacheMetrics, CompactionMetrics, FollowedMetrics, Latencies, LevelMetrics, MemoryMetrics,
+    Metrics, PressureMetrics, ReadMetrics, RecoveryReport, ScrubMetrics, SnapshotMetrics,
+    ValueMetrics,
 };
 pub use new_values::{NewValues, StoredAs};
 pub use observer::{Observer, log_not_removed};

@@ -23,7 +23,7 @@ const CHECKPOINTS: &str = "/checkpoints";
 
 /// The backup `number` of the chain.
 pub(super) fn link(number: usize) -> PathBuf {
-    Path::new(BACKUPS).join(format!("link-{number}"))
+    Path::new(BACKUPS).join(format!("link{number}"))
 }
 
 /// What has the name of a backup is one, and what a crash left of one is refused, or

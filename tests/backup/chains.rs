@@ -80,6 +80,7 @@ fn a_chain_that_is_none_is_refused_and_nothing_touched() {
     foreign.backup_since(foreign_full.backup_id, "/b/foreign-1").expect("an increment");
     // Of a copy of the directory that has gone its own way since, and knows the same base.
     let copy = disk.crash_image(&CrashModel::Everything);
+    copy.set_seed(2);
     let fork = open(&copy);
     fork.set("only", "in the copy").expect("a commit");
     let forked = fork.backup_since(other, "/b/forked").expect("an increment");

@@ -76,12 +76,13 @@ mod wal;
 mod worker;
 
 pub use archive::{
-    BackupInfo, BackupOptions, BackupProgress, BackupReport, RestoreOptions, RestoreReport,
+    BackupInfo, BackupOptions, BackupProgress, BackupReport, FollowedBackup, RestoreOptions,
+    RestoreReport,
 };
 pub use clock::{Clock, SystemClock};
 pub use db::{
     Db, DbTransaction, Ingest, IngestReport, Keys, Range, Snapshot, TransactionKeys,
-    TransactionRange, WriteBatch, verify_backup, verify_backup_from,
+    TransactionRange, WriteBatch, verify_backup, verify_backup_chain, verify_backup_from,
 };
 pub use engine::{Config, EXPIRED_RETENTION, Engine, MemoryEngine, Transaction};
 pub use error::{Error, Result};
@@ -96,9 +97,9 @@ pub use options::{Compression, Options, SyncPolicy, WriteOptions};
 pub use read::{Key, Value};
 pub use repair::{Loss, RepairReport, repair, repair_with_fs};
 pub use store::{
-    CacheMetrics, CompactionMetrics, FileLayout, Latencies, Layout, LevelLayout, LevelMetrics,
-    MemoryMetrics, Metrics, PressureMetrics, ReadMetrics, RecoveryReport, ScrubMetrics,
-    SnapshotMetrics, TableLayout, ValueMetrics,
+    CacheMetrics, CompactionMetrics, FileLayout, FollowedMetrics, Latencies, Layout, LevelLayout,
+    LevelMetrics, MemoryMetrics, Metrics, PressureMetrics, ReadMetrics, RecoveryReport,
+    ScrubMetrics, SnapshotMetrics, TableLayout, ValueMetrics,
 };
 
 pub use verify::{Finding, FindingKind, VerifyOptions, VerifyProgress, VerifyReport};

@@ -1,4 +1,5 @@
-//! A backup: header, chunks, entries, values, end; and a restore of it over a database that holds something.
+//! A backup, full or an increment: header, chunks, entries, values, end; and a restore of it over a database that holds
+//! something, of an increment with a full backup upon which it follows.
 
 use crate::allocation::assert_bounded;
 use crate::assert_located;
@@ -7,8 +8,8 @@ use crate::mutation::Mutations;
 use arbitrary::Arbitrary;
 use esker::crashtest::tiny_options;
 use esker::fuzzing::{
-    BACKUP_NAME, BackedUp, BackedUpValue, BackupHeader, DatabaseId, SeqNo, decode_backup,
-    fix_backup, write_backup,
+    BACKUP_NAME, BackedUp, BackedUpValue, BackupHeader, BackupRef, DatabaseId, SeqNo,
+    decode_backup, fix_backup, write_backup,
 };
 use esker::sim::SimFs;
 use esker::{BackupOptions, Db, Error, RestoreOptions, SyncPolicy, verify_backup_from};
@@ -78,7 +79,7 @@ impl Recipe {
             backup: DatabaseId(11),
             database: DatabaseId(0x5eed),
             seq: SeqNo(u64::from(self.seq)),
-            base: self.is_increment.then_some(SeqNo(u64::from(self.seq / 2))),
+            base: self.is_increment.then_some(base(self.seq)),
             created_ms: 1_704_067_200_000,
             expiry_floor_ms: self.expiry_floor_ms,
         };
@@ -86,6 +87,11 @@ impl Recipe {
         let damaged = self.mutations.apply(vec![file.clone()], fix_backup);
         (entries, file, damaged)
     }
+}
+
+/// Upon what an increment of a recipe follows.
+fn base(seq: u32) -> BackupRef {
+    BackupRef { id: DatabaseId(10), seq: SeqNo(u64::from(seq / 2)) }
 }
 
 /// Asserts what must hold of a backup.
@@ -126,6 +132,7 @@ fn check_file(file: &[u8]) -> Result<Vec<BackedUp>, Error> {
         assert!(entries.iter().any(is_compressed), "only Snappy is looked into by verify alone");
     }
     check_restore(file, &decoded, info.is_ok());
+    check_chain(file, &decoded);
     decoded.map(|(_, entries)| entries)
 }
 
@@ -190,6 +197,51 @@ fn check_restore(
     db.set("after", "it").expect("it is open");
 }
 
+/// An increment comes into force upon the backup that it names, and upon no other; nothing else upon any.
+fn check_chain(file: &[u8], decoded: &Result<(BackupHeader, Vec<BackedUp>), Error>) {
+    let own = decoded.as_ref().ok().and_then(|(header, _)| Some((header, header.base?)));
+    let (of, base) =
+        own.map_or((DatabaseId(0x5eed), base(100)), |(header, base)| (header.database, base));
+    let entry = |key: &[u8]| BackedUp {
+        key: key.to_vec(),
+        expires_at_ms: None,
+        held: BackedUpValue::Inline(b"of the base".to_vec()),
+    };
+    let below: Vec<BackedUp> = [b"" as &[u8], b"key02", b"prefix"].map(entry).into();
+    let full = |base: BackupRef| {
+        let (backup, seq) = (base.id, base.seq);
+        let (created_ms, expiry_floor_ms) = (1_704_067_200_000, 0);
+        let header =
+            BackupHeader { backup, database: of, seq, base: None, created_ms, expiry_floor_ms };
+        write_backup(header, &below)
+    };
+    let db = database();
+    let before = content(&db);
+    let other = BackupRef { id: DatabaseId(base.id.0 ^ 1), ..base };
+    let refused = db.restore_chain_from([full(other).as_slice(), file], RestoreOptions::default());
+    refused.expect_err("upon another backup");
+    assert_eq!(content(&db), before);
+    let restored = db.restore_chain_from([full(base).as_slice(), file], RestoreOptions::default());
+    let (Some((header, _)), Ok((_, entries))) = (own, decoded) else {
+        restored.expect_err("no increment");
+        assert_eq!(content(&db), before);
+        return;
+    };
+    restored.expect("an increment upon its base");
+    let (after, floor_ms) = (content(&db), header.expiry_floor_ms);
+    let (gone, set): (Vec<BackedUp>, Vec<BackedUp>) =
+        entries.iter().cloned().partition(|entry| entry.held == BackedUpValue::Deleted);
+    check_content(&after, &set, floor_ms);
+    assert!(gone.iter().all(|entry| !after.contains_key(&entry.key)), "a delete was passed over");
+    for BackedUp { key, .. } in &below {
+        let is_newer = entries.iter().any(|entry| entry.key == *key);
+        let is_as_below =
+            matches!(after.get(key), Some(Ok(value)) if value.as_slice() == b"of the base");
+        assert!(is_newer || is_as_below, "{key:?} of the base");
+    }
+    db.set("after", "it").expect("it is open");
+}
+
 /// Of the entries, all those are there that do not expire, each with its value.
 fn check_content(after: &Content, entries: &[BackedUp], _floor_ms: u64) {
     for entry in entries {
@@ -240,6 +292,7 @@ pub fn fix(file: &mut [u8]) {
 #[must_use]
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = vec![of_noise(1, 300), of_noise(2, 1200)];
+    let mut increments = Vec::new();
     for count in [0, 1, 20_u8] {
         let entry = |n: u8| {
             let value = match n % 4 {
@@ -254,7 +307,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
                 held: value.held(false),
             }
         };
-        let entries: Vec<BackedUp> = (0..count).map(entry).collect();
+        let mut entries: Vec<BackedUp> = (0..count).map(entry).collect();
         let header = BackupHeader {
             backup: DatabaseId(11),
             database: DatabaseId(0x5eed),
@@ -264,6 +317,17 @@ pub fn seeds() -> Vec<Vec<u8>> {
             expiry_floor_ms: 0,
         };
         seeds.push(of_file(&write_backup(header, &entries)));
+        // An increment with the same in it, the last but for a delete.
+        if count > 0 {
+            entries.push(BackedUp {
+                key: b"prefix".to_vec(),
+                expires_at_ms: None,
+                held: BackedUpValue::Deleted,
+            });
+            let header = BackupHeader { base: Some(base(100)), ..header };
+            increments.push(of_file(&write_backup(header, &entries)));
+        }
     }
+    seeds.extend(increments);
     seeds
 }

@@ -7,8 +7,8 @@ use crate::{IDENTITY, assert_located};
 use arbitrary::Arbitrary;
 use esker::Error;
 use esker::fuzzing::{
-    Edit, Level, LogId, Properties, SeqNo, State, TableId, TableMeta, decode_manifest,
-    fix_manifest, write_manifest,
+    BackupRef, DatabaseId, Edit, Level, LogId, Properties, SeqNo, State, TableId, TableMeta,
+    decode_manifest, fix_manifest, write_manifest,
 };
 
 const NAME: &str = "MANIFEST-000007";
@@ -30,6 +30,12 @@ enum Step {
         entries: u8,
         key: [u8; 3],
         digest: u64,
+    },
+    /// Has increments follow upon so many backups.
+    Follow {
+        count: u8,
+        id: u64,
+        seq: u16,
     },
     /// Removes one of the tables, and adds another in the same edit.
     Replace {
@@ -127,6 +133,13 @@ fn edit_of(step: Option<&Step>, state: &State) -> Edit {
             expiry_floor_ms: Some(floor_ms),
             ..Edit::default()
         },
+        Step::Follow { count, id, seq } => {
+            let backup = |n: u8| BackupRef {
+                id: DatabaseId(id ^ u64::from(n)),
+                seq: SeqNo(u64::from(seq) + u64::from(n)),
+            };
+            Edit { followed: Some((0..count % 20).map(backup).collect()), ..Edit::default() }
+        }
         Step::Add { level, entries, key, digest } => {
             let table = table(id, u64::from(entries), &key, digest);
             adding(free_level(level, &table, state), table, Vec::new())

@@ -14,11 +14,12 @@
 //!   16     8  backup id: drawn by chance, part of all checksums that follow
 //!   24     8  database id; of an engine in memory, one that it drew
 //!   32     8  sequence number: it holds what was visible then
-//!   40     8  base: of an increment, the number after which it has all changes; else 0
+//!   40     8  base: of an increment, the sequence number after which it has all changes; else 0
 //!   48     8  when it was made, ms since the epoch
 //!   56     8  expiry floor, ms
 //!   64     4  kind: 0 full, 1 increment
 //!   68     4  zero
+//!   72     8  of an increment alone: the backup id of the one upon which it follows
 //!
 //! chunk
 //!    0    32  frame header (`crate::format::frame`): database is the backup id, file is 0, the
@@ -55,8 +56,8 @@ use crate::error::{Error, Result};
 use crate::format::codec::{put_bytes, to_u64};
 use crate::format::key::EXPIRY_SIZE;
 use crate::format::{
-    DatabaseId, Decoder, EntryKind, FileId, FrameHeader, FramePlace, KEY_BYTES_MAX, SeqNo, crc,
-    put_u32, put_u64, put_varint,
+    BackupRef, DatabaseId, Decoder, EntryKind, FileId, FrameHeader, FramePlace, KEY_BYTES_MAX,
+    SeqNo, crc, put_u32, put_u64, put_varint,
 };
 use std::path::Path;
 
@@ -67,6 +68,12 @@ pub const VERSION: u32 = 1;
 /// Size of the header.
 pub const HEADER_SIZE: usize = 8 + 4 + 4 + 8 + 8 + 8 + 8 + 8 + 8 + 4 + 4;
 const _: () = assert!(HEADER_SIZE == 72);
+/// By how much that of an increment is longer.
+pub const BASE_SIZE: usize = 8;
+/// Where it says of which kind it is.
+const KIND_AT: usize = HEADER_SIZE - 4 - 4;
+const FULL: u32 = 0;
+const INCREMENT: u32 = 1;
 /// Size of the end's body.
 pub const END_SIZE: usize = 1 + 8 + 8 + 8 + 16;
 
@@ -98,8 +105,8 @@ pub struct Header {
     pub database: DatabaseId,
     /// It holds what was visible then.
     pub seq: SeqNo,
-    /// For an increment, the number after which it has all changes.
-    pub base: Option<SeqNo>,
+    /// For an increment, the backup upon which it follows: it has all changes since then.
+    pub base: Option<BackupRef>,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_ms: u64,
     /// Everything that expires by then has been seen expired.
@@ -107,41 +114,58 @@ pub struct Header {
 }
 
 impl Header {
+    /// How those that follow upon it name it.
+    #[must_use]
+    pub fn as_ref(&self) -> BackupRef {
+        BackupRef { id: self.backup, seq: self.seq }
+    }
+
     /// Its bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(HEADER_SIZE);
+        let mut out = Vec::with_capacity(HEADER_SIZE + BASE_SIZE);
         out.extend_from_slice(&MAGIC);
         put_u32(&mut out, VERSION);
         put_u32(&mut out, 0);
         put_u64(&mut out, self.backup.0);
         put_u64(&mut out, self.database.0);
         put_u64(&mut out, self.seq.0);
-        put_u64(&mut out, self.base.unwrap_or_default().0);
+        put_u64(&mut out, self.base.map_or(SeqNo::ZERO, |base| base.seq).0);
         put_u64(&mut out, self.created_ms);
         put_u64(&mut out, self.expiry_floor_ms);
-        put_u32(&mut out, u32::from(self.base.is_some()));
+        put_u32(&mut out, if self.base.is_some() { INCREMENT } else { FULL });
         put_u32(&mut out, 0);
+        if let Some(base) = self.base {
+            put_u64(&mut out, base.id.0);
+        }
         let checksum = crc(&out);
         out[12..16].copy_from_slice(&checksum.to_le_bytes());
         out
     }
 
-    /// The inverse of [`Header::encode`].
+    /// How many bytes more a header has that begins with `head`.
+    #[must_use]
+    pub fn more_bytes(head: &[u8; HEADER_SIZE]) -> usize {
+        let is_increment = head[..8] == MAGIC && head[KIND_AT..][..4] == INCREMENT.to_le_bytes();
+        if is_increment { BASE_SIZE } else { 0 }
+    }
+
+    /// The inverse of [`Header::encode`]; `more` is what [`Header::more_bytes`] asks for.
     ///
     /// # Errors
     /// [`Error::Corruption`], [`Error::UnsupportedFormat`].
-    pub fn decode(bytes: &[u8; HEADER_SIZE], path: &Path) -> Result<Header> {
+    pub fn decode(head: &[u8; HEADER_SIZE], more: &[u8], path: &Path) -> Result<Header> {
         let damaged = |detail: &str| Error::corruption(path, 0, detail);
-        if bytes[..8] != MAGIC {
+        if head[..8] != MAGIC {
             return Err(damaged("this is no backup: it does not begin with ESKERBAK"));
         }
-        let mut covered = *bytes;
+        let mut covered = *head;
         covered[12..16].fill(0);
-        if crc(&covered).to_le_bytes() != bytes[12..16] {
+        if crc(&[&covered, more].concat()).to_le_bytes() != head[12..16] {
             return Err(damaged("the checksum of the header does not match"));
         }
-        let mut d = Decoder::new(bytes.get(8..).unwrap_or_default());
+        let bytes = [head.get(8..).unwrap_or_default(), more].concat();
+        let mut d = Decoder::new(&bytes);
         let version = d.u32().unwrap_or_default();
         if version > VERSION {
             let file = path.to_path_buf();
@@ -155,11 +179,13 @@ impl Header {
     fn fields(d: &mut Decoder<'_>) -> Option<Header> {
         d.u32()?;
         let (backup, database) = (DatabaseId(d.u64()?), DatabaseId(d.u64()?));
-        let (seq, base) = (SeqNo(d.u64()?), SeqNo(d.u64()?));
+        let (seq, base_seq) = (SeqNo(d.u64()?), SeqNo(d.u64()?));
         let (created_ms, expiry_floor_ms) = (d.u64()?, d.u64()?);
         let base = match (d.u32()?, d.u32()?) {
-            (0, 0) if base == SeqNo::ZERO => None,
-            (1, 0) if base <= seq => Some(base),
+            (FULL, 0) if base_seq == SeqNo::ZERO => None,
+            (INCREMENT, 0) if base_seq <= seq => {
+                Some(BackupRef { id: DatabaseId(d.u64()?), seq: base_seq })
+            }
             _ => return None,
         };
         let is_possible = seq <= SeqNo::COUNTED_FROM_MAX && d.is_empty();
@@ -313,18 +339,22 @@ mod tests {
             backup: DatabaseId(1),
             database: DatabaseId(2),
             seq: SeqNo(9),
-            base: Some(SeqNo(3)),
+            base: Some(BackupRef { id: DatabaseId(7), seq: SeqNo(3) }),
             created_ms: 4,
             expiry_floor_ms: 5,
         };
-        for header in [header, Header { base: None, ..header }] {
-            let bytes: [u8; HEADER_SIZE] = header.encode().try_into().expect("its size");
-            let path = Path::new("b");
-            assert_eq!(Header::decode(&bytes, path).expect("sound"), header);
+        for (header, size) in [(header, 80), (Header { base: None, ..header }, 72)] {
+            let bytes = header.encode();
+            let decoded = |bytes: &[u8]| {
+                let (head, more) = bytes.split_first_chunk::<HEADER_SIZE>().expect("long enough");
+                let more = more.get(..Header::more_bytes(head)).unwrap_or_default();
+                Header::decode(head, more, Path::new("b"))
+            };
+            assert_eq!((decoded(&bytes).expect("sound"), bytes.len()), (header, size));
             for bit in 0..bytes.len() * 8 {
-                let mut flipped = bytes;
+                let mut flipped = bytes.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);
-                let e = Header::decode(&flipped, path).expect_err("damaged");
+                let e = decoded(&flipped).expect_err("damaged");
                 assert!(matches!(e, Error::Corruption { .. }), "bit {bit}: {e}");
             }
         }

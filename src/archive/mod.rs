@@ -10,12 +10,14 @@
 //! INV-2: a reader's memory is that of one chunk's entries and of one value, whatever a length says.
 //! INV-3: a file has the name of a backup only when it is whole, read back and synced; what
 //! had the name before stands until then ([`write_file`]).
+//! INV-4: an increment counts only upon the very backup that it names ([`Chain`]).
 //!
 //! Concurrency: a writer and a reader belong to one thread each. Writing a file may take two more
 //! threads, for its writes and its syncs, so that the disk works while the next chunk is
 //! put together; both have ended when the call returns.
 //! Not here: which entries a backup has.
 
+mod chain;
 pub mod format;
 mod options;
 mod output;
@@ -27,12 +29,14 @@ mod verify;
 mod write_file;
 mod writer;
 
+pub use chain::Chain;
 pub use format::{Apart, Header, Held};
 pub use options::{
-    BackupInfo, BackupOptions, BackupProgress, BackupReport, RestoreOptions, RestoreReport,
+    BackupInfo, BackupOptions, BackupProgress, BackupReport, FollowedBackup, RestoreOptions,
+    RestoreReport,
 };
 pub use output::{FileOutput, Output, StreamOutput};
 pub use reader::{ArchiveReader, Entry, Stored};
-pub use verify::{open_file, verify, verify_file};
+pub use verify::{open_chain, open_file, verify, verify_chain, verify_file};
 pub use write_file::{Partials, write_file};
 pub use writer::{ArchiveWriter, Feed};

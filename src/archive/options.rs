@@ -1,5 +1,6 @@
 //! How a backup is made and restored, and what came of it, as plain data.
 
+use crate::format::BackupRef;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -48,6 +49,10 @@ pub struct BackupOptions<'a> {
     /// Whether the file is read back, and every checksum in it checked, before it gets its name. Of no
     /// meaning for a stream. Default: true.
     pub verify: bool,
+    /// Whether increments are to follow upon it ([`crate::Db::backup_since`]): of a full backup. The
+    /// database then keeps a trace of what is deleted from now on; see there what that costs. An increment can always
+    /// be followed. Default: false.
+    pub followed: bool,
     /// Told after each chunk, some 1 MiB, on the thread that makes the backup. `Break` ends it
     /// with [`crate::Error::Cancelled`]. Default: nobody.
     pub progress: Option<OnProgress<'a>>,
@@ -55,7 +60,7 @@ pub struct BackupOptions<'a> {
 
 impl Default for BackupOptions<'_> {
     fn default() -> Self {
-        BackupOptions { bytes_per_second: 0, verify: true, progress: None }
+        BackupOptions { bytes_per_second: 0, verify: true, followed: false, progress: None }
     }
 }
 
@@ -64,6 +69,7 @@ impl fmt::Debug for BackupOptions<'_> {
         f.debug_struct("BackupOptions")
             .field("bytes_per_second", &self.bytes_per_second)
             .field("verify", &self.verify)
+            .field("followed", &self.followed)
             .finish_non_exhaustive()
     }
 }
@@ -90,10 +96,28 @@ pub struct BackupReport {
     pub entries: u64,
     /// Its length.
     pub bytes: u64,
+    /// The number that it drew by chance: what increments upon it call it.
+    pub backup_id: u64,
     /// It holds what the commits up to this number had made; 0 for an engine in memory.
     pub sequence_number: u64,
     /// How long it took.
     pub duration: Duration,
+}
+
+/// A backup upon which an increment can follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FollowedBackup {
+    /// [`BackupReport::backup_id`].
+    pub backup_id: u64,
+    /// [`BackupReport::sequence_number`].
+    pub sequence_number: u64,
+}
+
+impl From<BackupRef> for FollowedBackup {
+    fn from(backup: BackupRef) -> Self {
+        FollowedBackup { backup_id: backup.id.0, sequence_number: backup.seq.0 }
+    }
 }
 
 /// What came of a restore.
@@ -115,11 +139,16 @@ pub struct RestoreReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BackupInfo {
+    /// The number that it drew by chance.
+    pub backup_id: u64,
     /// The database whose content it is.
     pub database_id: u64,
     /// It holds what the commits up to this number had made.
     pub sequence_number: u64,
-    /// Of an increment: it holds what changed after this number. `None`: it holds everything.
+    /// Of an increment: the [`BackupInfo::backup_id`] of the one upon which it follows. `None`: it
+    /// holds everything.
+    pub base_id: Option<u64>,
+    /// Of an increment: the number after which it holds what changed.
     pub since: Option<u64>,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_ms: u64,

@@ -13,6 +13,7 @@ use crate::format::{
 };
 use std::fmt;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -43,6 +44,27 @@ pub struct Entry<'a> {
     pub offset: u64,
 }
 
+/// What the reader knows of the entry at which it is.
+#[derive(Debug)]
+struct Found {
+    expires_at_ms: Option<u64>,
+    held: HeldAt,
+    offset: u64,
+}
+
+#[derive(Debug)]
+enum HeldAt {
+    Deleted,
+    /// Where in the chunk.
+    Inline(Range<usize>),
+    /// It is what the source gave last.
+    Apart {
+        is_compressed: bool,
+        checksum: u32,
+        value_bytes: usize,
+    },
+}
+
 /// Reads a backup. Its memory is that of a chunk's entries and of one value, whatever is in the
 /// backup.
 pub struct ArchiveReader<R> {
@@ -55,6 +77,8 @@ pub struct ArchiveReader<R> {
     at: usize,
     chunks: u64,
     key: Vec<u8>,
+    /// Of the entry whose key that is; `None` before the first and behind the last.
+    found: Option<Found>,
     /// The first entry of the chunk shares nothing with the one before.
     is_first_of_chunk: bool,
     entries: u64,
@@ -75,11 +99,13 @@ impl<R: Read> ArchiveReader<R> {
     /// [`Error::Corruption`], [`Error::UnsupportedFormat`] of the header, [`Error::Io`].
     pub fn new(read: R, path: PathBuf) -> Result<Self> {
         let mut source = Source::new(read, path);
-        let bytes = source.take(HEADER_SIZE, "a header")?;
-        let bytes = *bytes.first_chunk::<HEADER_SIZE>().expect("as many as were asked for");
-        let header = Header::decode(&bytes, source.path())?;
+        let head = source.take(HEADER_SIZE, "a header")?;
+        let head = *head.first_chunk::<HEADER_SIZE>().expect("as many as were asked for");
+        let more = source.take(Header::more_bytes(&head), "a header's end")?.to_vec();
+        let header = Header::decode(&head, &more, source.path())?;
         let mut digest = Xxh3::new();
-        digest.update(&bytes);
+        digest.update(&head);
+        digest.update(&more);
         Ok(ArchiveReader {
             source,
             header,
@@ -89,6 +115,7 @@ impl<R: Read> ArchiveReader<R> {
             at: 0,
             chunks: 0,
             key: Vec::new(),
+            found: None,
             is_first_of_chunk: true,
             entries: 0,
             deletes: 0,
@@ -122,12 +149,40 @@ impl<R: Read> ArchiveReader<R> {
     /// # Errors
     /// [`Error::Corruption`] naming where and what is wrong, [`Error::Io`].
     pub fn next_entry(&mut self) -> Result<Option<Entry<'_>>> {
+        Ok(if self.advance()? { self.entry() } else { None })
+    }
+
+    /// Goes on to the next entry; false at the end, as [`ArchiveReader::next_entry`] has it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn advance(&mut self) -> Result<bool> {
+        self.found = None;
         while self.at == self.chunk.len() {
             if self.end.is_some() || !self.enter_chunk()? {
-                return Ok(None);
+                return Ok(false);
             }
         }
-        self.read_entry().map(Some)
+        self.found = Some(self.read_entry()?);
+        Ok(true)
+    }
+
+    /// The entry at which it is; `None` before the first and behind the last.
+    pub fn entry(&self) -> Option<Entry<'_>> {
+        let Found { expires_at_ms, held, offset } = self.found.as_ref()?;
+        let held = match held {
+            HeldAt::Deleted => Held::Deleted,
+            HeldAt::Inline(range) => {
+                Held::Inline(self.chunk.get(range.clone()).unwrap_or_default())
+            }
+            HeldAt::Apart { is_compressed, checksum, value_bytes } => Held::Apart(Stored {
+                bytes: self.source.taken(),
+                is_compressed: *is_compressed,
+                checksum: *checksum,
+                value_bytes: *value_bytes,
+            }),
+        };
+        Some(Entry { key: &self.key, expires_at_ms: *expires_at_ms, held, offset: *offset })
     }
 
     /// What it has in memory, in bytes.
@@ -203,7 +258,7 @@ impl<R: Read> ArchiveReader<R> {
     }
 
     /// Reads the entry at hand, and its value.
-    fn read_entry(&mut self) -> Result<Entry<'_>> {
+    fn read_entry(&mut self) -> Result<Found> {
         let rest = self.chunk.get(self.at..).unwrap_or_default();
         let mut d = Decoder::new(rest);
         let (shared, suffix, expires_at_ms, held) =
@@ -227,17 +282,17 @@ impl<R: Read> ArchiveReader<R> {
         self.deletes += u64::from(is_delete);
         let mut offset = self.chunk_offset;
         let held = match held {
-            Held::Deleted => Held::Deleted,
-            Held::Inline(value) => Held::Inline(value),
+            Held::Deleted => HeldAt::Deleted,
+            // It ends where the entry does.
+            Held::Inline(value) => HeldAt::Inline(self.at - value.len()..self.at),
             Held::Apart(apart) => {
                 offset = self.source.offset();
                 let value_bytes = check_value(&mut self.source, &apart)?;
                 let Apart { is_compressed, checksum, .. } = apart;
-                let bytes = self.source.taken();
-                Held::Apart(Stored { bytes, is_compressed, checksum, value_bytes })
+                HeldAt::Apart { is_compressed, checksum, value_bytes }
             }
         };
-        Ok(Entry { key: &self.key, expires_at_ms, held, offset })
+        Ok(Found { expires_at_ms, held, offset })
     }
 }
 

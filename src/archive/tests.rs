@@ -8,7 +8,7 @@ use super::writer::{ArchiveWriter, Feed};
 use super::{StreamOutput, verify};
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
-use crate::format::{DatabaseId, SeqNo, ValuePointer, crc};
+use crate::format::{BackupRef, DatabaseId, SeqNo, ValuePointer, crc};
 use proptest::prelude::*;
 use std::path::PathBuf;
 use xxhash_rust::xxh3::Xxh3;
@@ -21,6 +21,8 @@ const HEADER: Header = Header {
     created_ms: 8,
     expiry_floor_ms: 9,
 };
+
+const BASE: BackupRef = BackupRef { id: DatabaseId(4), seq: SeqNo(3) };
 
 /// One chunk: its body, and the values behind it.
 type Chunk = (Vec<u8>, Vec<u8>);
@@ -229,10 +231,10 @@ fn other_nonsense_is_refused() {
     let text = wrong(&forged(&[(delete.clone(), vec![])], 1, |end| end.deletes = 1));
     assert!(text.contains("a delete"), "{text}");
     // In an increment it belongs there.
-    let increment = Header { base: Some(SeqNo(3)), ..HEADER };
+    let increment = Header { base: Some(BASE), ..HEADER };
     let bytes = forged_with(increment, &[(delete, vec![])], 1, |end| end.deletes = 1);
     let info = verify(reader(&bytes).expect("sound"), true).expect("sound");
-    assert_eq!((info.deletes, info.since), (1, Some(3)));
+    assert_eq!((info.deletes, info.since, info.base_id), (1, Some(3), Some(4)));
 }
 
 #[test]
@@ -263,8 +265,12 @@ impl Feed for Values {
 type Entries = std::collections::BTreeMap<Vec<u8>, (Option<u64>, u8, Vec<u8>)>;
 
 fn written(entries: &Entries) -> Vec<u8> {
+    backup_of(Header { base: Some(BASE), ..HEADER }, entries)
+}
+
+/// Entries by key: when they expire, their kind (0 deleted, 1 in the chunk, 2 apart), their value.
+pub fn backup_of(header: Header, entries: &Entries) -> Vec<u8> {
     let output = StreamOutput(Vec::new());
-    let header = Header { base: Some(SeqNo(1)), ..HEADER };
     let mut writer = ArchiveWriter::new(output, Values, header).expect("in memory");
     for (key, (expires_at_ms, kind, value)) in entries {
         let held = match kind {

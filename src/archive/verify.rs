@@ -1,5 +1,6 @@
-//! Reading a backup for nothing but to know whether it is sound.
+//! Reading backups for nothing but to know whether they are sound.
 
+use super::chain::Chain;
 use super::format::Held;
 use super::options::BackupInfo;
 use super::reader::ArchiveReader;
@@ -29,6 +30,28 @@ pub fn verify_file(fs: &dyn Fs, path: &Path, is_deep: bool) -> Result<BackupInfo
     verify(open_file(fs, path)?.0, is_deep)
 }
 
+/// The backups at `paths`, each upon the one before, before their first entries; and how many bytes they have in all.
+///
+/// # Errors
+/// As [`open_file`] and [`Chain::new`].
+pub fn open_chain<P: AsRef<Path>>(
+    fs: &dyn Fs,
+    paths: impl IntoIterator<Item = P>,
+) -> Result<(Chain<FileSource>, u64)> {
+    let opened = paths.into_iter().map(|path| open_file(fs, path.as_ref()));
+    let opened = opened.collect::<Result<Vec<_>>>()?;
+    let bytes = opened.iter().map(|(_, bytes)| bytes).sum();
+    Ok((Chain::new(opened.into_iter().map(|(reader, _)| reader).collect())?, bytes))
+}
+
+/// Reads the backups of `chain` one after the other, as [`verify`] does.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_chain<R: Read>(chain: Chain<R>) -> Result<Vec<BackupInfo>> {
+    chain.into_readers().into_iter().map(|reader| verify(reader, true)).collect()
+}
+
 /// Reads what `reader` has left. `is_deep`: values in Snappy are decompressed, too. Their checksum is that of
 /// what was stored, so this tells only of what was forged.
 ///
@@ -54,9 +77,11 @@ pub fn verify<R: Read>(mut reader: ArchiveReader<R>, is_deep: bool) -> Result<Ba
     }
     let (entries, deletes) = reader.counts();
     Ok(BackupInfo {
+        backup_id: header.backup.0,
         database_id: header.database.0,
         sequence_number: header.seq.0,
-        since: header.base.map(|base| base.0),
+        base_id: header.base.map(|base| base.id.0),
+        since: header.base.map(|base| base.seq.0),
         created_ms: header.created_ms,
         entries,
         deletes,

@@ -29,10 +29,10 @@ impl Partials {
 
 /// Writes a backup to `path`, in place of what was there: `write` puts all of it out. The file is written under
 /// another name beside it, `path` with `.partial-` and two numbers, then read back (if `verify` says so), synced
-/// and renamed, and its directory synced. A directory that is missing is made.
+/// and, after `settle`, renamed, and its directory synced. A directory that is missing is made.
 ///
 /// # Errors
-/// Those of `write`; [`Error::InvalidArgument`] for a name that files of databases have;
+/// Those of `write` and `settle`; [`Error::InvalidArgument`] for a name that files of databases have;
 /// [`Error::Io`]. What was at `path` is there as before, unless it was the last sync, of the
 /// directory, that failed: then it is there or the new one is.
 pub fn write_file<T>(
@@ -41,6 +41,7 @@ pub fn write_file<T>(
     path: &Path,
     verify: bool,
     write: impl FnOnce(FileOutput) -> Result<(FileOutput, T)>,
+    settle: impl FnOnce(&T) -> Result<()>,
 ) -> Result<T> {
     let name = path.file_name().ok_or_else(|| {
         Error::invalid(format!("{} is no name for a backup; name a file", path.display()))
@@ -65,6 +66,7 @@ pub fn write_file<T>(
     let check = || if verify { verify_file(fs, partial, false).map(drop) } else { Ok(()) };
     let (output, written) = written?;
     output.finish(check)?;
+    settle(&written)?;
     fs.rename(partial, path).during("rename", path)?;
     fs.sync_dir(dir).during("sync", dir)?;
     Ok(written)

@@ -1,8 +1,8 @@
 //! Writes a backup, front to back.
 
 use super::format::{
-    APART_BYTES, Apart, END_SIZE, ENTRIES_BYTES, End, HEADER_SIZE, Header, Held, PLAIN, SNAPPY,
-    put_entry, put_frame,
+    APART_BYTES, Apart, END_SIZE, ENTRIES_BYTES, End, Header, Held, PLAIN, SNAPPY, put_entry,
+    put_frame,
 };
 use super::output::Output;
 use crate::error::Result;
@@ -66,6 +66,7 @@ impl<O: Output, F: Feed> ArchiveWriter<O, F> {
         let bytes = header.encode();
         let mut digest = Xxh3::new();
         digest.update(&bytes);
+        let offset = to_u64(bytes.len());
         let mut spare = output.put(bytes)?;
         spare.clear();
         Ok(ArchiveWriter {
@@ -76,7 +77,7 @@ impl<O: Output, F: Feed> ArchiveWriter<O, F> {
             last_key: Vec::new(),
             apart: Vec::new(),
             apart_bytes: 0,
-            offset: to_u64(HEADER_SIZE),
+            offset,
             chunks: 0,
             end: End { entries: 0, deletes: 0, bytes: 0, digest: 0 },
             digest,
@@ -123,6 +124,14 @@ impl<O: Output, F: Feed> ArchiveWriter<O, F> {
             self.write_chunk()?;
         }
         Ok(())
+    }
+
+    /// Has the feed look whether to go on, where nothing has been added for long.
+    ///
+    /// # Errors
+    /// Those of the feed.
+    pub fn look(&mut self) -> Result<()> {
+        self.feed.has_written(self.offset)
     }
 
     fn write_chunk(&mut self) -> Result<()> {

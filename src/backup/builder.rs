@@ -1,6 +1,6 @@
 //! Tables and value files out of a backup.
 
-use crate::archive::{ArchiveReader, BackupProgress, Entry, Held, RestoreOptions, Stored};
+use crate::archive::{BackupProgress, Chain, Entry, Held, RestoreOptions, Stored};
 use crate::error::{Error, Result};
 use crate::format::{
     EntryKind, EntryRef, FileKind, SegmentMeta, SeqNo, TableId, TableMeta, ValuePointer, snappy,
@@ -38,39 +38,33 @@ pub struct Builder<'a> {
 #[derive(Debug)]
 pub struct Built<'a> {
     builder: Builder<'a>,
-    /// Of the backup.
+    /// Of the backups.
     pub expiry_floor_ms: u64,
     /// Bytes that were read.
     pub bytes: u64,
 }
 
-/// Reads `reader` to its end, and writes what it holds into files for `store`; every entry gets the
-/// number `seq`. `bytes_total`: how long the backup is, where that is known.
+/// Reads all of `chain`, and writes what it comes to into files for `store`; every entry gets the
+/// number `seq`. `bytes_total`: how many bytes it has, where that is known.
 ///
 /// # Errors
-/// [`Error::Corruption`] of the backup, [`Error::InvalidArgument`] for an increment, [`Error::Io`],
-/// [`Error::Closed`], [`Error::Cancelled`]. What was written is removed.
+/// [`Error::Corruption`] of a backup, [`Error::Io`], [`Error::Closed`], [`Error::Cancelled`]. What was
+/// written is removed.
 pub fn build<'a, R: Read>(
     store: &'a Store,
     seq: SeqNo,
-    mut reader: ArchiveReader<R>,
+    mut chain: Chain<R>,
     bytes_total: Option<u64>,
     options: &mut RestoreOptions<'_>,
 ) -> Result<Built<'a>> {
-    let header = *reader.header();
-    if let Some(base) = header.base {
-        return Err(Error::invalid(format!(
-            "{} is an increment, of what changed after {base}; restore the full backup that came before",
-            reader.path().display()
-        )));
-    }
     let mut builder = Builder::new(store, seq)?;
-    let path = reader.path().to_path_buf();
     let mut told_at = 0;
-    while let Some(entry) = reader.next_entry()? {
-        builder.add(&entry, &path)?;
-        if entry.offset >= told_at + TOLD_EACH_BYTES {
-            told_at = entry.offset;
+    loop {
+        let bytes_read = chain.bytes_read();
+        let Some((entry, path)) = chain.next_entry()? else { break };
+        builder.add(&entry, path)?;
+        if bytes_read >= told_at + TOLD_EACH_BYTES {
+            told_at = bytes_read;
             store.health.check_open()?;
             if let Some(tell) = &mut options.progress
                 && let progress = BackupProgress::new(told_at, bytes_total.unwrap_or(told_at))
@@ -81,8 +75,8 @@ pub fn build<'a, R: Read>(
         }
     }
     builder.finish()?;
-    let bytes = reader.offset();
-    Ok(Built { builder, expiry_floor_ms: header.expiry_floor_ms, bytes })
+    let (expiry_floor_ms, bytes) = (chain.expiry_floor_ms(), chain.bytes_read());
+    Ok(Built { builder, expiry_floor_ms, bytes })
 }
 
 impl<'a> Builder<'a> {

@@ -84,6 +84,8 @@ fn fill(store: &Store, state: State, dir: &Path, made: &mut Vec<FileKind>) -> Re
         opens,
         next_file: first_free + 2,
         expiry_floor_ms: store.expiry.get(),
+        // The two go different ways: what follows upon one is no part of the other.
+        followed: Vec::new(),
         ..state
     };
     // Syncs the log beside the manifest, then the directory, links included, and only then makes it a database.

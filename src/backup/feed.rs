@@ -2,7 +2,7 @@
 
 use crate::archive::{BackupOptions, BackupProgress, Feed};
 use crate::error::{Error, Result};
-use crate::format::ValuePointer;
+use crate::format::{SeqNo, ValuePointer};
 use crate::store::{Store, View};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -33,11 +33,16 @@ pub struct StoreFeed<'a, 'b> {
 }
 
 impl<'a, 'b> StoreFeed<'a, 'b> {
-    /// Of `view`.
-    pub fn new(store: &'a Store, view: Arc<View>, options: &'a mut BackupOptions<'b>) -> Self {
-        let tables = view.version.metas().map(|(_, meta)| meta.properties.raw_bytes);
-        let segments = view.version.segments().iter().map(|segment| segment.live_bytes);
-        let bytes_total = tables.chain(segments).sum();
+    /// Of what `view` has that is newer than `after`.
+    pub fn new(
+        store: &'a Store,
+        view: Arc<View>,
+        after: SeqNo,
+        options: &'a mut BackupOptions<'b>,
+    ) -> Self {
+        let tables = view.version.metas().map(|(_, meta)| &meta.properties);
+        let tables = tables.filter(|properties| properties.largest_seq > after);
+        let bytes_total = tables.map(|p| p.raw_bytes.saturating_add(p.value_bytes())).sum();
         let begun = store.home.clock.elapsed();
         StoreFeed { store, view, options, bytes_total, begun }
     }

@@ -4,7 +4,8 @@
 //! writes tables and value files past log and memtable, as a bulk load does, and puts them in the place of
 //! everything there is.
 //!
-//! INV-1: a backup holds what one sequence number saw, and nothing else.
+//! INV-1: a backup holds what one sequence number saw, and nothing else; an increment what of that has been written
+//! since its base, and every key that is gone since.
 //! INV-2: a value that stands in the value log is copied as it is stored, with its checksum, which was
 //! checked; damage never gets a fresh one.
 //! INV-3: a restore changes nothing before it has read the end of the backup. Its tables and value files are
@@ -13,6 +14,10 @@
 //! INV-4: who read before a restore goes on reading the old state: see `store::Generation`.
 //! INV-5: no file that a checkpoint links is ever written again, by either of the two databases.
 //! INV-6: once the database is closed, no file is made or removed in its directory.
+//!
+//! INV-7: an increment follows upon a backup of which the manifest says so, and it says so only while all
+//! that was deleted since that backup has left a trace, and while what the backup holds is part of what came
+//! before: see `store::Followed`.
 //!
 //! # A restore in the commit order
 //!
@@ -46,5 +51,5 @@ mod restorer;
 
 pub use builder::build;
 pub use checkpoint::{check_empty, checkpoint};
-pub use make::write_backup;
+pub use make::{Scope, write_backup};
 pub use restorer::Restorer;

@@ -1,7 +1,7 @@
 //! Puts the content of a backup in the place of everything.
 
 use super::builder::{Built, build};
-use crate::archive::{ArchiveReader, RestoreOptions, RestoreReport};
+use crate::archive::{Chain, RestoreOptions, RestoreReport};
 use crate::commit::{Pipeline, Turn};
 use crate::error::{Error, Result};
 use crate::format::{SegmentMeta, SeqNo};
@@ -24,15 +24,15 @@ impl Restorer {
         Restorer { store, pipeline, catalog }
     }
 
-    /// Puts what `reader` has in the place of everything; on return that is durable and visible. `bytes_total`: how
-    /// long the backup is, where that is known. Transactions that are open fail when they commit.
+    /// Puts what `chain` comes to in the place of everything; on return that is durable and visible. `bytes_total`: how
+    /// many bytes it has, where that is known. Transactions that are open fail when they commit.
     ///
     /// # Errors
     /// [`Error::Indeterminate`]: it is not in force, and after a crash it may be, or not.
     /// All others: nothing has changed, and what was written is removed.
     pub fn restore<R: Read>(
         &self,
-        reader: ArchiveReader<R>,
+        chain: Chain<R>,
         bytes_total: Option<u64>,
         mut options: RestoreOptions<'_>,
     ) -> Result<RestoreReport> {
@@ -41,7 +41,7 @@ impl Restorer {
         // Whoever reads what this puts in force reads at this number or a greater one. (No entry has
         // the number 0; while that is all that is visible, there is nothing to be seen.)
         let seq = store.visible.load().max(SeqNo(1));
-        let built = build(store, seq, reader, bytes_total, &mut options);
+        let built = build(store, seq, chain, bytes_total, &mut options);
         let mut built = built.map_err(|e| self.failed(e))?;
         let _gate = store.gate.enter()?;
         let install = |turn: Turn| self.install(&mut built, turn);

@@ -280,11 +280,15 @@ impl Compactor {
     fn conditions(&self, tree: &Tree<'_>, now_ms: u64) -> Conditions {
         let options = &self.store.options;
         let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        // In this order: see `Merger`.
+        let oldest_snapshot = self.store.snapshots.seqs().first().copied();
+        let deletes_kept_after = self.store.followed.deletes_kept_after();
         Conditions {
             now_ms,
             expired_retention_ms: ms(options.expired_retention),
             reclaim_within_ms: ms(options.reclaim_within),
-            oldest_snapshot: self.store.snapshots.seqs().first().copied(),
+            oldest_snapshot,
+            deletes_kept_after,
             entry_bytes: tree.entry_bytes(),
         }
     }

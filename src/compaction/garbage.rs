@@ -13,6 +13,8 @@ pub struct Conditions {
     pub reclaim_within_ms: u64,
     /// The oldest sequence number at which a snapshot is held.
     pub oldest_snapshot: Option<SeqNo>,
+    /// Tombstones of greater numbers stay, see `store::Followed`.
+    pub deletes_kept_after: SeqNo,
     /// What an entry takes on the disk on average, in bytes.
     pub entry_bytes: u64,
 }
@@ -37,7 +39,7 @@ impl Conditions {
     /// The same of a table of the last level: there is nothing below it to free.
     pub fn own_garbage_bytes(&self, table: &TableMeta) -> u64 {
         let properties = &table.properties;
-        let gone = properties.tombstones + self.expired(table);
+        let gone = self.droppable_tombstones(table) + self.expired(table);
         let shadowed = share(table.size_bytes, properties.shadowed_bytes, properties.raw_bytes);
         let bytes = table.size_bytes.saturating_add(properties.value_bytes());
         shadowed.saturating_add(properties.shadowed_value_bytes).saturating_add(share(
@@ -47,12 +49,28 @@ impl Conditions {
         ))
     }
 
-    /// Whether there is anything at all in it that may go.
+    /// Whether there is anything at all in it that may go, or may hide what goes.
     pub fn has_garbage(&self, table: &TableMeta) -> bool {
+        table.properties.tombstones > 0 || self.has_own_garbage(table)
+    }
+
+    /// Whether there is anything in it that may go, with nothing below it.
+    pub fn has_own_garbage(&self, table: &TableMeta) -> bool {
         let properties = &table.properties;
-        properties.tombstones > 0
+        self.droppable_tombstones(table) > 0
             || properties.shadowed_bytes > 0
             || properties.expiring > 0 && properties.smallest_expiry_ms <= self.expired_until_ms()
+    }
+
+    /// How many tombstones may go from the last level. Where one of them may be kept, none counts:
+    /// else the table would be written anew for nothing, again and again.
+    fn droppable_tombstones(&self, table: &TableMeta) -> u64 {
+        if self.keeps_deletes_of(table) { 0 } else { table.properties.tombstones }
+    }
+
+    /// Whether what is gone of the table may have to leave a trace.
+    pub fn keeps_deletes_of(&self, table: &TableMeta) -> bool {
+        table.properties.largest_seq > self.deletes_kept_after
     }
 
     /// Whether nothing that a snapshot sees keeps garbage of the table from being dropped.

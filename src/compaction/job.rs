@@ -113,7 +113,10 @@ impl<'a> Merger<'a> {
     }
 
     fn merge(&mut self, inputs: &[Arc<Table>]) -> Result<()> {
-        let mut retention = Retention::new(self.store.snapshots.seqs());
+        // In this order: a backup that is being made holds a snapshot until it is among those followed.
+        let snapshots = self.store.snapshots.seqs();
+        let kept_after = self.store.followed.deletes_kept_after();
+        let mut retention = Retention::new(snapshots).keeping_deletes_after(kept_after);
         let mut merge = Merge::new(self.sources(inputs));
         merge.seek_first()?;
         let mut last_key = Vec::new();

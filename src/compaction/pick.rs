@@ -115,7 +115,7 @@ pub fn pick_requested(
             }
         }
     }
-    let has_garbage = |t: &&&TableMeta| is_meant(t) && situation.conditions.has_garbage(t);
+    let has_garbage = |t: &&&TableMeta| is_meant(t) && situation.conditions.has_own_garbage(t);
     tree.level(Level::LAST)
         .iter()
         .filter(has_garbage)
@@ -123,12 +123,14 @@ pub fn pick_requested(
 }
 
 /// A table of which all has expired, with nothing below that it hides. Not while a snapshot is older: that
-/// a key was written since then must leave a trace, for the transaction that may hold the snapshot.
+/// a key was written since then must leave a trace, for the transaction that may hold the snapshot. Nor while a
+/// backup is followed that is older: it may have other versions of the keys.
 fn expired(tree: &Tree<'_>, situation: &Situation<'_>) -> Option<Job> {
     let tables = Level::all().flat_map(|l| tree.level(l).iter().map(move |table| (l, *table)));
     tables
         .filter(|(level, table)| {
             situation.conditions.is_all_expired(table)
+                && !situation.conditions.keeps_deletes_of(table)
                 && situation.conditions.is_free_of_snapshots(table)
                 && tree.is_lowest(*level, table)
                 && !situation.left_alone.contains(&table.id)
@@ -329,7 +331,8 @@ fn bytes(tables: &[&TableMeta]) -> u64 {
 /// A table of the last level is written anew, without its garbage.
 fn rewrite(situation: &Situation<'_>, table: &TableMeta, reason: Reason) -> Option<Job> {
     // Else it would come out as it is, again and again.
-    let frees = situation.conditions.is_free_of_snapshots(table);
+    let conditions = &situation.conditions;
+    let frees = conditions.is_free_of_snapshots(table) && conditions.has_own_garbage(table);
     let job = merge(reason, Level::LAST, Level::LAST, &[table], &[]);
     (frees && is_allowed(&job, situation)).then_some(job)
 }

@@ -1,8 +1,9 @@
 //! The engine as a store under test.
 
-use super::others::{BACKUP, checkpoint, look_at_others};
+use super::others::{BACKUP, DIR, checkpoint, link, look_at_others};
 use super::store::{Failure, Seen, Store, Transacted};
 use super::workload::Op;
+use crate::archive::{BackupOptions, RestoreOptions};
 use crate::db::{Db, WriteBatch};
 use crate::engine::{Engine, KV_PREFIX, SERVICE_PREFIX};
 use crate::error::Error;
@@ -72,7 +73,7 @@ fn document(ops: &[Op], now_ms: u64) -> Result<Vec<u8>, Failure> {
 
 impl Store for Db {
     fn open(fs: &SimFs, options: &Options) -> Result<Self, Failure> {
-        let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", options.clone())?;
+        let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, options.clone())?;
         look_at_others(fs, options)?;
         Ok(db)
     }
@@ -201,6 +202,20 @@ impl Store for Db {
 
     fn restore(&self) -> Result<(), Failure> {
         Ok(Db::restore(self, BACKUP).map(|_| ())?)
+    }
+
+    fn begin_chain(&self) -> Result<(), Failure> {
+        let options = BackupOptions { followed: true, ..BackupOptions::default() };
+        Ok(self.backup_with(link(0), options).map(|_| ())?)
+    }
+
+    fn increment(&self, number: usize) -> Result<(), Failure> {
+        let base = self.verify_backup(link(number.saturating_sub(1)))?;
+        Ok(self.backup_since(base.backup_id, link(number)).map(|_| ())?)
+    }
+
+    fn restore_chain(&self, count: usize) -> Result<(), Failure> {
+        Ok(Db::restore_chain(self, (0..count).map(link), RestoreOptions::default()).map(|_| ())?)
     }
 
     fn close(self) -> Result<(), Failure> {

@@ -41,6 +41,10 @@ struct Driver<'a, S> {
     store: Option<S>,
     /// What the last backup holds, where there is one.
     backup: Option<State>,
+    /// What the chain comes to, after each of its backups.
+    chain: Vec<State>,
+    /// Whether increments can follow upon it.
+    is_followed: bool,
 }
 
 /// Runs `steps` on a store in `fs`, drops it, and returns what must hold.
@@ -50,7 +54,16 @@ struct Driver<'a, S> {
 /// that must not.
 pub fn run<S: Store>(fs: &SimFs, options: &Options, steps: &[Step], mode: Mode) -> History {
     let history = History::new(options.wal_enabled);
-    let mut driver = Driver::<S> { fs, options, mode, history, store: None, backup: None };
+    let mut driver = Driver::<S> {
+        fs,
+        options,
+        mode,
+        history,
+        store: None,
+        backup: None,
+        chain: Vec::new(),
+        is_followed: false,
+    };
     let mut steps = steps.iter();
     let mut steps_since_fault = 0;
     let mut state = driver.open();
@@ -93,22 +106,22 @@ impl<S: Store> Driver<'_, S> {
                 let result = self.store().flush();
                 self.durable_if(result)
             }
-            Step::Backup => match self.store().backup() {
-                Ok(()) => {
-                    self.backup = Some(self.history.live_state());
-                    Ok(())
-                }
-                Err(failure) => {
-                    // The old one may be there, or the new one.
-                    self.backup = None;
-                    self.recover(failure)
-                }
-            },
-            Step::Restore => {
-                let Some(state) = self.backup.clone() else { return Ok(()) };
-                let result = self.store().restore();
-                self.history.push_restore(state, result.is_ok());
-                self.durable_if(result)
+            Step::Backup => self.backup(),
+            Step::Restore => self.restore(self.backup.clone(), S::restore),
+            Step::BeginChain => {
+                let result = self.store().begin_chain();
+                self.chain.clear();
+                self.is_followed = result.is_ok();
+                self.chained(result)
+            }
+            Step::Increment if !self.is_followed => Ok(()),
+            Step::Increment => {
+                let result = self.store().increment(self.chain.len());
+                self.chained(result)
+            }
+            Step::RestoreChain => {
+                let (state, count) = (self.chain.last().cloned(), self.chain.len());
+                self.restore(state, |store| store.restore_chain(count))
             }
             Step::Maintain(task) => match self.store().maintain(task) {
                 Ok(()) => Ok(()),
@@ -132,6 +145,32 @@ impl<S: Store> Driver<'_, S> {
                 Ok(())
             }
         }
+    }
+
+    fn backup(&mut self) -> Result<(), Ended> {
+        let result = self.store().backup();
+        // Else the old one may be there, or the new one.
+        self.backup = result.is_ok().then(|| self.history.live_state());
+        result.or_else(|failure| self.recover(failure))
+    }
+
+    /// Notes a backup of the chain, if it was made: what it holds is durable then.
+    fn chained(&mut self, result: Result<(), Failure>) -> Result<(), Ended> {
+        self.chain.extend(result.is_ok().then(|| self.history.live_state()));
+        self.durable_if(result)
+    }
+
+    /// Restores `state`, if there is one to restore.
+    fn restore(
+        &mut self,
+        state: Option<State>,
+        restore: impl FnOnce(&S) -> Result<(), Failure>,
+    ) -> Result<(), Ended> {
+        let Some(state) = state else { return Ok(()) };
+        let result = restore(self.store());
+        self.is_followed = false;
+        self.history.push_restore(state, result.is_ok());
+        self.durable_if(result)
     }
 
     fn commit(&mut self, ops: &[Op], sync: Option<bool>) -> Result<(), Ended> {

@@ -150,6 +150,32 @@ pub trait Store: Sized {
         Err(Failure::Wrong("it restores nothing".into()))
     }
 
+    /// Writes everything that there is into a backup upon which increments can follow, in place of the first of
+    /// the chain; and makes all of that durable.
+    ///
+    /// # Errors
+    /// Any [`Failure`]; the first of the chain may then be gone.
+    fn begin_chain(&self) -> Result<(), Failure> {
+        Err(Failure::Wrong("it makes no increments".into()))
+    }
+
+    /// Writes what has changed since the backup `number - 1` of the chain, where 0 is the full one, as
+    /// its backup `number`, in place of what may be there; and makes all of that durable.
+    ///
+    /// # Errors
+    /// Any [`Failure`]; the backups before are as they were, and can be followed as before.
+    fn increment(&self, number: usize) -> Result<(), Failure> {
+        Err(Failure::Wrong(format!("it makes no increment {number}")))
+    }
+
+    /// Makes what the first `count` backups of the chain come to all that there is, as one commit that is durable.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn restore_chain(&self, count: usize) -> Result<(), Failure> {
+        Err(Failure::Wrong(format!("it restores no {count} backups")))
+    }
+
     /// Ends it in good order.
     ///
     /// # Errors

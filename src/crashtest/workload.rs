@@ -117,6 +117,12 @@ pub enum Step {
     Backup,
     /// Restore the last backup, if there is one that was made without an error.
     Restore,
+    /// Begin a chain with a full backup upon which increments can follow, in place of the one before.
+    BeginChain,
+    /// Write what has changed since the chain's last backup as its next, unless a restore came between.
+    Increment,
+    /// Restore the chain, if there is one.
+    RestoreChain,
     /// Something that no reader sees: see [`Store::maintain`](super::Store::maintain).
     Maintain(String),
     /// Close the store and open it again.

@@ -1,22 +1,22 @@
 //! Backup, restore and checkpoint, as users see them.
 
-use super::{Db, Inner};
+use super::{Db, Snapshot};
 use crate::archive::{
-    ArchiveReader, BackupInfo, BackupOptions, BackupReport, FileOutput, Output, RestoreOptions,
-    RestoreReport, StreamOutput, open_file, verify, verify_file, write_file,
+    ArchiveReader, BackupInfo, BackupOptions, BackupReport, FileOutput, RestoreOptions,
+    RestoreReport, StreamOutput, verify, verify_file, write_file,
 };
-use crate::backup::{build, write_backup};
+use crate::backup::{Scope, write_backup};
 use crate::error::{Error, Result};
-use crate::format::SeqNo;
+use crate::format::{BackupRef, DatabaseId};
 use crate::fs::{Fs, disk::DiskFs, parent_of};
 use crate::options::Options;
-use crate::recovery::create_filled;
+use crate::store::View;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What errors name where a backup comes from no file.
-const STREAM: &str = "the backup's stream";
+pub(super) const STREAM: &str = "the backup's stream";
 
 /// Reads the backup at `path` from end to end and checks all of it, values in Snappy too; changes nothing.
 ///
@@ -37,6 +37,17 @@ pub fn verify_backup(path: impl AsRef<Path>) -> Result<BackupInfo> {
 /// As [`verify_backup`].
 pub fn verify_backup_from(read: impl Read) -> Result<BackupInfo> {
     verify(ArchiveReader::new(read, PathBuf::from(STREAM))?, true)
+}
+
+/// What goes into a backup.
+struct Moment {
+    /// It has all that goes into it, however long that takes.
+    view: Arc<View>,
+    scope: Scope,
+    /// Whether increments are to follow.
+    is_followed: bool,
+    /// Held until they can: see `store::Followed`.
+    _snapshot: Option<Snapshot>,
 }
 
 impl Db {
@@ -79,20 +90,53 @@ impl Db {
     /// As [`Db::backup`], with options.
     ///
     /// # Errors
-    /// As [`Db::backup`]; [`Error::Cancelled`].
+    /// As [`Db::backup`]; [`Error::Cancelled`]; where increments are to follow ([`BackupOptions::followed`])
+    /// [`Error::Poisoned`], [`Error::ReadOnly`], and [`Error::InvalidArgument`] when a restore came between.
     pub fn backup_with(
         &self,
         path: impl AsRef<Path>,
+        options: BackupOptions<'_>,
+    ) -> Result<BackupReport> {
+        self.backup_file(path.as_ref(), None, options)
+    }
+
+    /// As [`Db::backup_with`], into a stream: a pipe, a socket, a file of the caller's own. Whoever
+    /// reads it knows by its end whether it is whole. Syncing is the caller's affair.
+    ///
+    /// # Errors
+    /// As [`Db::backup_with`]; [`Error::Io`] when `write` fails.
+    pub fn backup_to(&self, write: impl Write, options: BackupOptions<'_>) -> Result<BackupReport> {
+        self.backup_stream(write, None, options)
+    }
+
+    /// Writes what is visible now into a file at `path`; with a `base`, what of it is newer than that backup.
+    pub(super) fn backup_file(
+        &self,
+        path: &Path,
+        base: Option<u64>,
         mut options: BackupOptions<'_>,
     ) -> Result<BackupReport> {
         let store = &self.inner.store;
-        store.health.check_open()?;
         let begun = store.home.clock.elapsed();
-        let (path, verify) = (path.as_ref(), options.verify);
-        let write = |output: FileOutput| self.write_backup(output, &mut options);
-        let written = write_file(store.home.fs.as_ref(), &store.partials, path, verify, write);
+        let moment = self.moment(base, options.followed)?;
+        let verify = options.verify;
+        let write = |output: FileOutput| {
+            write_backup(store, &moment.view, moment.scope, output, &mut options)
+        };
+        // Before it has its name: else there would be one after a failure here.
+        let mut recorded = None;
+        let settle = |report: &BackupReport| {
+            self.settle(&moment, report)?;
+            recorded = Some(DatabaseId(report.backup_id));
+            Ok(())
+        };
+        let fs = store.home.fs.as_ref();
+        let written = write_file(fs, &store.partials, path, verify, write, settle);
         let written = written.map(|report| BackupReport { duration: store.since(begun), ..report });
         written.inspect_err(|e| {
+            if let Some(id) = recorded {
+                store.followed.has_failed(id);
+            }
             // What a failed sync of the database's own directory has dropped may be its files' names.
             if matches!(e, Error::Io { op: "sync", .. }) && parent_of(path) == store.home.dir {
                 let poisoned = store.health.poison(e.clone());
@@ -101,34 +145,47 @@ impl Db {
         })
     }
 
-    /// As [`Db::backup_with`], into a stream: a pipe, a socket, a file of the caller's own. Whoever
-    /// reads it knows by its end whether it is whole. Syncing is the caller's affair.
-    ///
-    /// # Errors
-    /// As [`Db::backup_with`]; [`Error::Io`] when `write` fails.
-    pub fn backup_to(
+    /// As [`Db::backup_file`], into a stream.
+    pub(super) fn backup_stream(
         &self,
         write: impl Write,
+        base: Option<u64>,
         mut options: BackupOptions<'_>,
     ) -> Result<BackupReport> {
-        self.inner.store.health.check_open()?;
+        let moment = self.moment(base, options.followed)?;
+        let Moment { view, scope, .. } = &moment;
+        let output = StreamOutput(write);
         let (StreamOutput(mut write), report) =
-            self.write_backup(StreamOutput(write), &mut options)?;
+            write_backup(&self.inner.store, view, *scope, output, &mut options)?;
         write.flush().map_err(|e| Error::io("write", STREAM.as_ref(), e))?;
+        self.settle(&moment, &report)?;
         Ok(report)
     }
 
-    fn write_backup<O: Output>(
-        &self,
-        output: O,
-        options: &mut BackupOptions<'_>,
-    ) -> Result<(O, BackupReport)> {
+    /// What a backup made now holds. `base`: upon which backup it is to follow.
+    fn moment(&self, base: Option<u64>, followed: bool) -> Result<Moment> {
+        let store = &self.inner.store;
+        store.health.check_open()?;
+        if followed {
+            store.health.check_sound()?;
+        }
         let snapshot = self.snapshot();
-        let seq = SeqNo(snapshot.sequence_number());
-        let view = snapshot.pin_view();
-        // The view has all that it sees.
-        drop(snapshot);
-        write_backup(&self.inner.store, &view, seq, output, options)
+        let (seq, view) = (snapshot.seq(), snapshot.pin_view());
+        // Of a backup that is followed now, all changes were kept until the view was pinned.
+        let base = base.map(|id| self.base(id)).transpose()?;
+        let scope = Scope { seq, base };
+        let _snapshot = followed.then_some(snapshot);
+        Ok(Moment { view, scope, is_followed: followed, _snapshot })
+    }
+
+    /// Has increments follow upon the backup of `moment`, where they are to.
+    fn settle(&self, moment: &Moment, report: &BackupReport) -> Result<()> {
+        if !moment.is_followed {
+            return Ok(());
+        }
+        let Scope { seq, base } = moment.scope;
+        let backup = BackupRef { id: DatabaseId(report.backup_id), seq };
+        self.inner.follow(backup, base.map(|base| base.id), moment.view.version.restores())
     }
 
     /// Checks the backup at `path`, on the file system of the database, as [`verify_backup`] does.
@@ -155,7 +212,7 @@ impl Db {
     ///
     /// # Errors
     /// - [`Error::Corruption`], [`Error::UnsupportedFormat`]: the backup is not what was written;
-    /// - [`Error::InvalidArgument`]: it is an increment;
+    /// - [`Error::InvalidArgument`]: it is an increment: see [`Db::restore_chain`];
     /// - [`Error::Indeterminate`]: it is not in force, and after a crash it may be, or not;
     /// - [`Error::Io`], [`Error::Closed`], [`Error::Poisoned`].
     pub fn restore(&self, path: impl AsRef<Path>) -> Result<RestoreReport> {
@@ -171,10 +228,7 @@ impl Db {
         path: impl AsRef<Path>,
         options: RestoreOptions<'_>,
     ) -> Result<RestoreReport> {
-        let store = &self.inner.store;
-        store.health.check_open()?;
-        let (reader, bytes) = open_file(store.home.fs.as_ref(), path.as_ref())?;
-        self.inner.restore(reader, Some(bytes), options)
+        self.restore_chain([path], options)
     }
 
     /// As [`Db::restore_with`], from what `read` gives.
@@ -186,9 +240,7 @@ impl Db {
         read: impl Read,
         options: RestoreOptions<'_>,
     ) -> Result<RestoreReport> {
-        self.inner.store.health.check_open()?;
-        let reader = ArchiveReader::new(read, PathBuf::from(STREAM))?;
-        self.inner.restore(reader, None, options)
+        self.restore_chain_from([read], options)
     }
 
     /// Makes a database in `dir`, which is not there or is empty, of the backup at `backup`, and opens it.
@@ -230,13 +282,7 @@ impl Db {
         dir: impl AsRef<Path>,
         options: Options,
     ) -> Result<Db> {
-        let (reader, bytes) = open_file(fs.as_ref(), backup.as_ref())?;
-        let seq = reader.header().seq.max(SeqNo(1));
-        let opened = create_filled(fs, dir.as_ref(), options, |store| {
-            let built = build(store, seq, reader, Some(bytes), &mut RestoreOptions::default())?;
-            Ok(built.into_filled())
-        })?;
-        Ok(Db { inner: Arc::new(Inner::start(opened, dir.as_ref())?) })
+        Db::create_from_backups_with_fs(fs, [backup], dir, options)
     }
 
     /// Makes a second database in `dir`, which is not there or is empty, that holds what this one holds

@@ -1,12 +1,12 @@
 //! One open database: its state, its pipeline, its workers, its end.
 
-use crate::archive::{ArchiveReader, RestoreOptions, RestoreReport};
+use crate::archive::{Chain, RestoreOptions, RestoreReport};
 use crate::backup::{Restorer, check_empty, checkpoint};
 use crate::commit::{Batch, Log, Pipeline, Premise};
 use crate::compaction::{Compactor, KeyRange};
 use crate::error::{Error, Result};
 use crate::flush::Flusher;
-use crate::format::SeqNo;
+use crate::format::{BackupRef, DatabaseId, SeqNo};
 use crate::fs::{DirLock, Fs, IoContext};
 use crate::gc::{Collected, Collector};
 use crate::ingest::{self, Ingester};
@@ -248,17 +248,50 @@ impl Inner {
         done
     }
 
-    /// Puts what `reader` has in the place of everything.
+    /// Puts what `chain` comes to in the place of everything.
     pub fn restore<R: Read>(
         &self,
-        reader: ArchiveReader<R>,
+        chain: Chain<R>,
         bytes_total: Option<u64>,
         options: RestoreOptions<'_>,
     ) -> Result<RestoreReport> {
         // Not `on_panic`: until it leads nobody relies on it, and it runs code of the caller.
-        let restored = self.restorer.restore(reader, bytes_total, options);
+        let restored = self.restorer.restore(chain, bytes_total, options);
         self.work();
         restored
+    }
+
+    /// Has increments follow upon `backup`, which follows upon `base`, if upon any, and was made of a version after
+    /// so many `restores`; durably.
+    pub fn follow(&self, backup: BackupRef, base: Option<DatabaseId>, restores: u64) -> Result<()> {
+        // Else other commits might come after a power cut, with the numbers of those in the backup.
+        if self.store.options.wal_enabled {
+            self.pipeline.persist()?;
+        } else {
+            self.flush()?;
+        }
+        let _gate = self.store.gate.enter()?;
+        self.catalog.follow(backup, base, restores).map_err(|e| self.edit_failed(e))
+    }
+
+    /// Has increments follow upon none of the backups made so far; durably.
+    pub fn follow_none(&self) -> Result<()> {
+        let _gate = self.store.gate.enter()?;
+        self.catalog.follow_none().map_err(|e| self.edit_failed(e))?;
+        self.work();
+        Ok(())
+    }
+
+    /// What the failure of an edit means: after one of a sync nothing is written any more.
+    fn edit_failed(&self, e: Error) -> Error {
+        match e {
+            Error::Io { op: "sync", .. } | Error::Poisoned { .. } => {
+                let poisoned = self.store.health.poison(e);
+                self.store.views.abort(poisoned.clone());
+                poisoned
+            }
+            e => e,
+        }
     }
 
     /// Makes a second database of the same files in `dir`.

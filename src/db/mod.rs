@@ -11,6 +11,7 @@
 
 mod backup;
 mod batch;
+mod increments;
 mod ingest;
 mod inner;
 mod iter;
@@ -22,6 +23,7 @@ mod verify;
 
 pub use backup::{verify_backup, verify_backup_from};
 pub use batch::WriteBatch;
+pub use increments::verify_backup_chain;
 pub use ingest::{Ingest, IngestReport};
 pub use iter::{Keys, Range};
 pub use snapshot::Snapshot;

@@ -61,9 +61,10 @@ pub fn backup(shared: &Shared, path: &Path) -> Result<BackupReport> {
         let (output, end, bytes) = writer.finish()?;
         Ok((output, (end.entries, bytes)))
     };
-    let (entries, bytes) = write_file(&fs, &shared.partials, path, true, write)?;
+    let (entries, bytes) = write_file(&fs, &shared.partials, path, true, write, |_| Ok(()))?;
     let duration = shared.clock.elapsed().saturating_sub(begun);
-    Ok(BackupReport { entries, bytes, sequence_number: 0, duration })
+    let backup_id = header.backup.0;
+    Ok(BackupReport { entries, bytes, backup_id, sequence_number: 0, duration })
 }
 
 fn held(value: &[u8]) -> Held<'_, (Apart, Vec<u8>)> {

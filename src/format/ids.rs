@@ -1,5 +1,6 @@
 //! Newtypes for the numbers that must not be mixed up.
 
+use super::checksum::DatabaseId;
 use std::fmt;
 
 /// The number of one operation in the commit order, counted from 1.
@@ -23,6 +24,15 @@ impl fmt::Display for SeqNo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
     }
+}
+
+/// A backup, as those that follow upon it name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackupRef {
+    /// The number that it drew.
+    pub id: DatabaseId,
+    /// It holds what was visible then.
+    pub seq: SeqNo,
 }
 
 /// A level of the tree: 0 takes what leaves memory, its tables overlap; in each

@@ -26,7 +26,9 @@ pub use checksum::{Crc, DatabaseId, crc, crc_parts};
 pub use codec::{Decoder, put_u32, put_u64, put_varint};
 pub use frame::{Frame, FrameHeader, FramePlace, FrameReader, put_frame};
 pub use hash::KeyHash;
-pub use ids::{FileId, LEVELS, Level, LogId, ManifestId, SegmentId, SeqNo, TableId, ValueFileId};
+pub use ids::{
+    BackupRef, FileId, LEVELS, Level, LogId, ManifestId, SegmentId, SeqNo, TableId, ValueFileId,
+};
 pub use key::{Content, EntryKind, EntryRef, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use names::FileKind;
 pub use pointer::ValuePointer;

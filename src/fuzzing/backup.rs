@@ -113,14 +113,16 @@ fn write_to<O: Output>(output: O, header: BackupHeader, entries: &[BackedUp]) ->
 /// at the end; and the numbers and places that are part of them. Of a chunk in Snappy, the checksums of its values
 /// stay, as they are part of what is compressed.
 pub fn fix_backup(bytes: &mut [u8]) {
-    let Some(header) = bytes.get_mut(..HEADER_SIZE) else { return };
+    let Some(head) = bytes.first_chunk::<HEADER_SIZE>() else { return };
+    let header_size = HEADER_SIZE + BackupHeader::more_bytes(head);
+    let Some(header) = bytes.get_mut(..header_size) else { return };
     header[12..16].fill(0);
     let checksum = crc(header).to_le_bytes();
     header[12..16].copy_from_slice(&checksum);
     let Some(backup) = Decoder::new(header.get(16..).unwrap_or_default()).u64() else { return };
     let mut digest = Xxh3::new();
     digest.update(header);
-    let (mut at, mut number) = (HEADER_SIZE, 1);
+    let (mut at, mut number) = (header_size, 1);
     while let Some(next) = fix_chunk(bytes, at, number, DatabaseId(backup), &mut digest) {
         (at, number) = (next, number + 1);
     }
@@ -189,7 +191,7 @@ fn fix_values_behind(body: &mut [u8], behind: &[u8]) -> usize {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::format::SeqNo;
+    use crate::format::{BackupRef, SeqNo};
 
     const HEADER: BackupHeader = BackupHeader {
         backup: DatabaseId(3),
@@ -199,6 +201,16 @@ mod tests {
         created_ms: 5,
         expiry_floor_ms: 0,
     };
+    const INCREMENT: BackupHeader =
+        BackupHeader { base: Some(BackupRef { id: DatabaseId(2), seq: SeqNo(7) }), ..HEADER };
+
+    /// A full backup and an increment, which has a delete as well.
+    fn backups() -> [(BackupHeader, Vec<BackedUp>); 2] {
+        let gone =
+            BackedUp { key: b"gone".into(), expires_at_ms: None, held: BackedUpValue::Deleted };
+        let changed = std::iter::once(gone).chain(entries()).collect();
+        [(HEADER, entries()), (INCREMENT, changed)]
+    }
 
     fn entries() -> Vec<BackedUp> {
         let entry = |n: u8| BackedUp {
@@ -218,20 +230,32 @@ mod tests {
 
     #[test]
     fn backups_round_trip_and_every_changed_byte_is_told() {
-        let bytes = write_backup(HEADER, &entries());
-        assert_eq!(decode_backup(&bytes).expect("intact"), (HEADER, entries()));
-        for at in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 0x40;
-            let e = decode_backup(&damaged).expect_err("damaged");
-            let is_told = matches!(e, Error::Corruption { .. } | Error::UnsupportedFormat { .. });
-            assert!(is_told, "byte {at}: {e}");
+        for (header, entries) in backups() {
+            let bytes = write_backup(header, &entries);
+            assert_eq!(decode_backup(&bytes).expect("intact"), (header, entries));
+            for at in 0..bytes.len() {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 0x40;
+                let e = decode_backup(&damaged).expect_err("damaged");
+                let is_told =
+                    matches!(e, Error::Corruption { .. } | Error::UnsupportedFormat { .. });
+                assert!(is_told, "byte {at}: {e}");
+            }
         }
     }
 
     #[test]
     fn a_backup_that_is_right_stays_as_it_is_and_another_is_put_right() {
-        let bytes = write_backup(HEADER, &entries());
+        // What an increment follows upon is as good as anything else, with its checksum.
+        let [(header, entries), (increment, changed)] = backups();
+        let mut fixed = write_backup(increment, &changed);
+        fixed[72] ^= 1;
+        assert!(decode_backup(&fixed).is_err());
+        fix_backup(&mut fixed);
+        let other = BackupRef { id: DatabaseId(3), seq: SeqNo(7) };
+        let expected = (BackupHeader { base: Some(other), ..increment }, changed);
+        assert_eq!(decode_backup(&fixed).expect("put right"), expected);
+        let bytes = write_backup(header, &entries);
         let mut fixed = bytes.clone();
         fix_backup(&mut fixed);
         assert_eq!(fixed, bytes);
@@ -243,6 +267,6 @@ mod tests {
         assert!(decode_backup(&fixed).is_err());
         fix_backup(&mut fixed);
         let (_, found) = decode_backup(&fixed).expect("put right");
-        assert!(found != entries() && found.len() == entries().len());
+        assert!(found != entries && found.len() == entries.len());
     }
 }

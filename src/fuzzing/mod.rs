@@ -53,8 +53,8 @@ mod tests;
 mod values;
 
 pub use crate::format::{
-    DatabaseId, EntryKind, FileId, KEY_BYTES_MAX, Level, LogId, ManifestId, Properties, SeqNo,
-    TableId, TableMeta,
+    BackupRef, DatabaseId, EntryKind, FileId, KEY_BYTES_MAX, Level, LogId, ManifestId, Properties,
+    SeqNo, TableId, TableMeta,
 };
 pub use crate::manifest::read::Current;
 pub use crate::manifest::{Edit, State};

@@ -64,6 +64,10 @@ fn edits() -> Vec<Edit> {
     vec![
         Edit { added: vec![(Level::ZERO, meta(5)), (Level::LAST, meta(6))], ..numbers },
         Edit { removed: vec![TableId(5)], expiry_floor_ms: Some(12), ..Edit::default() },
+        Edit {
+            followed: Some(vec![BackupRef { id: DatabaseId(8), seq: SeqNo(2) }]),
+            ..Edit::default()
+        },
     ]
 }
 
@@ -135,8 +139,9 @@ fn what_is_written_is_decoded() {
     }
 
     let (manifest, states) = write_manifest(IDENTITY, &edits()).expect("written");
-    assert_eq!(states.len(), 2);
-    assert_eq!(decode_manifest(&manifest, IDENTITY).expect("sound"), states[1]);
+    assert_eq!(states.len(), 3);
+    assert_eq!(decode_manifest(&manifest, IDENTITY).expect("sound"), states[2]);
+    assert_eq!(states[2].followed.len(), 1);
 }
 
 /// Byte for byte what the writer of the log leaves, but for the zeros ahead.
@@ -186,7 +191,7 @@ fn a_fixer_mends_every_checksum() {
         let checksums = match name {
             // The header's, and two for each frame.
             "log" => 1 + 3 * 2,
-            "manifest" => 1 + 2 * 2,
+            "manifest" => 1 + 3 * 2,
             "block" | "CURRENT" => 1,
             // Two for each data block, one each for properties, filter, index and
             // footer, and the digest.

@@ -27,6 +27,8 @@ pub struct Retention {
     key: Vec<u8>,
     /// The stripe of the version of `key` that came last; `None` before the first entry.
     stripe: Option<usize>,
+    /// Tombstones of greater numbers stay, though they hide nothing.
+    deletes_kept_after: SeqNo,
 }
 
 impl Retention {
@@ -35,7 +37,15 @@ impl Retention {
     #[must_use]
     pub fn new(snapshots: Vec<SeqNo>) -> Self {
         debug_assert!(snapshots.is_sorted());
-        Retention { snapshots, key: Vec::new(), stripe: None }
+        let deletes_kept_after = SeqNo::MAX;
+        Retention { snapshots, key: Vec::new(), stripe: None, deletes_kept_after }
+    }
+
+    /// Keeps tombstones of numbers greater than `seq`, and makes such of what has expired: who asks
+    /// what has changed since then is to be told of them.
+    #[must_use]
+    pub fn keeping_deletes_after(self, seq: SeqNo) -> Self {
+        Retention { deletes_kept_after: seq, ..self }
     }
 
     /// What becomes of `entry`, which follows those given before in the order of
@@ -56,8 +66,9 @@ impl Retention {
         }
         self.stripe = Some(stripe);
         let is_gone = is_expired || entry.kind == EntryKind::Delete;
+        let is_kept = entry.seq > self.deletes_kept_after;
         match (is_gone, is_expired) {
-            (true, _) if stripe == 0 && is_lowest() => Fate::Drop,
+            (true, _) if stripe == 0 && !is_kept && is_lowest() => Fate::Drop,
             (true, true) => Fate::Bury,
             _ => Fate::Keep,
         }
@@ -117,6 +128,20 @@ mod tests {
         for (snapshots, is_lowest, run, expected) in cases {
             assert_eq!(fates(snapshots, *is_lowest, run), *expected, "{snapshots:?} {run}");
         }
+    }
+
+    #[test]
+    fn deletes_that_somebody_asks_for_stay() {
+        let fate = |seq, kind, is_expired| {
+            let mut retention = Retention::new(Vec::new()).keeping_deletes_after(SeqNo(5));
+            let entry = EntryRef { key: b"a", seq: SeqNo(seq), kind, payload: b"" };
+            retention.fate(entry, is_expired, || true)
+        };
+        assert_eq!(fate(5, EntryKind::Delete, false), Fate::Drop);
+        assert_eq!(fate(6, EntryKind::Delete, false), Fate::Keep);
+        assert_eq!(fate(5, EntryKind::Set, true), Fate::Drop);
+        assert_eq!(fate(6, EntryKind::Set, true), Fate::Bury);
+        assert_eq!(fate(6, EntryKind::Set, false), Fate::Keep);
     }
 
     type Run = BTreeMap<(u8, std::cmp::Reverse<u64>), EntryKind>;

@@ -32,16 +32,19 @@
 //! 0x08  opens: how often the database has been opened
 //! 0x09  segment, new or in another file: `SegmentMeta`
 //! 0x0a  segment removed: segment id
+//! 0x0b  backups upon which increments can follow, all of them, the oldest first: how many; for each
+//!       the backup's id (8 bytes) and its sequence number
 //! ```
 //! Version rule: as for the log. A field with an unknown tag is damage: new
 //! fields raise the version.
 
 use super::state::Edit;
 use crate::error::{Error, Result};
+use crate::format::codec::to_u64;
 use crate::format::names::FILE_NUMBER_COUNTED_FROM_MAX;
 use crate::format::{
-    DatabaseId, Decoder, Level, LogId, ManifestId, SegmentId, SegmentMeta, SeqNo, TableId,
-    TableMeta, crc, put_varint,
+    BackupRef, DatabaseId, Decoder, Level, LogId, ManifestId, SegmentId, SegmentMeta, SeqNo,
+    TableId, TableMeta, crc, put_u64, put_varint,
 };
 use std::path::Path;
 
@@ -133,6 +136,7 @@ const LOG_BASE: u8 = 7;
 const OPENS: u8 = 8;
 const SEGMENT: u8 = 9;
 const SEGMENT_REMOVED: u8 = 10;
+const FOLLOWED: u8 = 11;
 
 /// The bytes of `edit`.
 #[must_use]
@@ -169,6 +173,14 @@ pub fn encode_edit(edit: &Edit) -> Vec<u8> {
         out.push(SEGMENT_REMOVED);
         put_varint(&mut out, id.0);
     }
+    if let Some(backups) = &edit.followed {
+        out.push(FOLLOWED);
+        put_varint(&mut out, to_u64(backups.len()));
+        for backup in backups {
+            put_u64(&mut out, backup.id.0);
+            put_varint(&mut out, backup.seq.0);
+        }
+    }
     out
 }
 
@@ -198,10 +210,24 @@ pub fn decode_edit(bytes: &[u8]) -> Option<Edit> {
             TABLE_REMOVED => edit.removed.push(TableId(d.varint()?)),
             SEGMENT => edit.segments.push(SegmentMeta::decode(&mut d)?),
             SEGMENT_REMOVED => edit.segments_removed.push(SegmentId(d.varint()?)),
+            FOLLOWED => edit.followed = Some(followed(&mut d)?),
             _ => return None,
         }
     }
     Some(edit)
+}
+
+/// Each takes nine bytes and more, so that a count that lies ends soon.
+fn followed(d: &mut Decoder<'_>) -> Option<Vec<BackupRef>> {
+    let mut backups = Vec::new();
+    for _ in 0..d.varint()? {
+        let backup = BackupRef { id: DatabaseId(d.u64()?), seq: SeqNo(d.varint()?) };
+        if backup.seq > SeqNo::COUNTED_FROM_MAX {
+            return None;
+        }
+        backups.push(backup);
+    }
+    Some(backups)
 }
 
 fn file_number(d: &mut Decoder<'_>) -> Option<u64> {
@@ -271,6 +297,10 @@ mod tests {
                 added: keys.into_iter().map(|k| (Level::LAST, meta(k))).collect(),
                 segments: removed.iter().map(|&n| segment(n)).collect(),
                 segments_removed: removed.iter().copied().map(SegmentId).collect(),
+                followed: opens.map(|id| {
+                    let seq = SeqNo(seq.unwrap_or_default());
+                    vec![BackupRef { id: DatabaseId(id), seq }; removed.len()]
+                }),
                 removed: removed.into_iter().map(TableId).collect(),
             };
             prop_assert_eq!(decode_edit(&encode_edit(&edit)), Some(edit));

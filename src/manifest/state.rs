@@ -1,6 +1,8 @@
 //! The state that the edits of a manifest add up to.
 
-use crate::format::{LEVELS, Level, LogId, SegmentId, SegmentMeta, SeqNo, TableId, TableMeta};
+use crate::format::{
+    BackupRef, LEVELS, Level, LogId, SegmentId, SegmentMeta, SeqNo, TableId, TableMeta,
+};
 use std::collections::BTreeMap;
 
 /// One change of the state. Fields that are `None` or empty change nothing.
@@ -28,6 +30,9 @@ pub struct Edit {
     pub segments: Vec<SegmentMeta>,
     /// Segments that are no longer.
     pub segments_removed: Vec<SegmentId>,
+    /// The backups upon which increments can follow, the oldest first, in place of those before: what is
+    /// deleted after the first of them leaves a trace.
+    pub followed: Option<Vec<BackupRef>>,
 }
 
 /// Which files make up the database.
@@ -49,6 +54,8 @@ pub struct State {
     pub tables: BTreeMap<TableId, (Level, TableMeta)>,
     /// The segments of the value log.
     pub segments: BTreeMap<SegmentId, SegmentMeta>,
+    /// As in [`Edit`].
+    pub followed: Vec<BackupRef>,
 }
 
 impl State {
@@ -64,6 +71,7 @@ impl State {
             expiry_floor_ms: 0,
             tables: BTreeMap::new(),
             segments: BTreeMap::new(),
+            followed: Vec::new(),
         }
     }
 
@@ -82,6 +90,9 @@ impl State {
         self.next_file = self.next_file.max(edit.next_file.unwrap_or(0));
         self.last_seq = self.last_seq.max(edit.last_seq.unwrap_or_default());
         self.expiry_floor_ms = self.expiry_floor_ms.max(edit.expiry_floor_ms.unwrap_or(0));
+        if let Some(followed) = &edit.followed {
+            self.followed.clone_from(followed);
+        }
         for id in &edit.removed {
             if self.tables.remove(id).is_none() {
                 return Err(format!("table {id} is removed but was never added"));
@@ -159,6 +170,7 @@ impl State {
             removed: Vec::new(),
             segments: self.segments.values().cloned().collect(),
             segments_removed: Vec::new(),
+            followed: (!self.followed.is_empty()).then(|| self.followed.clone()),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::format::{EntryRef, Level, SeqNo};
 use crate::iter::{Concat, Cursor, Runs};
 use crate::memtable::MemtableCursor;
 use crate::store::Version;
-use crate::table::{Table, TableCursor};
+use crate::table::{Streams, Table, TableCursor};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -55,6 +55,8 @@ pub enum Source {
     Table(TableCursor),
     /// Of a level below 0.
     Level(Concat<LevelTables>),
+    /// Of some of its tables, each read once.
+    Streams(Concat<Streams>),
 }
 
 macro_rules! each {
@@ -63,6 +65,7 @@ macro_rules! each {
             Source::Memtable($cursor) => $call,
             Source::Table($cursor) => $call,
             Source::Level($cursor) => $call,
+            Source::Streams($cursor) => $call,
         }
     };
 }

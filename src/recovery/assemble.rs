@@ -9,8 +9,9 @@ use crate::manifest::State;
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
-    Counters, Gate, Health, Histograms, Home, Observer, Pressure, Reads, Reserve, Segments,
-    Snapshots, Store, Transactions, UnsyncedLogs, Version, Views, VisibleSeq, named_files,
+    Counters, Followed, Gate, Health, Histograms, Home, Observer, Pressure, Reads, Reserve,
+    Segments, Snapshots, Store, Transactions, UnsyncedLogs, Version, Views, VisibleSeq,
+    named_files,
 };
 use crate::table::{BlockCache, HeadMemory};
 use crate::vlog::{MapCache, ValueFile};
@@ -80,6 +81,7 @@ pub fn build_store(
         observer,
         gate: Gate::default(),
         partials: Partials::new(database),
+        followed: Followed::default(),
         options,
     };
     let open = |(level, meta): &(Level, TableMeta)| (*level, store.open_table(meta));

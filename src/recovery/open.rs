@@ -264,6 +264,7 @@ impl Recovery {
         store.views = Views::new(memtable, values, version);
         store.visible = VisibleSeq::new(last_seq);
         store.measure_pressure(Drained::default());
+        store.followed.set(manifest.state().followed.clone());
         Ok(Opened { store: Arc::new(store), log, manifest, last_seq, report, lock })
     }
 
@@ -365,6 +366,8 @@ impl Recovery {
         }
         state.segments.extend(self.values.segments().map(|meta| (meta.id, meta)));
         drop_unused(&mut state);
+        // The end of the log may have been damaged: then this is not what came after such a backup.
+        state.followed.retain(|backup| backup.seq <= self.last_seq);
         // Syncs the log beside the manifest, then the directory, and with it the names of the tables
         // and the log, and only then switches.
         let fs = Arc::clone(&home.fs);

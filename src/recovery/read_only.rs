@@ -66,6 +66,8 @@ pub fn open_read_only(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<O
     };
     store.views = Views::of(view);
     store.visible = VisibleSeq::new(last_seq);
+    let followed = state.followed.iter().copied().filter(|backup| backup.seq <= last_seq);
+    store.followed.set(followed.collect());
     store.health.set_read_only();
     let manifest = Manifest::sealed(fs, dir, current.database, current.manifest, state)?;
     Ok(Opened { store: Arc::new(store), log, manifest, last_seq, report, lock })

@@ -167,10 +167,13 @@ impl Catalog {
             removed: manifest.state().tables.keys().copied().collect(),
             segments: segments.iter().map(|(meta, _)| meta.clone()).collect(),
             segments_removed: manifest.state().segments.keys().copied().collect(),
+            // What has changed since then cannot be told any more.
+            followed: (!manifest.state().followed.is_empty()).then(Vec::new),
             ..Edit::default()
         };
         let replaced = manifest.apply(&edit, next)?;
         store.expiry.raise(expiry_floor_ms);
+        store.followed.set(Vec::new());
         let version = Version::new(tables.into_iter().map(|table| (Level::LAST, table)));
         let new_segments = Segments::of(&segments, version.metas().map(|(_, meta)| meta));
         let version = version.with_segments(new_segments).in_place_of(&old);

@@ -1,6 +1,6 @@
 //! The metrics as a table that a person reads.
 
-use super::metrics::Metrics;
+use super::metrics::{Metrics, SnapshotMetrics};
 use std::fmt;
 
 impl fmt::Display for Metrics {
@@ -47,13 +47,11 @@ impl fmt::Display for Metrics {
         if self.is_reserve_given_up {
             writeln!(f, "disk full    sets are refused until the reserve can be made again")?;
         }
-        let snapshots = &self.snapshots;
-        write!(f, "snapshots    {}", snapshots.count)?;
-        if let (Some(seq), Some(age)) = (snapshots.oldest_seq, snapshots.oldest_age) {
-            let held = Bytes(snapshots.held_bytes_max);
-            write!(f, ", the oldest at {seq} for {age:.1?}, up to {held} held")?;
+        write_snapshots(&self.snapshots, f)?;
+        if let Some(seq) = self.followed.oldest_seq {
+            let count = self.followed.count;
+            writeln!(f, "followed     {count} backups, deletes after {seq} keep a tombstone")?;
         }
-        writeln!(f)?;
         let latencies = [
             ("synced", &self.latencies.synced_commit),
             ("unsynced", &self.latencies.unsynced_commit),
@@ -74,6 +72,15 @@ impl fmt::Display for Metrics {
         }
         Ok(())
     }
+}
+
+fn write_snapshots(snapshots: &SnapshotMetrics, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "snapshots    {}", snapshots.count)?;
+    if let (Some(seq), Some(age)) = (snapshots.oldest_seq, snapshots.oldest_age) {
+        let held = Bytes(snapshots.held_bytes_max);
+        write!(f, ", the oldest at {seq} for {age:.1?}, up to {held} held")?;
+    }
+    writeln!(f)
 }
 
 struct Bytes(u64);

@@ -104,6 +104,8 @@ pub struct Metrics {
     pub is_reserve_given_up: bool,
     /// The snapshots that are held; an open transaction holds one, too.
     pub snapshots: SnapshotMetrics,
+    /// The backups upon which increments can follow.
+    pub followed: FollowedMetrics,
     /// How long things took.
     pub latencies: Latencies,
     /// What poisoned the handle, if anything did.
@@ -275,6 +277,17 @@ pub struct SnapshotMetrics {
     pub held_bytes_max: u64,
 }
 
+/// The backups upon which increments can follow (`Db::followed_backups`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FollowedMetrics {
+    /// How many.
+    pub count: usize,
+    /// The sequence number of the oldest: what was deleted after it keeps a tombstone
+    /// ([`LevelMetrics::tombstones`]), in the last level too.
+    pub oldest_seq: Option<u64>,
+}
+
 /// How long things took that succeeded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -380,6 +393,7 @@ impl Store {
             },
             is_reserve_given_up: self.reserve.is_given_up(),
             snapshots: self.snapshot_metrics(&levels),
+            followed: self.followed_metrics(),
             levels,
             latencies,
             poisoned_by: self.health.poisoned_by().map(|e| e.to_string()),
@@ -407,6 +421,14 @@ impl Store {
     fn cache_metrics(&self) -> CacheMetrics {
         let [hits, misses] = self.cache.hits_and_misses();
         CacheMetrics { hits, misses }
+    }
+
+    fn followed_metrics(&self) -> FollowedMetrics {
+        let followed = self.followed.list();
+        FollowedMetrics {
+            count: followed.len(),
+            oldest_seq: followed.first().map(|oldest| oldest.seq.0),
+        }
     }
 
     fn snapshot_metrics(&self, levels: &[LevelMetrics]) -> SnapshotMetrics {

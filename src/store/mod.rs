@@ -19,6 +19,7 @@ mod audit;
 mod catalog;
 mod counters;
 mod display;
+mod followed;
 mod gate;
 mod generation;
 mod health;
@@ -41,14 +42,16 @@ mod visible;
 pub use audit::{Audit, named_files};
 pub use catalog::{Applied, Catalog, Change, Replacement, may_be_retried};
 pub use counters::{Counters, Histograms, Reads};
+pub use followed::Followed;
 pub use gate::Gate;
 pub use generation::Generation;
 pub use health::Health;
 pub use home::{Home, log_identity, run_of};
 pub use layout::{FileLayout, Layout, LevelLayout, TableLayout};
 pub use metrics::{
-    CacheMetrics, CompactionMetrics, Latencies, LevelMetrics, MemoryMetrics, Metrics,
-    PressureMetrics, ReadMetrics, RecoveryReport, ScrubMetrics, SnapshotMetrics, ValueMetrics,
+    CacheMetrics, CompactionMetrics, FollowedMetrics, Latencies, LevelMetrics, MemoryMetrics,
+    Metrics, PressureMetrics, ReadMetrics, RecoveryReport, ScrubMetrics, SnapshotMetrics,
+    ValueMetrics,
 };
 pub use new_values::{NewValues, StoredAs};
 pub use observer::{Observer, log_not_removed};
@@ -123,6 +126,8 @@ pub struct Store {
     pub gate: Gate,
     /// The backups that are being written.
     pub partials: Partials,
+    /// Those upon which increments can follow.
+    pub followed: Followed,
 }
 
 impl Store {

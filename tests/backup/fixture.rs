@@ -1,8 +1,8 @@
 //! Databases on simulated disks, and what is in them.
 
 use esker::crashtest::tiny_options;
-use esker::sim::SimFs;
-use esker::{Db, File, Fs, OpenMode, Options, SyncPolicy};
+use esker::sim::{CrashModel, SimFs};
+use esker::{BackupOptions, BackupReport, Db, Error, File, Fs, OpenMode, Options, SyncPolicy};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,4 +99,32 @@ pub fn names(fs: &SimFs, dir: &str) -> Vec<String> {
     let mut names = fs.list(Path::new(dir)).expect("a list");
     names.sort();
     names
+}
+
+pub fn followed() -> BackupOptions<'static> {
+    BackupOptions { followed: true, ..BackupOptions::default() }
+}
+
+/// A full backup upon which increments can follow.
+pub fn full(db: &Db, path: &str) -> BackupReport {
+    db.backup_with(path, followed()).expect("a backup")
+}
+
+pub fn ids(db: &Db) -> Vec<u64> {
+    db.followed_backups().iter().map(|backup| backup.backup_id).collect()
+}
+
+/// What the backups at `paths` come to, in a directory of its own on a copy of the disk.
+pub fn restored(disk: &SimFs, paths: &[&str]) -> Entries {
+    let copy = disk.crash_image(&CrashModel::Everything);
+    copy.set_threads(false);
+    let db = Db::create_from_backups_with_fs(Arc::new(copy), paths, "/restored", options());
+    all(&db.expect("restored"))
+}
+
+pub fn invalid(e: Error) -> String {
+    match e {
+        Error::InvalidArgument { detail } => detail,
+        e => panic!("{e}"),
+    }
 }

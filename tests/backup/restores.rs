@@ -271,7 +271,7 @@ fn held_while_restored(job: impl FnOnce(&Db) + Send + 'static, is_its: fn(&str) 
     soon(&job, "the job's end");
     fs.clear_hook();
     let mut expected = restored;
-    let at = expected.partition_point(|(key, _)| key.as_slice() < b"after");
+    let at = expected.partition_point(|(key, _)| key.as_slice() < b"after".as_slice());
     expected.insert(at, (b"after".to_vec(), b"1".to_vec()));
     assert_eq!(all(&db), expected);
     assert_eq!(seen_by(&snapshot), old);

@@ -11,7 +11,7 @@ fn backups_restores_and_checkpoints_without_a_fault() {
     let with_backups = workloads.iter().filter(|(_, steps)| {
         let is_one = |step: &Step| match step {
             Step::Maintain(task) => task == "checkpoint",
-            Step::Backup => true,
+            Step::Backup | Step::BeginChain => true,
             _ => false,
         };
         steps.iter().any(is_one)
@@ -29,5 +29,5 @@ fn backups_restores_and_checkpoints_without_a_fault() {
             }
         }
     }
-    assert_eq!(count, 4);
+    assert_eq!(count, 6);
 }

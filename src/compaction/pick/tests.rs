@@ -59,6 +59,7 @@ fn conditions() -> Conditions {
         expired_retention_ms: 0,
         reclaim_within_ms: 10_000,
         oldest_snapshot: None,
+        deletes_kept_after: SeqNo::MAX,
         entry_bytes: ENTRY_BYTES,
     }
 }
@@ -230,6 +231,28 @@ fn a_tombstone_waits_no_longer_than_half_the_time_that_it_is_given() {
     assert_eq!(picked_under(at(6000), &[], text), "Merge L6 [1] to L6 (Deadline)");
 }
 
+/// Until nobody asks for them they would come out of a merge as they went in, again and again.
+#[test]
+fn tombstones_that_are_kept_are_no_garbage_of_the_last_level() {
+    let kept =
+        |after, now_ms| Conditions { deletes_kept_after: SeqNo(after), now_ms, ..conditions() };
+    let text = "L6: 1 a..b 5000 d20 w1000 q9";
+    assert_eq!(picked_under(kept(9, 500), &[], text), "Merge L6 [1] to L6 (Garbage)");
+    assert_eq!(picked_under(kept(8, 500), &[], text), "nothing");
+    assert_eq!(picked_under(kept(8, 60_000), &[], text), "nothing", "not by the deadline either");
+    // Above the last level they go down as ever: they hide what is below.
+    let text = "L0: 1 a..z 100 w2000\nL5: 2 a..b 500 d1 w1000\nL6: 3 a..m 50000";
+    assert_eq!(picked_under(kept(8, 6000), &[], text), "Merge L5 [2] with [3] to L6 (Deadline)");
+    // What has expired becomes a tombstone, once.
+    let text = "L5: 1 a..c 4000 e40 q9\nL6: 2 d..m 90000";
+    assert_eq!(picked_under(kept(9, 2000), &[], text), "Remove L5 [1] to L5 (Garbage)");
+    assert_eq!(picked_under(kept(8, 2000), &[], text), "nothing");
+    assert_eq!(picked_under(kept(8, 6000), &[], text), "Merge L5 [1] to L6 (Deadline)");
+    let text = "L6: 1 a..c 4000 e40";
+    assert_eq!(picked_under(kept(8, 2000), &[], text), "Merge L6 [1] to L6 (Garbage)");
+    assert_eq!(picked_under(kept(8, 60_000), &[], "L6: 1 a..c 4000 d40"), "nothing");
+}
+
 /// Jobs are done one after the other, by size of tables alone: none frees anything.
 #[test]
 fn work_comes_to_an_end() {
@@ -275,4 +298,7 @@ fn a_request_takes_everything_down() {
     assert_eq!(picked("a", "z"), "Merge L0 [1, 2] with [3] to L4 (Request)");
     assert_eq!(picked("g", "z"), "Merge L6 [4] to L6 (Request)");
     assert_eq!(picked("n", "z"), "nothing");
+    let conditions = Conditions { deletes_kept_after: SeqNo(9), ..conditions() };
+    let situation = super::Situation { conditions, ..situation };
+    assert_eq!(pick_requested(&tree, &situation, |t| t.id == TableId(4)), None);
 }

@@ -10,6 +10,8 @@ pub(super) fn small() -> Vec<(&'static str, Vec<Step>)> {
         ("a restore over what is there", restore_over_what_is_there()),
         ("restores of what expires", restores_of_what_expires()),
         ("checkpoints", checkpoints()),
+        ("increments", increments()),
+        ("increments of what merges drop", increments_of_what_merges_drop()),
     ]
 }
 
@@ -90,5 +92,57 @@ fn checkpoints() -> Vec<Step> {
         maintain("collect garbage"),
         Step::Check,
         Step::Abandon,
+    ]
+}
+
+/// Lost, made again, and restored.
+fn increments() -> Vec<Step> {
+    vec![
+        set("a", 1),
+        batch(2, 3, 300),
+        Step::BeginChain,
+        delete("a"),
+        Step::Increment,
+        set("b", 3),
+        Step::Abandon,
+        delete("k001"),
+        Step::Increment,
+        set("c", 4),
+        Step::RestoreChain,
+        Step::Check,
+        set("d", 5),
+        Step::Increment,
+        Step::BeginChain,
+        Step::RestoreChain,
+    ]
+}
+
+/// What is deleted, has expired or was loaded in bulk since, in the last level.
+fn increments_of_what_merges_drop() -> Vec<Step> {
+    let put = |key: &str, number: u64, size: u64| {
+        let (value, ttl) = (value(number, 0, size), Some(Duration::from_secs(1)));
+        Step::commit(vec![Op::Put { key: key.into(), value, ttl }])
+    };
+    vec![
+        batch(1, 12, 400),
+        maintain("compact"),
+        Step::BeginChain,
+        delete("k003"),
+        put("k004", 2, 20),
+        put("k005", 2, 400),
+        Step::Flush,
+        later(700_000),
+        Step::Check,
+        maintain("compact"),
+        Step::Increment,
+        delete("k006"),
+        ingest(3, 9, 700, 4),
+        maintain("compact"),
+        Step::Reopen,
+        Step::Increment,
+        set("k007", 4),
+        Step::RestoreChain,
+        Step::Check,
+        maintain("verify"),
     ]
 }

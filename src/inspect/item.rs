@@ -402,6 +402,8 @@ pub struct BackupHeader {
     pub database_id: Id,
     /// It holds what the commits up to this number had made.
     pub sequence_number: u64,
+    /// Of an increment: the id of the backup upon which it follows.
+    pub base_id: Option<Id>,
     /// Of an increment: it holds what changed after this number.
     pub since: Option<u64>,
     /// When it was made, in milliseconds since the Unix epoch.

@@ -41,6 +41,41 @@ fn a_backup_is_verified_and_restored() {
 }
 
 #[test]
+fn increments_follow_upon_a_backup_and_are_restored_as_a_chain() {
+    let shell = filled();
+    shell.run(&["backup", "alone"]).text();
+    let refused = shell.run(&["backup", "inc", "--since", "alone"]).fails(2);
+    assert!(refused.contains("no backup is followed"), "{refused}");
+    let sunday = shell.run(&["backup", "sunday", "--followed", "--json"]).json();
+    shell.run(&["delete", "a"]).text();
+    shell.run(&["set", "later", "2"]).text();
+    let monday = shell.run(&["backup", "monday", "--since", "sunday", "--json"]).json();
+    assert_eq!(monday["entries"], json!(2));
+    shell.run(&["set", "a", "3"]).text();
+    let tuesday = shell.run(&["backup", "-", "--since", "monday"]).bytes();
+    std::fs::write(shell.path("tuesday"), &tuesday).expect("a file");
+    let after = everything(&shell, "data");
+
+    let chain = ["verify-backup", "sunday", "monday", "tuesday"];
+    assert_eq!(shell.run(&chain).text().lines().count(), 3);
+    let info = shell.run(&["verify-backup", "monday", "--json"]).json();
+    assert_eq!((&info["base_id"], &info["deletes"]), (&sunday["backup_id"], &json!(1)));
+    shell.run(&["restore", "sunday", "monday", "tuesday", "-d", "fresh"]).text();
+    assert_eq!(everything(&shell, "fresh"), after);
+    // A link is missing; an increment alone; a file that is none; standard input among others.
+    for wrong in [&["sunday", "tuesday"][..], &["monday"], &["sunday", "-"]] {
+        shell.run(&[&["restore"], wrong].concat()).fails(2);
+        assert_eq!(everything(&shell, "data"), after);
+    }
+    shell.run(&["backup", "inc", "--since", "data/CURRENT"]).fails(2);
+
+    assert_eq!(shell.run(&["unfollow", "--json"]).json()["unfollowed"], json!(1));
+    let refused = shell.run(&["backup", "inc", "--since", "monday"]).fails(2);
+    assert!(refused.contains("no backup is followed"), "{refused}");
+    assert!(!shell.path("inc").exists());
+}
+
+#[test]
 fn a_backup_goes_through_pipes() {
     let shell = filled();
     let before = everything(&shell, "data");

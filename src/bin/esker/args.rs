@@ -4,7 +4,7 @@
 use crate::commands::serve;
 use crate::commands::{
     backup, batch, checkpoint, compact, completions, delete, export, gc, get, import, inspect,
-    list, load, man, repair, restore, scan, service, set, stats, verify, verify_backup,
+    list, load, man, repair, restore, scan, service, set, stats, unfollow, verify, verify_backup,
 };
 use crate::failure::Result;
 use crate::place::Global;
@@ -53,6 +53,7 @@ pub enum Command {
     Backup(backup::Backup),
     Restore(restore::Restore),
     VerifyBackup(verify_backup::VerifyBackup),
+    Unfollow(unfollow::Unfollow),
     Checkpoint(checkpoint::Checkpoint),
     Export(export::Export),
     Import(import::Import),
@@ -86,6 +87,7 @@ impl Command {
             Command::Backup(backup) => backup.run(global),
             Command::Restore(restore) => restore.run(global),
             Command::VerifyBackup(verify_backup) => verify_backup.run(global),
+            Command::Unfollow(unfollow) => unfollow.run(global),
             Command::Checkpoint(checkpoint) => checkpoint.run(global),
             Command::Export(export) => export.run(global),
             Command::Import(import) => import.run(global),

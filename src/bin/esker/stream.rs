@@ -14,6 +14,21 @@ pub fn is_standard(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// The one of `paths` that means standard input, if it stands alone.
+///
+/// # Errors
+/// It stands among others.
+pub fn standard_alone(paths: &[PathBuf]) -> Result<Option<&Path>> {
+    match paths {
+        [path] => Ok(Some(path.as_path()).filter(|path| is_standard(path))),
+        paths if paths.iter().any(|path| is_standard(path)) => {
+            Err(Failure::new(Kind::Usage, "standard input has one file, and - stands among others")
+                .remedy("name the files"))
+        }
+        _ => Ok(None),
+    }
+}
+
 /// What the file at `path`, or standard input, holds.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ pub mod serve;
 pub mod service;
 pub mod set;
 pub mod stats;
+pub mod unfollow;
 pub mod verify;
 pub mod verify_backup;
 

@@ -1,4 +1,4 @@
-//! `restore`: what a backup holds, in place of everything.
+//! `restore`: what a backup, or a chain of them, holds, in place of everything.
 
 use crate::failure::{Failure, Kind, Result};
 use crate::interrupt;
@@ -16,8 +16,10 @@ use std::path::PathBuf;
 /// is none, one is made of the backup.
 #[derive(Debug, Args)]
 pub struct Restore {
-    /// The backup; - for standard input, where there is a database already.
-    path: PathBuf,
+    /// The backup, and the increments upon it in their order; - for one from standard input, where there is a
+    /// database already.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
 }
 
 impl Restore {
@@ -32,18 +34,18 @@ impl Restore {
             interrupt::flow()
         };
         let options = RestoreOptions { progress: Some(&mut tell) };
-        let is_standard = stream::is_standard(&self.path);
+        let from_standard = stream::standard_alone(&self.paths)?;
         let existing = Options { create_if_missing: false, ..Options::default() };
         let (db, entries) = match Db::open(&global.data_dir, existing) {
             Ok(db) => {
                 interrupt::watch();
-                let report = match is_standard {
-                    true => db.restore_from(stream::open(&self.path)?.0, options)?,
-                    false => db.restore_with(&self.path, options)?,
+                let report = match from_standard {
+                    Some(path) => db.restore_from(stream::open(path)?.0, options)?,
+                    None => db.restore_chain(&self.paths, options)?,
                 };
                 (db, Some(report.entries))
             }
-            Err(Error::InvalidArgument { .. }) if is_standard => {
+            Err(Error::InvalidArgument { .. }) if from_standard.is_some() => {
                 let dir = global.data_dir.display();
                 let text =
                     format!("there is no database in {dir} into which standard input is restored");
@@ -52,7 +54,7 @@ impl Restore {
             // There is none.
             Err(Error::InvalidArgument { .. }) => {
                 let options = Options::default();
-                (Db::create_from_backup(&self.path, &global.data_dir, options)?, None)
+                (Db::create_from_backups(&self.paths, &global.data_dir, options)?, None)
             }
             Err(e) => return Err(global.not_opened(e)),
         };

@@ -111,7 +111,7 @@ fn check_first<R: Read>(first: Option<&ArchiveReader<R>>) -> Result<()> {
     let first = first.ok_or_else(|| Error::invalid("no backup is named; name a full one first"))?;
     first.header().base.map_or(Ok(()), |base| {
         Err(Error::invalid(format!(
-            "{} is an increment upon the backup {:016x}; name the full backup, then all increments \
+            "{} is an increment upon the backup {:#018x}; name the full backup, then all increments \
              upon it in their order",
             first.path().display(),
             base.id.0
@@ -135,7 +135,7 @@ fn check_link<R: Read>(before: &[ArchiveReader<R>], next: Option<&ArchiveReader<
             let earlier = before.iter().find(|reader| reader.header().as_ref() == base);
             match earlier {
                 Some(earlier) => format!("it follows upon {}", earlier.path().display()),
-                None => format!("it follows upon the backup {:016x}, which is missing", base.id.0),
+                None => format!("it follows upon the backup {:#018x}, which is missing", base.id.0),
             }
         }
     };
@@ -193,8 +193,8 @@ mod tests {
         assert_eq!(refusal(&[full, header(2, 10, Some((1, 10)))]), "");
         let cases: [(&[Header], &str); 10] = [
             (&[], "no backup is named"),
-            (&[first], "b0 is an increment upon the backup 0000000000000001"),
-            (&[full, second], "it follows upon the backup 0000000000000002, which is missing"),
+            (&[first], "b0 is an increment upon the backup 0x0000000000000001"),
+            (&[full, second], "it follows upon the backup 0x0000000000000002, which is missing"),
             (&[full, second, first], "b1 does not follow upon b0"),
             (&[full, first, first], "b2 does not follow upon b1: it follows upon b0"),
             (&[full, first, second, first], "it follows upon b0"),

@@ -135,14 +135,14 @@ impl Db {
         let followed = &self.inner.store.followed;
         followed.find(DatabaseId(id)).ok_or_else(|| {
             let known: Vec<_> =
-                followed.list().iter().map(|backup| format!("{:016x}", backup.id.0)).collect();
+                followed.list().iter().map(|backup| format!("{:#018x}", backup.id.0)).collect();
             let known = if known.is_empty() {
                 "no backup is followed".to_owned()
             } else {
                 format!("those that are followed are {}", known.join(", "))
             };
             Error::invalid(format!(
-                "what has changed since the backup {id:016x} is not known: {known}; make a full backup, \
+                "what has changed since the backup {id:#018x} is not known: {known}; make a full backup, \
                  with `followed`"
             ))
         })

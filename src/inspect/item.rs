@@ -312,6 +312,18 @@ pub struct Change {
     pub segments: Vec<Segment>,
     /// Segments that are gone.
     pub segments_removed: Vec<u64>,
+    /// The backups upon which increments can follow from now on, the oldest first.
+    pub followed: Option<Vec<Followed>>,
+}
+
+/// A backup upon which increments can follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Followed {
+    /// What they call it.
+    pub backup_id: Id,
+    /// It holds what the commits up to this number had made.
+    pub sequence_number: u64,
 }
 
 /// A table, as a manifest has it.
@@ -380,6 +392,8 @@ pub struct State {
     pub tables: Vec<u64>,
     /// The numbers of the segments in force.
     pub segments: Vec<u64>,
+    /// As in [`Change`].
+    pub followed: Vec<Followed>,
 }
 
 /// What `CURRENT` says.
@@ -402,6 +416,8 @@ pub struct BackupHeader {
     pub database_id: Id,
     /// It holds what the commits up to this number had made.
     pub sequence_number: u64,
+    /// Of an increment: the backup upon which it follows.
+    pub base_id: Option<Id>,
     /// Of an increment: it holds what changed after this number.
     pub since: Option<u64>,
     /// When it was made, in milliseconds since the Unix epoch.

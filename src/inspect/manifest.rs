@@ -1,9 +1,11 @@
 //! A manifest, edit by edit, and `CURRENT`.
 
-use super::item::{AddedTable, Change, Current, Id, Item, ManifestHeader, Segment, State};
+use super::item::{
+    AddedTable, Change, Current, Followed, Id, Item, ManifestHeader, Segment, State,
+};
 use super::{Damage, Subject};
 use crate::error::{Error, Result};
-use crate::format::{FileKind, FrameReader};
+use crate::format::{BackupRef, FileKind, FrameReader};
 use crate::manifest::format::{HEADER_SIZE, MANIFEST_MAGIC, decode_edit, decode_header};
 use crate::manifest::read::{self, current_of, recorded_in};
 use crate::manifest::{self, Edit};
@@ -72,7 +74,14 @@ fn change(offset: u64, edit: &Edit) -> Change {
         tables_removed: edit.removed.iter().map(|id| id.0).collect(),
         segments: edit.segments.iter().map(Segment::from).collect(),
         segments_removed: edit.segments_removed.iter().map(|id| id.0).collect(),
+        followed: edit.followed.as_deref().map(followed),
     }
+}
+
+fn followed(backups: &[BackupRef]) -> Vec<Followed> {
+    let followed =
+        |backup: &BackupRef| Followed { backup_id: Id(backup.id.0), sequence_number: backup.seq.0 };
+    backups.iter().map(followed).collect()
 }
 
 fn added_up(state: &manifest::State) -> State {
@@ -85,6 +94,7 @@ fn added_up(state: &manifest::State) -> State {
         expiry_floor_ms: state.expiry_floor_ms,
         tables: state.tables.keys().map(|id| id.0).collect(),
         segments: state.segments.keys().map(|id| id.0).collect(),
+        followed: followed(&state.followed),
     }
 }
 

@@ -21,8 +21,9 @@ mod table;
 mod values;
 
 pub use item::{
-    AddedTable, BackupHeader, Block, Bytes, Change, Current, Entry, EntryKind, Id, Item, LogHeader,
-    ManifestHeader, Properties, Record, Segment, State, TableHeader, ValueHeader, ValuePlace,
+    AddedTable, BackupHeader, Block, Bytes, Change, Current, Entry, EntryKind, Followed, Id, Item,
+    LogHeader, ManifestHeader, Properties, Record, Segment, State, TableHeader, ValueHeader,
+    ValuePlace,
 };
 pub use kind::FileFormat;
 

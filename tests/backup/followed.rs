@@ -25,7 +25,7 @@ fn what_is_followed_ends_with_newer_ones_and_with_a_restore() {
     assert_eq!(ids(&db), [first, second, again]);
     let third = since(second).expect("an increment");
     assert_eq!(ids(&db), [second, again, third]);
-    let known = format!("{second:016x}, {again:016x}, {third:016x}");
+    let known = format!("{second:#018x}, {again:#018x}, {third:#018x}");
     let told = refusal(first);
     assert!(told.contains(&format!("{first:016x}")) && told.contains(&known), "{told}");
     let other = full(&db, "/b/1").backup_id;

@@ -42,6 +42,7 @@ impl Backup {
             bytes_per_second: self.bytes_per_second,
             verify: !self.no_verify,
             progress: Some(&mut tell),
+            ..BackupOptions::default()
         };
         let to_stream = stream::is_standard(&self.path);
         let report = if to_stream {

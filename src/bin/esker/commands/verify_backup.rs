@@ -38,6 +38,8 @@ impl VerifyBackup {
             "sound": true,
             "database_id": format!("{:#018x}", info.database_id),
             "sequence_number": info.sequence_number,
+            "backup_id": format!("{:#018x}", info.backup_id),
+            "base_id": info.base_id.map(|id| format!("{id:#018x}")),
             "since": info.since,
             "created_ms": info.created_ms,
             "entries": info.entries,

@@ -59,7 +59,8 @@ pub fn item(item: &Item, to: &mut dyn Write) -> io::Result<()> {
                 "backup {} of database {} up to sequence number {}, made {} ms after the epoch",
                 said.backup_id, said.database_id, said.sequence_number, said.created_ms
             )?;
-            said.since.map_or(Ok(()), |since| write!(to, ", of what changed after {since}"))
+            said.since.map_or(Ok(()), |since| write!(to, ", of what changed after {since}"))?;
+            said.base_id.map_or(Ok(()), |base| write!(to, ", upon the backup {base}"))
         }
         // One that this program does not know yet is shown as it is.
         other => write!(to, "{}", json!(other)),
@@ -141,6 +142,13 @@ fn change(said: &Change, to: &mut dyn Write) -> io::Result<()> {
     }
     for segment in &said.segments_removed {
         write!(to, "\n            - segment {segment:06}")?;
+    }
+    if let Some(followed) = &said.followed {
+        write!(to, "\n            increments can follow upon {} backups", followed.len())?;
+        for backup in followed {
+            let (id, number) = (backup.backup_id, backup.sequence_number);
+            write!(to, "\n              {id} up to sequence number {number}")?;
+        }
     }
     Ok(())
 }

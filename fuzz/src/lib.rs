@@ -28,6 +28,7 @@ pub mod current;
 pub mod disk;
 pub mod import;
 pub mod input;
+pub mod inspect;
 pub mod log_replay;
 pub mod manifest;
 pub mod mutation;
@@ -78,7 +79,8 @@ pub const DECODERS: &[Target] = targets![
     manifest,
     current,
     import,
-    backup_restore
+    backup_restore,
+    inspect
 ];
 
 /// A target that runs a database, for what goes through all of them.

@@ -187,9 +187,9 @@ fn peak_bytes(pid: u32) -> Option<u64> {
 #[test]
 fn memory_does_not_grow_with_the_source() {
     use std::io::{BufWriter, Write};
-    const LIMIT: u64 = 96 << 20;
+    const LIMIT: u64 = 64 << 20;
     let lines =
-        std::env::var("ESKER_CLI_LINES").map_or(350_000_u32, |n| n.parse().expect("a number"));
+        std::env::var("ESKER_CLI_LINES").map_or(200_000_u32, |n| n.parse().expect("a number"));
     let shell = Shell::new();
     let mut command = shell.command(&["load", "-", "--json"]);
     command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());

@@ -56,13 +56,15 @@ fn holders(_lock: &Path) -> Vec<Holder> {
 
 /// Who holds the lock that a `line` of `/proc/locks` tells of, if it is one on the file with this number.
 /// `1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF`; one that waits has `->` behind its number.
+#[cfg(any(target_os = "linux", test))]
 fn parse(line: &str, inode: u64) -> Option<Holder> {
     let mut words = line.split_whitespace().skip(1);
     if words.next()? != "FLOCK" {
         return None;
     }
     let is_reader = words.nth(1)? == "READ";
-    let pid = words.next()?.parse().ok()?;
+    // One of another container has the number 0, which names nobody.
+    let pid = words.next()?.parse().ok().filter(|&pid| pid > 0)?;
     let found = words.next()?.rsplit(':').next()?.parse::<u64>().ok()?;
     (found == inode).then_some(Holder { pid, is_reader })
 }
@@ -99,6 +101,7 @@ mod tests {
             "1: POSIX  ADVISORY  WRITE 4711 08:01:131 0 EOF",
             "1: -> FLOCK  ADVISORY  WRITE 2 08:01:131 0 EOF",
             "1: FLOCK ADVISORY WRITE x 08:01:131 0 EOF",
+            "1: FLOCK ADVISORY WRITE 0 08:01:131 0 EOF",
         ] {
             assert_eq!(parse(other, 131), None, "{other}");
         }

@@ -60,7 +60,7 @@ fn words(line: &str) -> Vec<String> {
 /// The calls of esker in a line for a shell, without what goes into files.
 fn calls(line: &str) -> Vec<Vec<String>> {
     let mut calls = Vec::new();
-    for call in words(line).split(|word| matches!(word.as_str(), "|" | "&&" | ";")) {
+    for call in words(line).split(|word| matches!(word.as_str(), "|" | "&&")) {
         let end = call.iter().position(|word| word.starts_with('>') || word.starts_with('<'));
         let call = call.get(..end.unwrap_or(call.len())).unwrap_or_default();
         if call.first().is_some_and(|first| first == "esker") {

@@ -70,6 +70,7 @@ impl Backup {
                 None => db.backup_with(&self.path, options)?,
             }
         };
+        drop(progress); // Or its bar would be cleared with what is printed now.
         let path = self.path.display().to_string();
         let human = format!("{path}: {} entries, {} bytes", report.entries, report.bytes);
         let document = json!({

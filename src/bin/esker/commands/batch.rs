@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Commit the sets and deletes of a file at once: all of them, or nothing.
+/// Commit the sets and deletes of a file at once: all of them, or nothing
 ///
 /// An operation a line, either as text with tabs between,
 ///

@@ -58,6 +58,7 @@ impl Restore {
             }
             Err(e) => return Err(global.not_opened(e)),
         };
+        drop(progress); // Or its bar would be cleared with what is printed now.
         db.close()?;
         let dir = global.data_dir.display().to_string();
         let human = match entries {

@@ -20,7 +20,7 @@ pub(super) fn tell(subject: &mut Subject<'_>) -> Result<()> {
         backup_id: Id(header.backup.0),
         database_id: Id(header.database.0),
         sequence_number: header.seq.0,
-        since: header.base.map(|seq| seq.0),
+        since: header.base.map(|base| base.seq.0),
         created_ms: header.created_ms,
         expiry_floor_ms: header.expiry_floor_ms,
     };

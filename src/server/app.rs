@@ -69,7 +69,18 @@ impl App {
                 (Arc::new(engine), Some(db))
             }
         };
-        Ok(App {
+        Ok(App::over(config, phase, events, engine, db))
+    }
+
+    /// Over `engine`, which is over `db` unless it is in memory.
+    pub fn over(
+        config: ServerConfig,
+        phase: watch::Receiver<Phase>,
+        events: Arc<Events>,
+        engine: Arc<dyn Engine>,
+        db: Option<Db>,
+    ) -> Self {
+        App {
             registry: Registry::new(Arc::clone(&engine), db.clone()),
             backups: Backups::new(&config, Arc::clone(&engine), db.clone(), phase.clone()),
             calls: Calls::new(config.calls_max, config.request_timeout),
@@ -81,7 +92,7 @@ impl App {
             db,
             events,
             phase,
-        })
+        }
     }
 
     /// The body of `request`, whole.

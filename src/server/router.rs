@@ -173,3 +173,106 @@ async fn no_method(request: Request) -> Failure {
     let message = format!("{path} takes no {method}; the header Allow says what it takes");
     Failure::new(StatusCode::METHOD_NOT_ALLOWED, message)
 }
+
+/// What only a disk that fails shows: the rest is tested over sockets (`tests/http`).
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use super::super::app::Phase;
+    use super::super::config::ServerConfig;
+    use super::super::token::Token;
+    use super::*;
+    use crate::db::Db;
+    use crate::fs::sim::{CallKind, Fault, FaultPlan, SimFs};
+    use crate::lsm_engine::LsmEngine;
+    use crate::options::Options;
+    use axum::body::Body;
+    use tower::ServiceExt as _;
+
+    const EIO: i32 = 5;
+
+    /// A server on a simulated disk.
+    fn on(fs: &SimFs) -> (Arc<App>, tokio::sync::watch::Sender<Phase>) {
+        let options = Options { disk_reserve_bytes: 0, ..Options::default() };
+        let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", options).expect("opens");
+        let (sender, phase) = tokio::sync::watch::channel(Phase::Running);
+        let engine = Arc::new(LsmEngine::new(db.clone()));
+        let token = Some(Token::new("secret").expect("a token"));
+        let config = ServerConfig { token, ..ServerConfig::default() };
+        (Arc::new(App::over(config, phase, Arc::default(), engine, Some(db))), sender)
+    }
+
+    async fn ask(app: &Arc<App>, method: &str, path: &str, token: &str) -> (u16, String) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "localhost")
+            .header("authorization", format!("Bearer {token}"))
+            .body(Body::from("v"))
+            .expect("a request");
+        let reply = router(app).oneshot(request).await.expect("an answer");
+        let status = reply.status().as_u16();
+        let body = axum::body::to_bytes(reply.into_body(), 1 << 20).await.expect("a body");
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_failed_sync_is_told_by_health_and_ends_writes() {
+        let fs = SimFs::new();
+        let (app, _phase) = on(&fs);
+        assert_eq!(ask(&app, "PUT", "/kv/a?raw", "secret").await.0, 200);
+        assert_eq!(ask(&app, "GET", "/health", "secret").await.0, 200);
+        fs.fail(FaultPlan::once(1, Fault::Errno(EIO)).only(CallKind::SyncData));
+        let (status, text) = ask(&app, "PUT", "/kv/b?raw", "secret").await;
+        assert!(status == 500 && text.contains("may or may not survive"), "{status} {text}");
+        let (status, text) = ask(&app, "PUT", "/kv/c?raw", "secret").await;
+        assert!(status == 503 && text.contains("no more writes"), "{status} {text}");
+        let (status, text) = ask(&app, "GET", "/health", "secret").await;
+        assert!(status == 503 && text.contains("/db/"), "{status} {text}");
+        let (status, text) = ask(&app, "GET", "/health", "wrong").await;
+        assert!(status == 503 && !text.contains("/db/"), "{status} {text}");
+        assert_eq!(ask(&app, "GET", "/kv/a", "secret").await.0, 200, "reads go on");
+        let (_, metrics) = ask(&app, "GET", "/metrics", "secret").await;
+        assert!(metrics.contains("\nesker_poisoned 1\n"), "{metrics}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_full_disk_is_507_until_there_is_room() {
+        let fs = SimFs::new();
+        let (app, _phase) = on(&fs);
+        assert_eq!(ask(&app, "PUT", "/kv/a?raw", "secret").await.0, 200);
+        // Nothing that Snappy makes small: more than the log has claimed ahead.
+        let mut state = 1_u64;
+        let mut next = || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            state.to_be_bytes()[0]
+        };
+        let large: Vec<u8> = (0..1 << 20).map(|_| next()).collect();
+        let set = |app: &Arc<App>| {
+            let (app, large) = (Arc::clone(app), large.clone());
+            async move {
+                let request = Request::builder().method("PUT").uri("/kv/large?raw");
+                let request = request.header("host", "localhost");
+                let request = request.header("authorization", "Bearer secret");
+                let request = request.body(Body::from(large)).expect("a request");
+                router(&app).oneshot(request).await.expect("an answer").status().as_u16()
+            }
+        };
+        fs.set_capacity(Some(0));
+        assert_eq!(set(&app).await, 507);
+        assert_eq!(ask(&app, "GET", "/kv/a", "secret").await.0, 200);
+        assert_eq!(ask(&app, "GET", "/kv/large", "secret").await.0, 404);
+        fs.set_capacity(None);
+        assert_eq!(set(&app).await, 200, "there is room again");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_server_that_ends_is_not_ready() {
+        let fs = SimFs::new();
+        let (app, phase) = on(&fs);
+        phase.send_replace(Phase::Draining);
+        let (status, text) = ask(&app, "GET", "/health", "secret").await;
+        assert!(status == 503 && text.contains("shutting down"), "{status} {text}");
+        app.engine.close().expect("closed");
+        assert_eq!(ask(&app, "GET", "/kv/a", "secret").await.0, 503);
+    }
+}

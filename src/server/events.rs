@@ -60,7 +60,10 @@ impl Events {
 
 /// What `event` is called, how bad it is, and what it says; `None`: nothing that a person has to see.
 fn told(event: &Event) -> Option<(&'static str, &'static str, String)> {
-    let size = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let size = |bytes: u64| match bytes {
+        0..0x10_0000 => format!("{:.1} KiB", bytes as f64 / f64::from(1 << 10)),
+        _ => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
+    };
     Some(match event {
         Event::FlushDone { table_bytes: 0, .. } => return None,
         Event::FlushDone { table_bytes, duration } => {

@@ -64,12 +64,6 @@ impl Ledger {
         Ledger { threads, durable_below: 0, shown: Vec::new() }
     }
 
-    /// Whether there may be no database at all: none was shown, and nothing had to survive.
-    pub fn is_new(&self) -> bool {
-        let required = |thread: &Thread| thread.required(Survives::Durable, self.durable_below);
-        self.shown.is_empty() && self.threads.iter().all(|thread| required(thread) == 0)
-    }
-
     /// For each thread the number of its next operation.
     pub fn next(&self) -> Vec<u64> {
         self.threads.iter().map(|thread| thread.base).collect()

@@ -59,15 +59,6 @@ impl Line {
         Some((Micros(at.parse().ok()?), Line::from_words(words)?))
     }
 
-    /// What the line promises has not been heard by anybody: the power was gone.
-    pub fn unheard(self) -> Option<Line> {
-        match self {
-            Line::Ack(ack) => Some(Line::Ack(Ack { is_durable: false, ..ack })),
-            Line::Durable(_) | Line::Shown(_) => None,
-            other => Some(other),
-        }
-    }
-
     fn words(&self) -> String {
         match self {
             Line::Ready => "ready\n".into(),

@@ -31,7 +31,7 @@ use child::{Job, POLICIES};
 use esker::{Db, Error};
 use ground::{Disk, Ground, Kind, Mounted, Skipped};
 use judge::{Counts, Ledger, Survives};
-use line::{Line, Micros};
+use line::{Ack, Line, Micros};
 use process::{Moment, Stage, run_until};
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -167,8 +167,11 @@ fn read_where_none_can_write(
         other => panic!("opened for writing where nobody can write: {other:?}"),
     }
     match Db::open_read_only(at.database(), options) {
-        // The first power cut of a disk may come before there is a database.
-        Err(Error::InvalidArgument { .. }) if ledger.is_new() => Counts::default(),
+        // The first power cut of a disk may come before there is a database. Had it been promised, the writer
+        // that comes next would not find what had to survive.
+        Err(Error::InvalidArgument { .. }) if ledger.next().iter().all(|next| *next == 0) => {
+            Counts::default()
+        }
         opened => {
             let db = opened.expect("opens for reading after a power cut");
             let counts = ledger.judge(&db, Survives::Durable);
@@ -222,7 +225,12 @@ fn cut(
 /// waiting for a commit of the journal succeed when the shutdown ends that commit instead. Once, on a
 /// busy machine, such syncs were taken for losses.
 fn heard(lines: Vec<(Micros, Line)>, cut_at: Micros) -> Vec<Line> {
-    let heard = |(at, line): (Micros, Line)| if at < cut_at { Some(line) } else { line.unheard() };
+    let heard = |(at, line): (Micros, Line)| match line {
+        line if at < cut_at => Some(line),
+        Line::Ack(ack) => Some(Line::Ack(Ack { is_durable: false, ..ack })),
+        Line::Durable(_) | Line::Shown(_) => None,
+        line => Some(line),
+    };
     lines.into_iter().filter_map(heard).collect()
 }
 

@@ -145,23 +145,29 @@ fn files_max() -> Option<u64> {
     None
 }
 
-/// Ends when the process is asked to end: by SIGTERM or SIGINT (Ctrl-C).
+/// Ends when the process is asked to end: by SIGTERM or SIGINT (Ctrl-C). From the call on, that is, not only once it is awaited:
+/// who says that he is ready only after it, is not killed by a signal that comes early.
 ///
 /// # Panics
 /// Outside of a runtime of tokio with I/O, or when the system takes no handler for these.
-pub async fn signalled() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut term = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
-        let mut interrupt = signal(SignalKind::interrupt()).expect("a handler of SIGINT");
+#[cfg(unix)]
+pub fn signalled() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("a handler of SIGINT");
+    async move {
         tokio::select! {
             _ = term.recv() => {}
             _ = interrupt.recv() => {}
         }
     }
-    #[cfg(not(unix))]
-    {
-        tokio::signal::ctrl_c().await.expect("a handler of Ctrl-C");
-    }
+}
+
+/// Ends when the process is asked to end: by Ctrl-C.
+///
+/// # Panics
+/// When the system takes no handler for it.
+#[cfg(not(unix))]
+pub fn signalled() -> impl Future<Output = ()> {
+    async { tokio::signal::ctrl_c().await.expect("a handler of Ctrl-C") }
 }

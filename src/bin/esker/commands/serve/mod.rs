@@ -52,8 +52,13 @@ impl Serve {
             e => e.into(),
         })?;
         let url = format!("http://{}", server.local_addr());
+        // Before anybody is told that it serves: a signal that comes right then must find its handler.
+        let end = {
+            let _inside = runtime.enter();
+            signalled()
+        };
         global.output().answer(&format!("serving on {url}"), &json!({ "serving": url }))?;
-        let served = runtime.block_on(server.run(signalled()));
+        let served = runtime.block_on(server.run(end));
         runtime.shutdown_timeout(THREADS_WAIT);
         Ok(served?)
     }

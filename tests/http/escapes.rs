@@ -5,6 +5,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Every file below `root`, with its content.
 fn everything(root: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
@@ -227,6 +228,17 @@ fn a_directory_that_is_replaced_by_a_link_leads_nowhere() {
     assert_eq!(fs::read_dir(&outside).expect("listed").count(), 0);
 }
 
+/// Says so when it goes.
+#[cfg(target_os = "linux")]
+struct Stopped<'a>(&'a AtomicBool);
+
+#[cfg(target_os = "linux")]
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A name flips between a backup and a link to one outside, under reads: what is outside is never restored.
 #[cfg(target_os = "linux")]
 #[test]
@@ -238,10 +250,12 @@ fn a_name_that_flips_to_a_link_is_never_followed() {
     fs::rename(backups.join("x.db"), &outside).expect("moved");
     server.set("where", "inside");
     server.post("/backup", r#"{"path":"inside.db"}"#).ok();
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Also when an assertion below fails: else this waits for ever.
+        let _stopped = Stopped(&stop);
         scope.spawn(|| {
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) {
                 let at = backups.join("next");
                 drop(fs::remove_file(&at));
                 drop(fs::hard_link(backups.join("inside.db"), &at));
@@ -257,6 +271,5 @@ fn a_name_that_flips_to_a_link_is_never_followed() {
             assert!(matches!(reply.status, 200 | 400 | 404 | 500), "{}", reply.text());
             assert_eq!(server.value("where"), Some(b"inside".to_vec()));
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }

@@ -163,7 +163,11 @@ fn requests_in_a_row_on_one_connection() {
 /// A thousand connections that say nothing, and more than the limit: who has something to say is heard.
 #[test]
 fn idle_connections_starve_nobody() {
-    let server = Serving::with(|config| config.connections_max = 300);
+    let server = Serving::with(|config| {
+        config.connections_max = 300;
+        // They do not go by themselves.
+        config.header_timeout = Duration::from_secs(600);
+    });
     let idle: Vec<Connection> = (0..1000).map(|_| Connection::open(server.address)).collect();
     for n in 0..20 {
         let begun = Instant::now();

@@ -22,6 +22,15 @@ fn until(server: &Serving, what: &str, is_so: impl Fn(&[String]) -> bool) {
     }
 }
 
+/// Makes a backup, once that of the schedule is done: there is one at a time.
+fn make(server: &Serving, body: &str) {
+    let begun = Instant::now();
+    while server.post("/backup", body).status == 409 {
+        assert!(begun.elapsed() < PATIENCE, "another is running all the time");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn the_schedule_makes_backups_and_removes_its_own_alone() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -41,7 +50,7 @@ fn the_schedule_makes_backups_and_removes_its_own_alone() {
         config.backup_keep = 2;
     };
     let mut server = Serving::in_dir(dir.path(), schedule);
-    server.post("/backup", r#"{"path":"by-hand.db"}"#).ok();
+    make(&server, r#"{"path":"by-hand.db"}"#);
     let ours = |names: &[String]| {
         let ours = names.iter().filter(|name| name.starts_with("scheduled-"));
         ours.filter(|name| !others.contains(&name.as_str())).cloned().collect::<Vec<_>>()
@@ -79,6 +88,6 @@ fn without_a_schedule_there_is_none_and_a_restart_does_not_begin_it_anew() {
     until(&server, "there is none yet, so one is due", |names| names.len() == 1);
     server.stop().expect("it ends well");
     let server = Serving::in_dir(dir.path(), hourly);
-    server.post("/backup", "").ok();
+    make(&server, "");
     assert_eq!(names(&server).len(), 2, "the next is due in an hour");
 }

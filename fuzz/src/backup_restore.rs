@@ -181,7 +181,7 @@ fn check_restore(
             let after = content(&db);
             assert!(after.len() <= entries.len(), "there is more than was in the backup");
             check_content(&after, entries, header.expiry_floor_ms);
-            assert!(report.entries as usize >= after.len());
+            assert!(report.entries >= after.len() as u64);
             let is_whole = after.values().all(Result::is_ok);
             assert!(is_whole || !is_sound, "a sound backup gives values that cannot be read");
             if is_whole {

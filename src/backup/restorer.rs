@@ -42,8 +42,10 @@ impl Restorer {
         // the number 0; while that is all that is visible, there is nothing to be seen.)
         let seq = store.visible.load().max(SeqNo(1));
         let built = build(store, seq, chain, bytes_total, &mut options);
-        let mut built = built.map_err(|e| self.failed(e))?;
+        let built = built.map_err(|e| self.failed(e))?;
         let _gate = store.gate.enter()?;
+        // Dropped before the gate opens, as what an ingest wrote.
+        let mut built = built;
         let install = |turn: Turn| self.install(&mut built, turn);
         let seq = self.pipeline.replace(install).map_err(|e| self.failed(e))?;
         let (entries, bytes) = (built.entries(), built.bytes);

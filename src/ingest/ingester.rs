@@ -67,8 +67,10 @@ impl Ingester {
     /// # Errors
     /// [`Error::Indeterminate`]: it is not visible, and after a crash all of it may be there or nothing.
     /// All others: nothing has changed, and what was written is removed.
-    pub fn finish(&self, mut writer: Writer, flush: impl Fn()) -> Result<Done> {
+    pub fn finish(&self, writer: Writer, flush: impl Fn()) -> Result<Done> {
         let _gate = self.store.gate.enter()?;
+        // Dropped before the gate opens: a close that came between would keep it from removing its tables.
+        let mut writer = writer;
         writer.finish().map_err(|e| self.failed(e))?;
         if writer.tables().is_empty() {
             return Ok(Done::default());

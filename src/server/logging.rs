@@ -6,7 +6,8 @@
 use crate::error::{Error, Result};
 use log::kv::{Key, Value, VisitSource};
 use std::fmt::Write as _;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,29 +19,29 @@ pub enum LogFormat {
     Json,
 }
 
-/// Writes the log of this process to standard error: what `filter` lets pass, such as `info` or `esker=debug`.
+/// Writes the log of this process to standard error: what `filter` lets pass, a level for all (`info`) or by the beginning of the
+/// name of a module (`warn,esker=debug`).
 ///
 /// For programs that serve and have no subscriber of their own.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] for a filter that is none, or when the process has a subscriber or a logger already.
 pub fn log_to_stderr(format: LogFormat, filter: &str) -> Result<()> {
-    let filter = EnvFilter::try_new(filter)
+    let filter: Targets = filter
+        .parse()
         .map_err(|e| Error::invalid(format!("the filter of the log, {filter:?}: {e}")))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let taken = |e: String| Error::invalid(format!("the process has a log already: {e}"));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Text => {
-            let subscriber = subscriber.with_ansi(false).finish();
-            tracing::subscriber::set_global_default(subscriber)
-                .map_err(|e| taken(e.to_string()))?;
+            tracing::subscriber::set_global_default(registry.with(lines.with_ansi(false)))
         }
         LogFormat::Json => {
-            let subscriber = subscriber.json().flatten_event(true).finish();
-            tracing::subscriber::set_global_default(subscriber)
-                .map_err(|e| taken(e.to_string()))?;
+            tracing::subscriber::set_global_default(registry.with(lines.json().flatten_event(true)))
         }
     }
+    .map_err(|e| taken(e.to_string()))?;
     log::set_logger(&Bridge).map_err(|e| taken(e.to_string()))?;
     // What is passed on is up to the filter.
     log::set_max_level(log::LevelFilter::Debug);
@@ -61,6 +62,8 @@ impl log::Log for Bridge {
             return;
         }
         let fields = fields_of(record);
+        // What has none does not say so.
+        let fields = Some(fields.as_str()).filter(|fields| !fields.is_empty());
         let (topic, message) = (record.target(), record.args());
         match record.level() {
             log::Level::Error => {

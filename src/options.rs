@@ -112,8 +112,9 @@ pub struct Options {
     /// How blocks and large values are compressed. Default: Snappy, as the reference.
     pub compression: Compression,
     /// Values of so many bytes and more are written once, into the log, and stay there: the tree holds
-    /// pointers to them. At least 64 B; larger than any value: never. Without a log (`wal_enabled`) all
-    /// values stand in the tree, and so do those of a bulk load. Default: 1 KiB.
+    /// pointers to them. At least 64 B; larger than any value: never. Those of a bulk load and of a
+    /// restore go into files of their own. Without a log (`wal_enabled`) what is committed stands in the tree, whole.
+    /// Default: 1 KiB.
     pub value_threshold: usize,
     /// The part of a file with large values that may be garbage before its live values are
     /// written anew, in percent, from 1 to 99. Default: 50.

@@ -16,7 +16,9 @@ pub struct IngestReport {
     pub tables: usize,
     /// The length of those, in bytes.
     pub table_bytes: u64,
-    /// How often the tables were written anew: once for each other ingest, or each 2^28
+    /// Large values, which stand beside the tables, as they are stored, in bytes.
+    pub value_bytes: u64,
+    /// How often all was written anew: once for each other ingest, or each 2^28
     /// operations, that were finished while this one was under way; mostly 0.
     pub rewrites: u32,
 }
@@ -96,6 +98,7 @@ impl Ingest {
             entries: done.entries,
             tables: done.tables,
             table_bytes: done.table_bytes,
+            value_bytes: done.value_bytes,
             rewrites: done.rewrites,
         })
     }

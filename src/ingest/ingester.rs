@@ -3,6 +3,7 @@
 use super::poison_after_sync;
 use super::sorter::Sorter;
 use super::writer::Writer;
+use super::written::Written;
 use crate::commit::Pipeline;
 use crate::compaction::Compactor;
 use crate::error::{Error, Result};
@@ -22,6 +23,8 @@ pub struct Done {
     pub tables: usize,
     /// The length of those, in bytes.
     pub table_bytes: u64,
+    /// Large values beside them, as they are stored, in bytes.
+    pub value_bytes: u64,
     /// How often they were written anew, see [`super`].
     pub rewrites: u32,
 }
@@ -76,26 +79,28 @@ impl Ingester {
             return Ok(Done::default());
         }
         for rewrites in 0.. {
-            let opened = self.open(writer.tables()).map_err(|e| self.failed(e))?;
-            let mut done = Done {
+            let written = self.open(&writer).map_err(|e| self.failed(e))?;
+            let done = Done {
                 entries: writer.entries(),
-                tables: opened.len(),
-                table_bytes: opened.iter().map(|table| table.meta().size_bytes).sum(),
+                tables: written.tables().len(),
+                table_bytes: written.tables().iter().map(|table| table.meta().size_bytes).sum(),
+                value_bytes: written.segments().iter().map(|(meta, _)| meta.file_bytes).sum(),
                 rewrites,
             };
-            if self.put_in_force(&mut writer, &opened, &flush)? {
-                self.count(&writer, &mut done);
+            if self.put_in_force(&mut writer, &written, &flush)? {
+                self.count(&writer, &done);
                 return Ok(done);
             }
-            writer = writer.again(&opened, rewrites + 1).map_err(|e| self.failed(e))?;
+            writer = writer.again(&written, rewrites + 1).map_err(|e| self.failed(e))?;
         }
         unreachable!("more rewrites than there are sequence numbers")
     }
 
-    fn count(&self, writer: &Writer, done: &mut Done) {
+    fn count(&self, writer: &Writer, done: &Done) {
         let counters = &self.store.counters;
         counters.ingests.add(1);
-        counters.ingest_written_bytes.add(done.table_bytes * u64::from(done.rewrites + 1));
+        let written_bytes = done.table_bytes + done.value_bytes;
+        counters.ingest_written_bytes.add(written_bytes * u64::from(done.rewrites + 1));
         counters.user_bytes.add(writer.user_bytes());
         log::info!(
             target: "esker::ingest", entries = done.entries, tables = done.tables;
@@ -103,18 +108,18 @@ impl Ingester {
         );
     }
 
-    /// Makes the names of the tables durable, and opens them.
-    fn open(&self, tables: &[TableMeta]) -> Result<Vec<Arc<Table>>> {
+    /// Makes the names of the files durable, and opens them.
+    fn open(&self, writer: &Writer) -> Result<Written> {
         let home = &self.store.home;
         home.fs.sync_dir(&home.dir).during("sync", &home.dir)?;
-        Ok(tables.iter().map(|meta| self.store.open_table(meta)).collect())
+        Ok(writer.open())
     }
 
     /// False: the number of the entries has been passed.
     fn put_in_force(
         &self,
         writer: &mut Writer,
-        opened: &[Arc<Table>],
+        written: &Written,
         flush: &impl Fn(),
     ) -> Result<bool> {
         let seq = writer.seq();
@@ -128,7 +133,7 @@ impl Ingester {
         let taken = self.pipeline.take_in(seq, flush, || {
             // A merge may begin before N is visible: it leaves what readers until then need.
             held = Some(snapshots.take(visible, home.clock.elapsed()));
-            self.install(writer, opened, seq)
+            self.install(writer, written, seq)
         });
         if let Some(seq) = held {
             snapshots.release(seq);
@@ -137,17 +142,19 @@ impl Ingester {
     }
 
     /// With the lead held, and everything that was committed before in tables.
-    fn install(&self, writer: &mut Writer, opened: &[Arc<Table>], seq: SeqNo) -> Result<()> {
+    fn install(&self, writer: &mut Writer, written: &Written, seq: SeqNo) -> Result<()> {
         let paused = self.compactor.try_pause();
         let version = Arc::clone(&self.store.views.load().version);
         let level = |table: &Arc<Table>| match &paused {
             Some(_) => level_of(&version, table.meta()),
             None => Level::ZERO,
         };
-        let added = opened.iter().map(|table| (level(table), Arc::clone(table))).collect();
+        let tables = written.tables().iter();
+        let added = tables.map(|table| (level(table), Arc::clone(table))).collect();
         let edit = Edit { last_seq: Some(seq), ..Edit::default() };
-        let tables = writer.take_tables();
-        let change = Change { edit, added, ..Change::default() };
+        let segments = written.segments().to_vec();
+        writer.set_kept(true);
+        let change = Change { edit, added, segments, ..Change::default() };
         let Err(e) = self.catalog.apply(change) else { return Ok(()) };
         if !may_be_retried(&e) {
             return Err(indeterminate(self.failed(e)));
@@ -155,7 +162,7 @@ impl Ingester {
         // Its bytes may stand in the manifest: written anew, it is without them.
         match self.catalog.apply(Change::default()) {
             Ok(_) => {
-                writer.give_back(tables);
+                writer.set_kept(false);
                 Err(e)
             }
             Err(again) if may_be_retried(&again) => Err(indeterminate(e)),

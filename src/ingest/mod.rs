@@ -1,9 +1,10 @@
 //! Bulk load: sorted entries straight into tables, as one commit.
 //!
 //! Place on the data's path: beside log and memtable. A [`Writer`] takes entries in
-//! order and writes them into tables; [`Ingester::finish`] puts those in force.
+//! order and writes them into tables, large values into value files as a commit separates them;
+//! [`Ingester::finish`] puts those in force.
 //!
-//! INV-1: tables are durable, names included, before the one edit that names them
+//! INV-1: tables and value files are durable, names included, before the one edit that names them
 //! all: after a crash there are all of an ingest's entries or none.
 //! INV-2: all entries of an ingest have one sequence number, N, which is greater than
 //! that of every commit before it and less than that of every commit after it.
@@ -23,7 +24,8 @@
 //! - N is greater: it is given out now. What was given out before is smaller, what will be
 //!   is greater, and the numbers between are never used. That is INV-2.
 //! - It is not, because 2^28 operations or another ingest came between: the lead is
-//!   let go, the tables are written once more with a number further ahead, and so on.
+//!   let go, the tables are written once more with a number further ahead, and so on; the values as well,
+//!   since a value file says of each of which entry it is, by which a collection tells what lives.
 //!
 //! Numbers end at 2^55, which leaves 2^27 ingests to a database; one more is refused.
 //!
@@ -46,12 +48,12 @@
 //!
 //! # Crashes and failures
 //!
-//! - Before the edit: the tables are files that no manifest names; the next open removes them.
+//! - Before the edit: tables and value files are files that no manifest names; the next open removes them.
 //!   The log replays as ever: its records are newer than the tables that are named.
 //! - After it: the manifest's last number is N, and the log that it names has only larger ones.
 //! - The edit is refused (no space, say): its bytes may stand in the manifest all the same. The
-//!   manifest is then written anew without it, and the tables are removed: nothing has changed.
-//!   Is that refused as well, the outcome is open (`Indeterminate`), and the tables stay; N
+//!   manifest is then written anew without it, and the files are removed: nothing has changed.
+//!   Is that refused as well, the outcome is open (`Indeterminate`), and the files stay; N
 //!   counts as given out, so that what is committed later is newer in either outcome.
 //! - A sync fails: poisoned, as everywhere.
 //!
@@ -65,7 +67,7 @@
 //! # What comes in any order
 //!
 //! [`Sorter`] takes entries as they come and gives them out in order, each key once, in bounded memory: what
-//! does not fit is written out as *runs*, which are tables of a writer that never come into force.
+//! does not fit is written out as *runs*, which are files of a writer that never come into force.
 //!
 //! Concurrency: a writer belongs to one thread; any number of ingests at a time. Locks: the
 //! gate, then the lead, then the compactor's work (only tried) or the catalog's.
@@ -75,6 +77,7 @@ mod gathered;
 mod ingester;
 mod sorter;
 mod writer;
+mod written;
 
 pub use ingester::{Done, Ingester};
 pub use sorter::{Sorted, Sorter};

@@ -11,6 +11,7 @@
 
 use super::gathered::Gathered;
 use super::writer::Writer;
+use super::written::Written;
 use crate::error::Result;
 use crate::format::SeqNo;
 use crate::iter::{Concat, Cursor, Merge};
@@ -36,7 +37,7 @@ pub struct Sorter {
     runs: Vec<Vec<Run>>,
 }
 
-/// A run that is written. Its tables go with it.
+/// A run that is written. Its files go with it.
 #[derive(Debug)]
 struct Run(Writer);
 
@@ -44,10 +45,6 @@ impl Run {
     fn new(mut writer: Writer) -> Result<Self> {
         writer.finish()?;
         Ok(Run(writer))
-    }
-
-    fn stream(&self) -> Concat<Streams> {
-        Concat::new(Streams(self.0.open_tables()))
     }
 }
 
@@ -172,40 +169,32 @@ fn merge(runs: Vec<Run>) -> Result<Run> {
 
 /// Entries in order, each key once. It stands on an entry, or behind the last.
 #[derive(Debug)]
-pub struct Sorted {
-    source: Source,
-    /// The key of the entry before, where there are several of one key.
-    passed: Vec<u8>,
-    /// What it reads from; they go with it.
-    _runs: Vec<Run>,
-}
+pub struct Sorted(Source);
 
 #[derive(Debug)]
 enum Source {
     /// Sorted, each key once, and where it stands.
     Memory(Gathered, usize),
-    /// Of one key the newest entry comes first.
-    Runs(Merge<Concat<Streams>>),
+    /// Written out.
+    Runs(SortedRuns),
 }
 
 impl Sorted {
     fn of_memory(mut gathered: Gathered) -> Self {
         gathered.sort();
-        Sorted { source: Source::Memory(gathered, 0), passed: Vec::new(), _runs: Vec::new() }
+        Sorted(Source::Memory(gathered, 0))
     }
 
     fn merge(runs: Vec<Run>) -> Result<Self> {
-        let mut merge = Merge::new(runs.iter().map(Run::stream).collect());
-        merge.seek_first()?;
-        Ok(Sorted { source: Source::Runs(merge), passed: Vec::new(), _runs: runs })
+        SortedRuns::merge(runs).map(|runs| Sorted(Source::Runs(runs)))
     }
 
     /// The key and the value at hand.
     #[must_use]
     pub fn entry(&self) -> Option<(&[u8], &[u8])> {
-        match &self.source {
+        match &self.0 {
             Source::Memory(gathered, at) => gathered.get(*at),
-            Source::Runs(merge) => merge.entry().map(|entry| (entry.key, entry.payload)),
+            Source::Runs(runs) => runs.entry(),
         }
     }
 
@@ -214,17 +203,64 @@ impl Sorted {
     /// # Errors
     /// Those of reading what was written.
     pub fn advance(&mut self) -> Result<()> {
-        match &mut self.source {
-            Source::Memory(_, at) => *at += 1,
-            Source::Runs(merge) => {
-                let Some(entry) = merge.entry() else { return Ok(()) };
-                self.passed.clear();
-                self.passed.extend_from_slice(entry.key);
-                while merge.entry().is_some_and(|entry| entry.key == self.passed) {
-                    merge.next()?;
-                }
+        match &mut self.0 {
+            Source::Memory(_, at) => {
+                *at += 1;
+                Ok(())
             }
+            Source::Runs(runs) => runs.advance(),
         }
+    }
+}
+
+/// The merge of runs: of one key the newest entry comes first, and the others are passed.
+#[derive(Debug)]
+struct SortedRuns {
+    merge: Merge<Concat<Streams>>,
+    /// The key of the entry before.
+    passed: Vec<u8>,
+    /// The value at hand, where it stands in a value file.
+    large: Option<Vec<u8>>,
+    written: Vec<Written>,
+    /// They go with it.
+    _runs: Vec<Run>,
+}
+
+impl SortedRuns {
+    fn merge(runs: Vec<Run>) -> Result<Self> {
+        let written: Vec<Written> = runs.iter().map(|Run(writer)| writer.open()).collect();
+        let mut merge = Merge::new(written.iter().map(Written::stream).collect());
+        merge.seek_first()?;
+        let (passed, large) = (Vec::new(), None);
+        let mut sorted = SortedRuns { merge, passed, large, written, _runs: runs };
+        sorted.load_large()?;
+        Ok(sorted)
+    }
+
+    fn entry(&self) -> Option<(&[u8], &[u8])> {
+        let entry = self.merge.entry()?;
+        Some((entry.key, self.large.as_deref().unwrap_or(entry.payload)))
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        let Some(entry) = self.merge.entry() else { return Ok(()) };
+        self.passed.clear();
+        self.passed.extend_from_slice(entry.key);
+        while self.merge.entry().is_some_and(|entry| entry.key == self.passed) {
+            self.merge.next()?;
+        }
+        self.load_large()
+    }
+
+    fn load_large(&mut self) -> Result<()> {
+        let pointer = self.merge.entry().and_then(|entry| entry.pointer());
+        self.large = match pointer {
+            None => None,
+            Some(pointer) => {
+                let large = self.written.iter().find_map(|written| written.large(&pointer));
+                Some(large.expect("a run points to values of its own")?)
+            }
+        };
         Ok(())
     }
 }

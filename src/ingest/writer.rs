@@ -1,31 +1,28 @@
-//! Writes the tables of one ingest.
+//! Writes the files of one ingest.
 
+use super::written::Written;
 use super::{AHEAD, poison_after_sync};
 use crate::commit::{check_key, check_value};
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
-use crate::format::{EntryKind, EntryRef, FileKind, SeqNo, TableId, TableMeta};
+use crate::format::{SegmentMeta, SeqNo, TableMeta};
 use crate::iter::Cursor;
-use crate::store::Store;
-use crate::table::{Table, TableBuilder, TableOptions};
+use crate::store::{NewEntry, NewFiles, Store};
 use std::sync::Arc;
 
-/// Takes entries in order. Dropped before its tables are in force it removes them.
+/// Takes entries in order. Dropped before its files are in force it removes them.
 #[derive(Debug)]
 pub struct Writer {
     store: Arc<Store>,
     /// That of every entry.
     seq: SeqNo,
-    builder: Option<(TableId, TableBuilder)>,
-    /// Those that are written, and durable but for their names.
-    written: Vec<TableMeta>,
+    files: NewFiles,
     last_key: Vec<u8>,
-    entries: u64,
     user_bytes: u64,
-    /// An expiry and the value after it.
-    payload: Vec<u8>,
     /// The first failure: nothing comes of the whole after it.
     failed: Option<Error>,
+    /// The files may be named in the manifest.
+    is_kept: bool,
 }
 
 impl Writer {
@@ -43,13 +40,11 @@ impl Writer {
         Ok(Writer {
             store: Arc::clone(store),
             seq,
-            builder: None,
-            written: Vec::new(),
+            files: NewFiles::default(),
             last_key: Vec::new(),
-            entries: 0,
             user_bytes: 0,
-            payload: Vec::new(),
             failed: None,
+            is_kept: false,
         })
     }
 
@@ -86,71 +81,27 @@ impl Writer {
     fn put_checked(&mut self, key: &[u8], value: &[u8], expires_at_ms: Option<u64>) -> Result<()> {
         check_key(key)?;
         check_value(value)?;
-        if self.entries > 0 && key <= self.last_key.as_slice() {
+        if self.entries() > 0 && key <= self.last_key.as_slice() {
             let (at, how) =
-                (self.entries, if key == self.last_key { "that of" } else { "less than" });
+                (self.entries(), if key == self.last_key { "that of" } else { "less than" });
             return Err(Error::invalid(format!(
                 "the key of entry {at} is {how} the one before, counted from 0; an ingest takes keys in \
                  ascending order, each once"
             )));
         }
-        let mut payload = std::mem::take(&mut self.payload);
-        let (kind, bytes) = match expires_at_ms {
-            None => (EntryKind::Set, value),
-            Some(at_ms) => {
-                payload.clear();
-                payload.extend_from_slice(&at_ms.to_le_bytes());
-                payload.extend_from_slice(value);
-                (EntryKind::SetExpiring, payload.as_slice())
-            }
-        };
-        let added = self.add(EntryRef { key, seq: self.seq, kind, payload: bytes });
-        self.payload = payload;
-        added?;
+        self.add(key, value, expires_at_ms)?;
         self.user_bytes += to_u64(key.len() + value.len());
         self.last_key.clear();
         self.last_key.extend_from_slice(key);
         Ok(())
     }
 
-    fn add(&mut self, entry: EntryRef<'_>) -> Result<()> {
-        let limit = self.store.options.table_bytes;
-        if self.builder.as_ref().is_some_and(|(_, builder)| builder.size_bytes() >= limit) {
-            self.finish_table()?;
-        }
-        let (_, builder) = match &mut self.builder {
-            Some(open) => open,
-            None => {
-                let created = self.create_table()?;
-                self.builder.insert(created)
-            }
-        };
-        builder.add(entry)?;
-        self.entries += 1;
-        Ok(())
-    }
-
-    fn create_table(&self) -> Result<(TableId, TableBuilder)> {
+    fn add(&mut self, key: &[u8], value: &[u8], expires_at_ms: Option<u64>) -> Result<()> {
+        // Files are made, and where one fails removed, while the directory is this handle's.
         let _gate = self.store.gate.enter()?;
-        self.store.health.check_open()?;
         self.store.health.check_sound()?;
-        let home = &self.store.home;
-        let id = TableId(home.draw_file_id().0);
-        let options = TableOptions::from(&self.store.options);
-        let fs = home.fs.as_ref();
-        let mut builder = TableBuilder::create(fs, &home.dir, home.database, id, options)?;
-        builder.set_written(home.clock.now_ms());
-        Ok((id, builder))
-    }
-
-    fn finish_table(&mut self) -> Result<()> {
-        let Some((id, builder)) = self.builder.take() else { return Ok(()) };
-        let finished = builder.finish();
-        if finished.is_err() && self.store.gate.enter().is_ok() {
-            self.store.remove(FileKind::Table(id));
-        }
-        self.written.push(finished?);
-        Ok(())
+        let entry = NewEntry { key, seq: self.seq, expires_at_ms };
+        self.files.put(&self.store, entry, value)
     }
 
     /// Writes out what is left.
@@ -159,7 +110,8 @@ impl Writer {
     /// As [`Writer::put`].
     pub fn finish(&mut self) -> Result<()> {
         self.check()?;
-        let done = self.finish_table();
+        let gate = self.store.gate.enter();
+        let done = gate.and_then(|_gate| self.files.finish(&self.store));
         done.map_err(|e| self.fail(e))
     }
 
@@ -167,19 +119,19 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::put`]; those of reading them.
-    pub fn again(&self, opened: &[Arc<Table>], attempt: u32) -> Result<Writer> {
+    pub fn again(&self, written: &Written, attempt: u32) -> Result<Writer> {
         let mut next = Writer::new(&self.store, attempt)?;
-        for table in opened {
-            let mut cursor = table.cursor();
-            cursor.seek_first()?;
-            while let Some(entry) = cursor.entry() {
-                next.add(EntryRef { seq: next.seq, ..entry })?;
-                cursor.next()?;
-            }
+        let mut stream = written.stream();
+        stream.seek_first()?;
+        while let Some(entry) = stream.entry() {
+            // A value file says of each value of which entry it is: it goes along.
+            let value = written.value(entry)?;
+            next.add(entry.key, &value, entry.expiry_ms())?;
+            stream.next()?;
         }
         next.user_bytes = self.user_bytes;
         next.finish()?;
-        assert_eq!(next.entries, self.entries, "every entry goes along");
+        assert_eq!(next.entries(), self.entries(), "every entry goes along");
         Ok(next)
     }
 
@@ -197,12 +149,17 @@ impl Writer {
 
     /// The tables that are written.
     pub fn tables(&self) -> &[TableMeta] {
-        &self.written
+        self.files.tables()
     }
 
-    /// The tables that are written, opened.
-    pub fn open_tables(&self) -> Vec<Arc<Table>> {
-        self.written.iter().map(|meta| self.store.open_table(meta)).collect()
+    /// The segments to which they point.
+    pub fn segments(&self) -> impl Iterator<Item = SegmentMeta> + '_ {
+        self.files.segments()
+    }
+
+    /// What is written, to be read.
+    pub fn open(&self) -> Written {
+        Written::open(&self.store, self.tables(), self.segments())
     }
 
     /// The key of the entry that was put last; empty before the first.
@@ -212,7 +169,7 @@ impl Writer {
 
     /// How many entries were put.
     pub fn entries(&self) -> u64 {
-        self.entries
+        self.files.entries()
     }
 
     /// Bytes of their keys and values.
@@ -220,26 +177,19 @@ impl Writer {
         self.user_bytes
     }
 
-    /// Takes the tables away, so that they are not removed: they may be named in the
-    /// manifest from now on.
-    pub fn take_tables(&mut self) -> Vec<TableMeta> {
-        std::mem::take(&mut self.written)
-    }
-
-    /// Gives them back: they are not.
-    pub fn give_back(&mut self, tables: Vec<TableMeta>) {
-        self.written = tables;
+    /// Whether the files may be named in the manifest, and are not to be removed when this is dropped.
+    pub fn set_kept(&mut self, is_kept: bool) {
+        self.is_kept = is_kept;
     }
 
     /// Removes what was written, unless the directory may be another handle's: then its
     /// open has done so, or the next one will.
     fn remove(&mut self) {
-        let open = self.builder.take().map(|(id, _)| id);
-        let written = std::mem::take(&mut self.written);
-        if let Ok(_gate) = self.store.gate.enter() {
-            for id in open.into_iter().chain(written.iter().map(|meta| meta.id)) {
-                self.store.remove(FileKind::Table(id));
-            }
+        let files = std::mem::take(&mut self.files);
+        if !self.is_kept
+            && let Ok(_gate) = self.store.gate.enter()
+        {
+            files.remove(&self.store);
         }
     }
 }

@@ -26,6 +26,7 @@ mod health;
 mod home;
 mod layout;
 mod metrics;
+mod new_files;
 mod new_values;
 mod observer;
 mod pressure;
@@ -53,6 +54,7 @@ pub use metrics::{
     Metrics, PressureMetrics, ReadMetrics, RecoveryReport, ScrubMetrics, SnapshotMetrics,
     ValueMetrics,
 };
+pub use new_files::{NewEntry, NewFiles};
 pub use new_values::{NewValues, StoredAs};
 pub use observer::{Observer, log_not_removed};
 pub use pressure::{Drained, LEVEL_0_TABLES, Pressure};

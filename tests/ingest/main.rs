@@ -1,7 +1,9 @@
 //! What a bulk load promises: all of it or nothing, newer than what came before
 //! and older than what comes after, in tables alone.
 
+#[path = "../hooked_fs/mod.rs"]
 mod hooked_fs;
+mod large;
 
 use esker::crashtest::tiny_options;
 use esker::sim::{CallKind, CrashModel, SimFs};
@@ -38,7 +40,7 @@ fn key(n: u64) -> String {
     format!("k{n:05}")
 }
 
-/// Entries that no compression makes small: 100 of them are two tables.
+/// Entries that no compression makes small, and whose values stand in tables: 100 of them are two.
 fn entries(
     numbers: impl IntoIterator<Item = u64>,
     of: &'static str,
@@ -49,7 +51,7 @@ fn entries(
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             state.to_be_bytes()[0]
         });
-        of.bytes().chain([b' ']).chain(noise.take(250)).collect()
+        of.bytes().chain([b' ']).chain(noise.take(240)).collect()
     };
     numbers.into_iter().map(move |n| (key(n), value(n)))
 }

@@ -5,7 +5,7 @@ use crate::archive::{Chain, RestoreOptions, RestoreReport};
 use crate::commit::{Pipeline, Turn};
 use crate::error::{Error, Result};
 use crate::format::{SegmentMeta, SeqNo};
-use crate::store::{Catalog, Change, Replacement, Store, may_be_retried};
+use crate::store::{Catalog, Failed, Replacement, Store};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -74,36 +74,16 @@ impl Restorer {
         };
         built.set_kept(true);
         let Err(e) = self.catalog.replace(replacement) else { return Ok(()) };
-        if !may_be_retried(&e) {
-            return Err(indeterminate(self.failed(e)));
-        }
-        // Its bytes may stand in the manifest: written anew, it is without them.
-        match self.catalog.apply(Change::default()) {
-            Ok(_) => {
+        match self.catalog.undo(e) {
+            Failed::Undone(e) => {
                 built.set_kept(false);
                 Err(e)
             }
-            Err(again) if may_be_retried(&again) => Err(indeterminate(e)),
-            Err(again) => Err(indeterminate(self.failed(again))),
+            Failed::Unknown(e) => Err(e),
         }
     }
 
-    /// What a failure means: after one of a sync, of a file of the database, nothing is written any more.
     fn failed(&self, e: Error) -> Error {
-        match e {
-            Error::Io { op: "sync", .. } | Error::Poisoned { .. } => {
-                let poisoned = self.store.health.poison(e);
-                self.store.views.abort(poisoned.clone());
-                poisoned
-            }
-            e => e,
-        }
-    }
-}
-
-fn indeterminate(e: Error) -> Error {
-    match e {
-        Error::Poisoned { cause } => Error::Indeterminate { cause },
-        e => Error::Indeterminate { cause: Arc::new(e) },
+        self.store.poison_after_sync(e)
     }
 }

@@ -264,11 +264,7 @@ impl Compactor {
         match e {
             Error::Closed | Error::Corruption { .. } | Error::UnsupportedFormat { .. } => e,
             e if may_be_retried(&e) => e,
-            e => {
-                let poisoned = self.store.health.poison(e);
-                self.store.views.abort(poisoned.clone());
-                poisoned
-            }
+            e => self.store.poison(e),
         }
     }
 

@@ -139,8 +139,7 @@ impl Db {
             }
             // What a failed sync of the database's own directory has dropped may be its files' names.
             if matches!(e, Error::Io { op: "sync", .. }) && parent_of(path) == store.home.dir {
-                let poisoned = store.health.poison(e.clone());
-                store.views.abort(poisoned);
+                store.poison(e.clone());
             }
         })
     }

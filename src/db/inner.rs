@@ -271,27 +271,15 @@ impl Inner {
             self.flush()?;
         }
         let _gate = self.store.gate.enter()?;
-        self.catalog.follow(backup, base, restores).map_err(|e| self.edit_failed(e))
+        self.catalog.follow(backup, base, restores).map_err(|e| self.store.poison_after_sync(e))
     }
 
     /// Has increments follow upon none of the backups made so far; durably.
     pub fn follow_none(&self) -> Result<()> {
         let _gate = self.store.gate.enter()?;
-        self.catalog.follow_none().map_err(|e| self.edit_failed(e))?;
+        self.catalog.follow_none().map_err(|e| self.store.poison_after_sync(e))?;
         self.work();
         Ok(())
-    }
-
-    /// What the failure of an edit means: after one of a sync nothing is written any more.
-    fn edit_failed(&self, e: Error) -> Error {
-        match e {
-            Error::Io { op: "sync", .. } | Error::Poisoned { .. } => {
-                let poisoned = self.store.health.poison(e);
-                self.store.views.abort(poisoned.clone());
-                poisoned
-            }
-            e => e,
-        }
     }
 
     /// Makes a second database of the same files in `dir`.
@@ -436,10 +424,7 @@ fn sync_each(interval: Duration, pipeline: &Pipeline, stopped: &Receiver<()>) {
 
 fn poison_on_panic(store: &Arc<Store>) -> impl FnOnce(Error) + Send + 'static {
     let store = Arc::clone(store);
-    move |e| {
-        let poisoned = store.health.poison(e);
-        store.views.abort(poisoned);
-    }
+    move |e| drop(store.poison(e))
 }
 
 #[cfg(test)]

@@ -106,8 +106,7 @@ impl Flusher {
             }
             Err(e) => {
                 self.store.emit(&Event::FlushFailed { error: e.clone(), will_retry: false });
-                let poisoned = self.store.health.poison(e);
-                self.store.views.abort(poisoned);
+                self.store.poison(e);
                 Attempt::Ended
             }
         }

@@ -1,6 +1,5 @@
 //! Puts the tables of an ingest in force.
 
-use super::poison_after_sync;
 use super::sorter::Sorter;
 use super::writer::Writer;
 use super::written::Written;
@@ -10,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::format::{Level, SeqNo, TableMeta};
 use crate::fs::IoContext;
 use crate::manifest::Edit;
-use crate::store::{Catalog, Change, Store, Version, may_be_retried};
+use crate::store::{Catalog, Change, Failed, Store, Version};
 use crate::table::Table;
 use std::sync::Arc;
 
@@ -156,22 +155,17 @@ impl Ingester {
         writer.set_kept(true);
         let change = Change { edit, added, segments, ..Change::default() };
         let Err(e) = self.catalog.apply(change) else { return Ok(()) };
-        if !may_be_retried(&e) {
-            return Err(indeterminate(self.failed(e)));
-        }
-        // Its bytes may stand in the manifest: written anew, it is without them.
-        match self.catalog.apply(Change::default()) {
-            Ok(_) => {
+        match self.catalog.undo(e) {
+            Failed::Undone(e) => {
                 writer.set_kept(false);
                 Err(e)
             }
-            Err(again) if may_be_retried(&again) => Err(indeterminate(e)),
-            Err(again) => Err(indeterminate(self.failed(again))),
+            Failed::Unknown(e) => Err(e),
         }
     }
 
     fn failed(&self, e: Error) -> Error {
-        poison_after_sync(&self.store, e)
+        self.store.poison_after_sync(e)
     }
 }
 
@@ -183,11 +177,4 @@ fn level_of(version: &Version, meta: &TableMeta) -> Level {
     };
     let is_free = |level: &Level| !version.level(*level).iter().any(overlaps);
     Level::all().take_while(is_free).last().unwrap_or(Level::ZERO)
-}
-
-fn indeterminate(e: Error) -> Error {
-    match e {
-        Error::Poisoned { cause } => Error::Indeterminate { cause },
-        e => Error::Indeterminate { cause: Arc::new(e) },
-    }
 }

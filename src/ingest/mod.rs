@@ -83,21 +83,6 @@ pub use ingester::{Done, Ingester};
 pub use sorter::{Sorted, Sorter};
 pub use writer::Writer;
 
-use crate::error::Error;
-use crate::store::Store;
-
-/// What a failure means: after one of a sync nothing is written any more.
-fn poison_after_sync(store: &Store, e: Error) -> Error {
-    match e {
-        Error::Io { op: "sync", .. } | Error::Poisoned { .. } => {
-            let poisoned = store.health.poison(e);
-            store.views.abort(poisoned.clone());
-            poisoned
-        }
-        e => e,
-    }
-}
-
 /// How far ahead of the visible number that of an ingest is drawn: more operations than
 /// are committed while its tables are written.
 const AHEAD: u64 = 1 << 28;

@@ -1,7 +1,7 @@
 //! Writes the files of one ingest.
 
+use super::AHEAD;
 use super::written::Written;
-use super::{AHEAD, poison_after_sync};
 use crate::commit::{check_key, check_value};
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
@@ -74,7 +74,7 @@ impl Writer {
     /// Gives up because of `e`, unless it has before; returns the error that it gave up with.
     pub fn fail(&mut self, e: Error) -> Error {
         self.remove();
-        let e = poison_after_sync(&self.store, e);
+        let e = self.store.poison_after_sync(e);
         self.failed.get_or_insert(e).clone()
     }
 

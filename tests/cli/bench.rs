@@ -288,6 +288,7 @@ mod ended {
     use super::*;
     use std::path::Path;
     use std::process::{Child, Command};
+    use std::time::{Duration, Instant};
 
     /// A run that would take ten minutes, when its row is at work; and the processes that it started.
     fn at_work(shell: &Shell) -> (Child, Vec<String>) {
@@ -362,7 +363,9 @@ mod ended {
         let (mut child, started) = at_work(&shell);
         child.kill().expect("killed");
         child.wait().expect("it ended");
+        let since = Instant::now();
         while started.iter().any(is_alive) {
+            assert!(since.elapsed() < Duration::from_secs(60), "they go on: {started:?}");
             std::thread::yield_now();
         }
         // It could not remove what it made; the next run says so, and leaves it alone.

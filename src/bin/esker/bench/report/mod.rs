@@ -13,7 +13,8 @@ mod page_tables;
 
 use super::figures::{bytes, plural};
 use super::plan::Unit;
-use super::results::Results;
+use super::results::{Results, RowResults};
+use super::rows::Group;
 use super::settings::Settings;
 use markup::escape;
 use std::fmt::{self, Write as _};
@@ -142,6 +143,12 @@ fn write_list(items: &[(&str, String)], to: &mut String) -> fmt::Result {
         writeln!(to, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(value))?;
     }
     writeln!(to, "</dl></div>")
+}
+
+/// The rows as they are shown: workloads first, since those of the documented table are in that.
+fn ordered(results: &Results) -> impl Iterator<Item = &RowResults> {
+    let of = |group: Group| results.rows.iter().filter(move |row| row.group == group);
+    of(Group::Workloads).chain(of(Group::Documented))
 }
 
 /// What more of is better, in a word.

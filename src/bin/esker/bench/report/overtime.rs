@@ -4,6 +4,7 @@ use super::axis::Axis;
 use super::chart::{Chart, Line};
 use super::curves::write_key;
 use super::markup::escape;
+use super::ordered;
 use crate::bench::figures::{bytes, figure, number};
 use crate::bench::measurement::Measurement;
 use crate::bench::plan::Unit;
@@ -18,7 +19,7 @@ const HEIGHT: f64 = 150.0;
 /// Operations a second.
 pub fn write_throughput(results: &Results, to: &mut String) -> fmt::Result {
     let mut plots = String::new();
-    for row in results.rows.iter().filter(|row| row.plan.work.is_steady()) {
+    for row in ordered(results).filter(|row| row.plan.work.is_steady()) {
         let lines = rounds(row, 0, |measurement| measurement.series.rates());
         let Some(chart) = chart(row, "operations a second over time", lines, rate) else {
             continue;
@@ -47,7 +48,7 @@ pub fn write_throughput(results: &Results, to: &mut String) -> fmt::Result {
 /// Bytes on the disk, and resident.
 pub fn write_space(results: &Results, to: &mut String) -> fmt::Result {
     let mut plots = String::new();
-    for row in results.rows.iter().filter(|row| row.plan.work.writes()) {
+    for row in ordered(results).filter(|row| row.plan.work.writes()) {
         let disk = |measurement: &Measurement| over(measurement, &measurement.series.disk_bytes);
         let memory =
             |measurement: &Measurement| over(measurement, &measurement.series.memory_bytes);

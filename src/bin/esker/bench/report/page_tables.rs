@@ -1,11 +1,10 @@
 //! The tables of the page: documented beside measured, and every row.
 
-use super::better;
 use super::markup::escape;
+use super::{better, ordered};
 use crate::bench::documented::Beside;
 use crate::bench::figures::{bytes, figure, number, off, ratio};
 use crate::bench::results::{Results, RowResults, Spread};
-use crate::bench::rows::Group;
 use crate::bench::tables::{latencies, measured};
 use std::fmt::{self, Write as _};
 
@@ -17,7 +16,7 @@ pub fn write_documented(results: &Results, to: &mut String) -> fmt::Result {
     writeln!(
         to,
         "<h2>Documented, and measured</h2>\n<p>The latency table of the persistence layer's reference: medians of single \
-         operations, and throughput. Bars are how many times better than documented, each line to the right ten times.</p>"
+         operations, and throughput. Bars show how many times better than documented, on a logarithmic scale: each line to the right is ten times more.</p>"
     )?;
     writeln!(to, "<div class=\"card wide\"><table>\n<tr><th>operation</th><th>policy</th>")?;
     writeln!(
@@ -97,8 +96,7 @@ pub fn write_workloads(results: &Results, to: &mut String) -> fmt::Result {
         writeln!(to, "<th class=\"n\">{head}</th>")?;
     }
     writeln!(to, "</tr>")?;
-    let of = |group: Group| results.rows.iter().filter(move |row| row.group == group);
-    for row in of(Group::Workloads).chain(of(Group::Documented)) {
+    for row in ordered(results) {
         write_row(row, to)?;
     }
     writeln!(to, "</table></div>")

@@ -358,6 +358,27 @@ mod ended {
     }
 
     #[test]
+    fn a_row_that_fails_is_told_and_the_rest_is_kept() {
+        let shell = Shell::new();
+        // No file of a process may have more than 32 or 64 KiB, which the log exceeds and the results do not.
+        let command = "ulimit -f 64; ulimit -c 0; exec \"$0\" \"$@\"";
+        let arguments = ["bench", "--rows", "set_async,get", "--rounds", "1", "--out", "run.json"];
+        let output = Command::new("sh")
+            .args(["-c", command, env!("CARGO_BIN_EXE_esker")])
+            .args([&arguments[..], TINY].concat())
+            .current_dir(shell.path(""))
+            .output();
+        let sentence = Ran::from(output.expect("it runs")).fails(7);
+        assert!(sentence.starts_with("2 of 2 measurements failed, set_async with: "), "{sentence}");
+        assert_eq!(names(&shell.path("")), ["run.json"]);
+        let run = document(&shell, "run.json");
+        assert_eq!(
+            (&run["is_complete"], run["failures"].as_array().map(Vec::len)),
+            (&json!(false), Some(2))
+        );
+    }
+
+    #[test]
     fn children_end_with_who_started_them() {
         let shell = Shell::new();
         let (mut child, started) = at_work(&shell);

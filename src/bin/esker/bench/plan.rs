@@ -8,11 +8,16 @@ use serde_json::Value;
 
 /// Sets of one batch, where batches are measured.
 pub const BATCH_SETS: u64 = 100;
+/// How often `overwrite` writes each value.
+pub const OVERWRITE_TIMES: u64 = 16;
 /// What an entry takes in a file beside its key and value, at most.
 const ENTRY_OVERHEAD_BYTES: u64 = 64;
 /// What a database takes whatever is in it: its reserve, and zeros written ahead.
 const DATABASE_BYTES: u64 = 32 << 20;
 
+/// What files with large values take at most beside three times what lives, by the promise of
+/// `Options::space_amp_max`: log files, the log to replay, and a file that is being collected.
+const VALUES_BYTES_MAX: u64 = 704 << 20;
 /// What the log takes at most, with files that are not yet removed.
 const LOG_BYTES_MAX: u64 = 512 << 20;
 
@@ -186,6 +191,11 @@ impl Plan {
         let groups = if self.work.load() == Some(Load::Groups) { KEYS_PER_PREFIX } else { 1 };
         let loaded = self.keys.saturating_mul(groups).saturating_mul(each(self.entry_bytes()));
         let written = sets.saturating_mul(each(self.entry_bytes()));
+        if self.work == Work::Overwrite {
+            let live = written / OVERWRITE_TIMES;
+            let bound = live.saturating_mul(3).saturating_add(VALUES_BYTES_MAX);
+            return written.saturating_mul(2).min(bound).saturating_add(DATABASE_BYTES);
+        }
         let times = match self.work {
             // The copies are there beside it.
             Work::Restore => 5,

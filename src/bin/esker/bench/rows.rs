@@ -228,9 +228,6 @@ pub const ROWS: &[Row] = &[
     Row::new("restore", Work::Restore, "a restore of 1 GiB, to the first answer").before(GIBIBYTE).large(),
 ];
 
-/// How often `overwrite` writes each value.
-pub const OVERWRITE_TIMES: u64 = 16;
-
 /// The row of this name.
 #[cfg(test)]
 pub fn find(name: &str) -> Option<&'static Row> {

@@ -94,7 +94,7 @@ impl Axis {
         let high = Scale::Nines.of(max).max(1.0);
         // On a long axis the median is too near to the beginning to be written beside it.
         let is_on =
-            |share: f64| Scale::Nines.of(share) <= high + 1e-6 && (share != 0.5 || high < 5.0);
+            |share: f64| Scale::Nines.of(share) <= high + 1e-6 && (share != 0.5 || high < 4.0);
         let ticks = all.iter().filter(|(share, _)| is_on(*share));
         let ticks = ticks.map(|(share, text)| (*share, (*text).to_string())).collect();
         Axis { scale: Scale::Nines, low: 0.0, high, ticks, minor: Vec::new() }

@@ -1,7 +1,7 @@
 //! The results of a run as one page: nothing is fetched from elsewhere, nothing needs a script, and it reads in
 //! light and in dark.
 //!
-//! Plots are our own SVG: the drawing is two hundred lines, and its colours must be the page's, which follow the reader's choice;
+//! Plots are our own SVG: the drawing is three hundred lines with its tests, and its colours must be the page's, which follow the reader's choice;
 //! libraries write fixed ones into each element.
 
 mod axis;

@@ -2,8 +2,7 @@
 
 use super::{Outcome, Scene, wrong};
 use crate::bench::data::{Keys, Random, Values, mix};
-use crate::bench::plan::BATCH_SETS;
-use crate::bench::rows::OVERWRITE_TIMES;
+use crate::bench::plan::{BATCH_SETS, OVERWRITE_TIMES};
 use crate::bench::store::{Entry, Store};
 use crate::bench::timed::{self, Kind};
 use crate::failure::Result;

@@ -1,5 +1,6 @@
 //! The command line, as a shell runs it: the built binary over directories of its own.
 
+mod bench;
 mod damage;
 mod entries;
 mod failures;
@@ -7,6 +8,7 @@ mod fixture;
 mod holders;
 mod inspection;
 mod loads;
+mod pages;
 mod signals;
 mod transfers;
 mod upkeep;

@@ -28,11 +28,12 @@ const STRATA: &[&[&str]] = &[
 
 /// The modules of the binary, which is a crate of its own, likewise.
 const BINARY_STRATA: &[&[&str]] = &[
-    &["failure", "duration"],
+    &["failure", "duration", "size"],
     &["text", "output", "holder", "interrupt"],
     &["place"],
     &["progress"],
     &["stream"],
+    &["bench"],
     &["commands"],
     &["args"],
     // Above them all: `main.rs`.

@@ -22,6 +22,11 @@ const USER_FILES: &[(&str, &str)] = &[
     ),
     ("src/bin/esker/commands/load/folder.rs", "the folder that is loaded"),
     ("src/bin/esker/commands/man.rs", "the pages of the manual"),
+    (
+        "src/bin/esker/bench/ground.rs",
+        "the directory that a run of measurements makes and removes, with databases of its own",
+    ),
+    ("src/bin/esker/bench/machine.rs", "/proc, and how much the files of such a run take up"),
     ("src/bin/esker/holder.rs", "/proc, and the number of the lock file, of which no byte is read"),
 ];
 

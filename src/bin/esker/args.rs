@@ -3,8 +3,9 @@
 #[cfg(feature = "server")]
 use crate::commands::serve;
 use crate::commands::{
-    backup, batch, checkpoint, compact, completions, delete, export, gc, get, import, inspect,
-    list, load, man, repair, restore, scan, service, set, stats, unfollow, verify, verify_backup,
+    backup, batch, bench, checkpoint, compact, completions, delete, export, gc, get, import,
+    inspect, list, load, man, repair, restore, scan, service, set, stats, unfollow, verify,
+    verify_backup,
 };
 use crate::failure::Result;
 use crate::place::Global;
@@ -65,6 +66,7 @@ pub enum Command {
     Serve(Box<serve::Serve>),
     Stats(stats::Stats),
     Inspect(inspect::Inspect),
+    Bench(Box<bench::Bench>),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -99,6 +101,7 @@ impl Command {
             Command::Serve(serve) => serve.run::<Cli>(global),
             Command::Stats(stats) => stats.run(global),
             Command::Inspect(inspect) => inspect.run(global),
+            Command::Bench(bench) => bench.run(global),
             Command::Completions(completions) => completions.run::<Cli>(),
             Command::Man(man) => man.run::<Cli>(global),
         }

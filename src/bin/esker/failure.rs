@@ -45,7 +45,12 @@ impl Kind {
 
     /// What the process ends with.
     pub fn exit_code(self) -> ExitCode {
-        ExitCode::from(self.named().1)
+        ExitCode::from(self.code())
+    }
+
+    /// The same as a number.
+    pub fn code(self) -> u8 {
+        self.named().1
     }
 }
 

@@ -11,6 +11,7 @@
 //! Not here: anything about the bytes of a database. Its files are the library's affair.
 
 mod args;
+mod bench;
 mod commands;
 mod duration;
 mod failure;
@@ -19,6 +20,7 @@ mod interrupt;
 mod output;
 mod place;
 mod progress;
+mod size;
 mod stream;
 mod text;
 

@@ -101,6 +101,8 @@ pub struct Destination {
     file: Option<(File, PathBuf, PathBuf)>,
     progress: Progress,
     done: u64,
+    /// Whether Ctrl-C ends it.
+    is_interruptible: bool,
 }
 
 impl Destination {
@@ -115,7 +117,7 @@ impl Destination {
                     .remedy("name a file, or send it into one"));
             }
             let to = Box::new(io::stdout().lock());
-            return Ok(Destination { to, file: None, progress, done: 0 });
+            return Ok(Destination { to, file: None, progress, done: 0, is_interruptible: true });
         }
         let mut partial = path.as_os_str().to_owned();
         partial.push(format!(".partial-{}", std::process::id()));
@@ -124,7 +126,13 @@ impl Destination {
         let made = made.and_then(|file| Ok((file.try_clone()?, file)));
         let (to, file) = made.map_err(|e| Failure::io("create", &partial, &e))?;
         let file = Some((file, partial, path.to_path_buf()));
-        Ok(Destination { to: Box::new(to), file, progress, done: 0 })
+        Ok(Destination { to: Box::new(to), file, progress, done: 0, is_interruptible: true })
+    }
+
+    /// For what is to be kept also of work that was interrupted.
+    pub fn uninterruptible(mut self) -> Destination {
+        self.is_interruptible = false;
+        self
     }
 
     /// Makes what was written durable, and gives the file its name.
@@ -163,7 +171,7 @@ fn sync_parent(_path: &Path) -> io::Result<()> {
 
 impl Write for Destination {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        if interrupt::is_asked() {
+        if self.is_interruptible && interrupt::is_asked() {
             return Err(io::Error::other("interrupted"));
         }
         let count = self.to.write(buf)?;

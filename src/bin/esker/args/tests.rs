@@ -7,9 +7,10 @@ const GUIDE: &str = include_str!("../../../../docs/cli.md");
 
 /// Every command that does something, with its whole name.
 fn leaves(command: &Command, name: &str, found: &mut Vec<(String, Command)>) {
-    let below: Vec<_> =
-        command.get_subcommands().filter(|below| below.get_name() != "help").collect();
-    if below.is_empty() {
+    let is_shown = |below: &&Command| below.get_name() != "help" && !below.is_hide_set();
+    let below: Vec<_> = command.get_subcommands().filter(is_shown).collect();
+    // One that does something by itself may have others below it.
+    if !command.is_subcommand_required_set() {
         found.push((name.to_string(), command.clone()));
     }
     for command in below {

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod batch;
+pub mod bench;
 pub mod checkpoint;
 pub mod compact;
 pub mod completions;

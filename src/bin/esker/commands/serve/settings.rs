@@ -5,6 +5,7 @@
 //! the file (`backup_every`). The six variables of Konsul (`KONSUL_DATA_DIR`, ...) come after those of our own.
 
 use crate::failure::{Failure, Kind, Result};
+use crate::size;
 use clap::Args;
 use esker::server::{LogFormat, ServerConfig, Token, parse_duration};
 use esker::{Config, Options};
@@ -41,17 +42,7 @@ impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let scale = match unit.trim() {
-            "" | "B" => Some(1),
-            "KiB" => Some(1 << 10),
-            "MiB" => Some(1 << 20),
-            "GiB" => Some(1_u64 << 30),
-            _ => None,
-        };
-        let size = number.parse::<u64>().ok().and_then(|number| number.checked_mul(scale?));
-        size.map(Size).ok_or_else(|| format!("{text:?} is no size; write bytes, or 64MiB or 2GiB"))
+        size::parse(text).map(Size)
     }
 }
 

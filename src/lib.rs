@@ -35,6 +35,11 @@
 //! Damage is never read as absence: a damaged block, record or table is
 //! [`Error::Corruption`] naming the file and the offset, never "key not found".
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!(
+    "esker is built for 64-bit targets: a memtable may hold more than 4 GiB, and values of 1 GiB are in memory whole"
+);
+
 mod archive;
 mod backup;
 mod clock;
@@ -111,3 +116,8 @@ pub use fs::sim;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So are those of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide.md")]
+struct Guide;

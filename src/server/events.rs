@@ -64,6 +64,11 @@ fn told(event: &Event) -> Option<(&'static str, &'static str, String)> {
         0..0x10_0000 => format!("{:.1} KiB", bytes as f64 / f64::from(1 << 10)),
         _ => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
     };
+    let many = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    let tables = |count: usize| many(count, "table");
     Some(match event {
         Event::FlushDone { table_bytes: 0, .. } => return None,
         Event::FlushDone { table_bytes, duration } => {
@@ -81,16 +86,23 @@ fn told(event: &Event) -> Option<(&'static str, &'static str, String)> {
         } => (
             "compaction",
             "info",
-            format!(
-                "level {from_level} to {to_level}: {tables_removed} tables into {tables_added}, {} in {duration:.1?}",
-                size(*written_bytes)
-            ),
+            match (tables_added, written_bytes) {
+                (0, _) => format!("level {from_level}: {} dropped", tables(*tables_removed)),
+                (_, 0) => {
+                    format!("level {from_level} to {to_level}: {} moved", tables(*tables_added))
+                }
+                (added, written) => format!(
+                    "level {from_level} to {to_level}: {} into {added}, {} in {duration:.1?}",
+                    tables(*tables_removed),
+                    size(*written)
+                ),
+            },
         ),
         Event::CompactionFailed { error, .. } => ("compaction", "error", error.to_string()),
         Event::CollectionDone { files, freed_bytes, .. } => (
             "collection",
             "info",
-            format!("{} of garbage freed from {files} files", size(*freed_bytes)),
+            format!("{} of garbage freed from {}", size(*freed_bytes), many(*files, "file")),
         ),
         Event::CollectionFailed { error, .. } => ("collection", "error", error.to_string()),
         Event::ScrubDone { bytes, damages: 0, duration, .. } => {
@@ -114,6 +126,28 @@ fn told(event: &Event) -> Option<(&'static str, &'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_merge_says_what_became_of_the_tables() {
+        let merged = |tables_removed, tables_added, written_bytes| {
+            let (from_level, to_level, duration) = (4, 5, Duration::from_millis(7));
+            told(&Event::CompactionDone {
+                from_level,
+                to_level,
+                tables_removed,
+                tables_added,
+                read_bytes: written_bytes,
+                written_bytes,
+                duration,
+            })
+            .expect("it is told")
+            .2
+        };
+        assert_eq!(merged(5, 2, 2048), "level 4 to 5: 5 tables into 2, 2.0 KiB in 7.0ms");
+        assert_eq!(merged(1, 1, 0), "level 4 to 5: 1 table moved");
+        assert_eq!(merged(3, 0, 0), "level 4: 3 tables dropped");
+    }
 
     #[test]
     fn the_last_are_kept_the_newest_first() {

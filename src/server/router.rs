@@ -247,22 +247,36 @@ mod tests {
             state.to_be_bytes()[0]
         };
         let large: Vec<u8> = (0..1 << 20).map(|_| next()).collect();
-        let set = |app: &Arc<App>| {
-            let (app, large) = (Arc::clone(app), large.clone());
-            async move {
-                let request = Request::builder().method("PUT").uri("/kv/large?raw");
-                let request = request.header("host", "localhost");
-                let request = request.header("authorization", "Bearer secret");
-                let request = request.body(Body::from(large)).expect("a request");
-                router(&app).oneshot(request).await.expect("an answer").status().as_u16()
-            }
+        let text: String = large.iter().map(|byte| format!("{byte:02x}")).collect();
+        let writes = [
+            ("PUT", "/kv/large?raw", large),
+            ("PUT", "/kv/text", format!(r#"{{"value":"{text}"}}"#).into()),
+            ("POST", "/batch/kv/set", format!(r#"{{"items":{{"batch":"{text}"}}}}"#).into()),
+            ("PUT", "/register", format!(r#"{{"name":"web","note":"{text}"}}"#).into()),
+            ("POST", "/import", format!(r#"{{"kv":{{"imported":"{text}"}}}}"#).into()),
+        ];
+        let send = |(method, path, body): (&str, &str, Vec<u8>)| {
+            let request = Request::builder().method(method).uri(path);
+            let request = request.header("host", "localhost");
+            let request = request.header("authorization", "Bearer secret");
+            let request = request.body(Body::from(body)).expect("a request");
+            let app = Arc::clone(&app);
+            async move { router(&app).oneshot(request).await.expect("an answer").status().as_u16() }
         };
         fs.set_capacity(Some(0));
-        assert_eq!(set(&app).await, 507);
+        for write in writes.clone() {
+            let path = write.1;
+            assert_eq!(send(write).await, 507, "{path}");
+        }
         assert_eq!(ask(&app, "GET", "/kv/a", "secret").await.0, 200);
-        assert_eq!(ask(&app, "GET", "/kv/large", "secret").await.0, 404);
+        for path in ["/kv/large", "/kv/text", "/kv/batch", "/services/web", "/kv/imported"] {
+            assert_eq!(ask(&app, "GET", path, "secret").await.0, 404, "{path}");
+        }
         fs.set_capacity(None);
-        assert_eq!(set(&app).await, 200, "there is room again");
+        for write in writes {
+            let path = write.1;
+            assert_eq!(send(write).await, 200, "there is room again: {path}");
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -6,12 +6,19 @@
 mod access;
 mod backups;
 mod batches;
+mod bounds;
+#[cfg(unix)]
+mod browser;
 mod client;
 mod escapes;
 mod hostile;
 mod kv;
 mod metrics;
+#[cfg(unix)]
+mod page;
 mod process;
+#[cfg(unix)]
+mod readme;
 mod schedule;
 mod serve_command;
 mod services;

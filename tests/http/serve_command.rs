@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 /// A run that has not begun, in `dir`, with nothing in its environment that it looks at.
-fn command(dir: &Path, arguments: &[&str]) -> Command {
+pub fn command(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_esker"));
     command.current_dir(dir).args(arguments).stdin(Stdio::null());
     for (name, _) in std::env::vars() {
@@ -19,14 +19,14 @@ fn command(dir: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-struct Serve {
+pub struct Serve {
     child: Child,
     first: String,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Serve {
-    fn start(mut command: Command) -> Serve {
+    pub fn start(mut command: Command) -> Serve {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("started");
         let mut first = String::new();
@@ -41,8 +41,14 @@ impl Serve {
         Serve { child, first, address }
     }
 
-    fn request(&self, method: &str, path: &str, body: &str) -> Reply {
+    pub fn request(&self, method: &str, path: &str, body: &str) -> Reply {
         request(self.address, method, path, &[], body.as_bytes())
+    }
+
+    /// Ends it by SIGKILL, without a word.
+    pub fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("waited for");
     }
 
     /// Ends it by a signal; its code, and what it wrote to the log.
@@ -185,4 +191,44 @@ fn the_token_of_a_file_is_asked_for() {
     assert_eq!(code, Some(0));
     assert!(log.contains("/kv/{*key}"), "{log}");
     assert!(!log.contains("0123456789abcdef") && !log.contains("secret-key"), "{log}");
+}
+
+/// A limit on the length of files is a full disk to whoever writes one: the backup comes to nothing, and all else goes on.
+#[cfg(unix)]
+#[test]
+fn a_backup_for_which_there_is_no_room_is_507() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // Blocks of 512 bytes or of 1,024, as the shell counts; the signal would end the process.
+    let script =
+        "trap '' XFSZ; ulimit -f 100; exec \"$0\" serve --listen 127.0.0.1:0 --type memory";
+    let mut limited = Command::new("sh");
+    limited.current_dir(dir.path()).args(["-c", script, env!("CARGO_BIN_EXE_esker")]);
+    let serve = Serve::start(limited);
+    serve.request("PUT", "/kv/small?raw", "1").ok();
+    let small = serve.request("POST", "/backup", r#"{"path":"small.db"}"#).ok();
+    let kept = std::fs::read(dir.path().join("backups/small.db")).expect("read");
+    assert_eq!(small["size_bytes"], kept.len());
+
+    let mut state = 1_u64;
+    let noise: String = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        format!("{:08x}", state >> 32)
+    })
+    .take(100_000)
+    .collect();
+    serve.request("PUT", "/kv/large?raw", &noise).ok();
+    for name in ["large.db", "small.db"] {
+        let body = format!(r#"{{"path":"{name}"}}"#);
+        let message = serve.request("POST", "/backup", &body).failure(507);
+        assert!(message.contains("write of "), "{message}");
+    }
+    let names = serve.request("GET", "/backups", "").ok();
+    assert_eq!(names, serde_json::json!(["small.db"]), "nothing is left of it");
+    let left = std::fs::read_dir(dir.path().join("backups")).expect("a directory").count();
+    assert_eq!(left, 1, "no part of it either");
+    assert_eq!(std::fs::read(dir.path().join("backups/small.db")).expect("read"), kept);
+    assert_eq!(serve.request("GET", "/kv/large?raw", "").body, noise.as_bytes());
+    serve.request("POST", "/restore", r#"{"path":"small.db"}"#).ok();
+    serve.request("GET", "/kv/large", "").failure(404);
+    serve.request("POST", "/backup", r#"{"path":"again.db"}"#).ok();
 }

@@ -20,6 +20,7 @@
 //! devices and perl; what cannot run is named with the reason.
 
 mod child;
+mod command_line;
 mod ground;
 mod judge;
 mod line;
@@ -89,6 +90,23 @@ fn main() -> ExitCode {
             }
             Err(_its_message_is_printed) => {
                 println!("test {kind} ... FAILED (ESKER_SEED={seed})");
+                failed += 1;
+            }
+        }
+    }
+    let name = "the command line";
+    if name.contains(&filter) {
+        match catch_unwind(AssertUnwindSafe(|| command_line::test(&ground, &KINDS[0]))) {
+            Ok(Ok(())) => {
+                println!("test {name}: a write of unknown outcome is exit code 7 ... ok");
+                passed += 1;
+            }
+            Ok(Err(Skipped(why))) => {
+                println!("test {name}: skipped: {why}");
+                skipped += 1;
+            }
+            Err(_its_message_is_printed) => {
+                println!("test {name} ... FAILED");
                 failed += 1;
             }
         }

@@ -146,3 +146,57 @@ impl From<esker::Error> for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use esker::Error;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    /// Each error of the library, with the code that a script sees. A new one has to be put down here and in docs/cli.md.
+    #[test]
+    fn each_error_has_its_code() {
+        let file = || PathBuf::from("x");
+        let io =
+            || Error::Io { op: "write", path: file(), source: Arc::new(io::Error::other("x")) };
+        let detail = || "x".to_owned();
+        for (error, name, code) in [
+            (Error::KeyNotFound, "not_found", 1),
+            (Error::ServiceNotFound, "not_found", 1),
+            (Error::ServiceExpired, "not_found", 1),
+            (Error::InvalidArgument { detail: detail() }, "usage", 2),
+            (Error::UnsupportedType { name: detail() }, "usage", 2),
+            (Error::ReadOnly, "usage", 2),
+            (Error::Closed, "usage", 2),
+            (Error::Corruption { file: file(), offset: 1, detail: detail() }, "damage", 3),
+            (Error::Locked { dir: file() }, "locked", 4),
+            (Error::Conflict, "conflict", 5),
+            (Error::TransactionClosed, "conflict", 5),
+            (io(), "io", 6),
+            (Error::Indeterminate { cause: Arc::new(io()) }, "unknown", 7),
+            (Error::Poisoned { cause: Arc::new(io()) }, "unknown", 7),
+            (Error::Panicked { thread: detail(), message: detail() }, "unknown", 7),
+            (Error::UnsupportedFormat { file: file(), found: 9, supported: 1 }, "format", 8),
+            (
+                Error::TooLarge { what: "key", size_bytes: 2, limit_bytes: 1, path: None },
+                "input",
+                9,
+            ),
+            (
+                Error::InvalidImport { path: detail(), line: 1, column: 1, detail: detail() },
+                "input",
+                9,
+            ),
+            (Error::Cancelled, "interrupted", 130),
+        ] {
+            let text = error.to_string();
+            let failure = Failure::from(error);
+            assert_eq!(failure.kind.named(), (name, code), "{text}");
+            assert_eq!(failure.to_json()["error"]["exit_code"], code, "{text}");
+            // One sentence with the remedy in it once, as the library has it.
+            let sentence = failure.sentence();
+            assert!(sentence == text || failure.remedy.is_some(), "{sentence}");
+        }
+    }
+}

@@ -39,13 +39,16 @@ struct Found<'a> {
 pub async fn get(State(app): State<Arc<App>>, uri: Uri) -> Answer {
     let key = behind(&uri, "/kv/")?;
     let is_raw = query::<Raw>(&uri)?.is_asked()?;
-    let (value, key) = app.call(move |app| Ok::<_, Failure>((app.engine.get(&key)?, key))).await?;
-    let size = value.len() as u64;
+    // The budget is asked before the call ends: so no more values than there may be calls are in memory beyond it.
+    let read = move |app: &App| {
+        let value = app.engine.get(&key)?;
+        let held = app.budget.take(value.len() as u64)?;
+        Ok::<_, Failure>((value, held, key))
+    };
+    let (value, held, key) = app.call(read).await?;
     if is_raw {
-        let held = app.budget.take(size)?;
         return Ok(ok(BYTES, Holding::body(value, held)));
     }
-    let _held = app.budget.take(size)?;
     let found = serde_json::to_vec(&Found { key: &key, value: Piece::of_value(&value) });
     let found = found.map_err(|e| unwritten(e.into()))?;
     drop(value);

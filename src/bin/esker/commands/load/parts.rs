@@ -25,11 +25,12 @@ pub fn load(db: &Db, entries: &mut Entries<'_>, every: Option<u64>) -> Result<()
                 batch.set(space.with_prefix(&key), value);
                 waiting += 1;
             }
-            Some(Err(bad)) => return Err(bad.failure(&after(committed))),
-            None if interrupt::is_asked() => {
+            // A source that is at a read then fails, which is no fault of the source.
+            Some(Err(_)) | None if interrupt::is_asked() => {
                 let text = format!("the load was interrupted; {}", after(committed));
                 return Err(Failure::new(Kind::Interrupted, text));
             }
+            Some(Err(bad)) => return Err(bad.failure(&after(committed))),
             None => return Ok(db.write(batch)?),
         }
         if every.is_some_and(|every| waiting >= every || bytes >= BATCH_BYTES) {

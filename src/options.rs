@@ -101,7 +101,8 @@ pub struct Options {
     /// space stays in use. Default: true.
     pub auto_compaction: bool,
     /// How soon a delete or an expiry gives back the space of what it hides, without
-    /// further writes, at least 1 ms. Where deletes are many it happens earlier by itself;
+    /// further writes, at least 1 ms. Where deletes are many, or where a scan passes over 10,000 of them in one
+    /// step, it happens earlier by itself;
     /// where they are few, each may cost a table to be written anew, which a longer time
     /// spares. Default: 24 hours.
     pub reclaim_within: Duration,

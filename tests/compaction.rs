@@ -242,6 +242,36 @@ fn a_delete_of_most_keys_gives_space_back_at_once() {
     assert_eq!(db.iter().count(), 200);
 }
 
+// `reclaim_within` is a day, and what the deletes free is little beside all there is. But whoever lists from that end
+// walks over each of them.
+#[test]
+fn deletes_that_scans_pay_for_go_before_their_time() {
+    type First = fn(&Db) -> esker::Key;
+    let from_front: First = |db| db.iter().next().expect("an entry").expect("a read").0;
+    let from_back: First = |db| db.iter().next_back().expect("an entry").expect("a read").0;
+    for (first, deleted, left) in [(from_front, 0, 12_000), (from_back, 188_000, 187_999)] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let options = Options { sync_policy: SyncPolicy::Never, ..Options::default() };
+        let db = Db::open(dir.path(), options).expect("opens");
+        db.ingest((0..200_000).map(|n| (key(n), n.to_le_bytes()))).expect("an ingest");
+        for from in (deleted..deleted + 12_000).step_by(1000) {
+            let mut batch = WriteBatch::new();
+            (from..from + 1000).for_each(|n| batch.delete(key(n)));
+            db.write(batch).expect("a commit");
+        }
+        // The worker looks twice a second.
+        thread::sleep(Duration::from_millis(1500));
+        assert_eq!((entries(&db), tombstones(&db)), (200_000, 0), "in memory, for now");
+        assert_eq!(*first(&db), *key(left));
+        let since = Instant::now();
+        while (entries(&db), tombstones(&db)) != (188_000, 0) {
+            assert!(since.elapsed() < Duration::from_secs(30), "{:?}", db.metrics());
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(*first(&db), *key(left));
+    }
+}
+
 #[test]
 fn expired_entries_go_after_their_retention() {
     let fs = SimFs::new();

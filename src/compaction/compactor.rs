@@ -283,6 +283,7 @@ impl Compactor {
             now_ms,
             expired_retention_ms: ms(options.expired_retention),
             reclaim_within_ms: ms(options.reclaim_within),
+            is_hurried: self.store.hurry.is_on(self.store.home.clock.elapsed()),
             oldest_snapshot,
             deletes_kept_after,
             entry_bytes: tree.entry_bytes(),

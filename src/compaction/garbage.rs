@@ -2,6 +2,10 @@
 
 use crate::format::{SeqNo, TableMeta};
 
+/// When scans pay for deletes: how many tombstones a table has at least that is merged for it, and which part of its entries.
+const HURRIED_TOMBSTONES_MIN: u64 = 1_000;
+const HURRIED_PART: u64 = 4;
+
 /// What time and snapshots say about garbage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conditions {
@@ -11,6 +15,8 @@ pub struct Conditions {
     pub expired_retention_ms: u64,
     /// How soon deletes and expiries are to reach the disk, in milliseconds.
     pub reclaim_within_ms: u64,
+    /// Scans pay for deletes: see `store::Hurry`.
+    pub is_hurried: bool,
     /// The oldest sequence number at which a snapshot is held.
     pub oldest_snapshot: Option<SeqNo>,
     /// Tombstones of greater numbers stay, see `store::Followed`.
@@ -87,7 +93,8 @@ impl Conditions {
     }
 
     /// Whether a tombstone or an expired entry of the table may have waited for half the
-    /// time that it is given: the other half is for doing it, level by level.
+    /// time that it is given: the other half is for doing it, level by level. Or whether scans pay for them, and there are
+    /// many: a table with a few is not what they wait for.
     pub fn is_due(&self, table: &TableMeta) -> bool {
         let properties = &table.properties;
         let limit_ms = self.reclaim_within_ms / 2;
@@ -96,7 +103,10 @@ impl Conditions {
             since_ms > self.now_ms || since_ms.saturating_add(limit_ms) <= self.now_ms
         };
         let expired_since = properties.smallest_expiry_ms.max(table.written_ms);
-        properties.tombstones > 0 && has_waited(table.written_ms)
+        let is_many = properties.tombstones >= HURRIED_TOMBSTONES_MIN
+            && properties.tombstones >= properties.entries / HURRIED_PART;
+        self.is_hurried && is_many
+            || properties.tombstones > 0 && has_waited(table.written_ms)
             || properties.expiring > 0
                 && properties.smallest_expiry_ms <= self.expired_until_ms()
                 && has_waited(expired_since.saturating_add(self.expired_retention_ms))

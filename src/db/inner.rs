@@ -12,7 +12,7 @@ use crate::gc::{Collected, Collector};
 use crate::ingest::{self, Ingester};
 use crate::options::Options;
 use crate::recovery::{self, Opened};
-use crate::store::{Catalog, Metrics, RecoveryReport, Store};
+use crate::store::{Catalog, DEAD_MANY, Metrics, RecoveryReport, Store};
 use crate::verify::{Scrubber, Verifier};
 use crate::worker::{Worker, on_panic};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -384,10 +384,14 @@ fn spawn_compaction_worker(
 }
 
 /// Sees to it that what is in memory gets to where compaction deals with it, though
-/// nobody writes any more: a quarter of the time that deletes are given is spent here.
+/// nobody writes any more: a quarter of the time that deletes are given is spent here. Less, where scans pay for them.
 fn seal_when_old(store: &Store, pipeline: &Pipeline) {
-    let age = store.home.clock.elapsed().saturating_sub(store.views.active_since());
-    if age > store.options.reclaim_within / 4 && !store.views.load().active.is_empty() {
+    let now = store.home.clock.elapsed();
+    let age = now.saturating_sub(store.views.active_since());
+    let active = Arc::clone(&store.views.load().active);
+    let is_old = age > store.options.reclaim_within / 4 && !active.is_empty();
+    let is_paid_for = active.tombstones() >= DEAD_MANY && store.hurry.is_on(now);
+    if is_old || is_paid_for {
         // What prevents it is told to whoever writes next; the next tick tries again.
         // It does not wait for a leader: that may be waiting for the compaction of which
         // this is the thread, and then all would wait for ever.

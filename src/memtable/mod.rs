@@ -33,7 +33,7 @@ mod sync;
 
 pub use cursor::MemtableCursor;
 
-use crate::format::{EntryRef, SeqNo};
+use crate::format::{EntryKind, EntryRef, SeqNo};
 use arena::Arena;
 use std::fmt;
 use std::sync::Arc;
@@ -43,6 +43,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct Memtable {
     arena: Arc<Arena>,
     entry_count: AtomicUsize,
+    tombstone_count: AtomicUsize,
 }
 
 impl Memtable {
@@ -52,7 +53,8 @@ impl Memtable {
     /// page as entries come.
     #[must_use]
     pub fn new(capacity_bytes: usize) -> Self {
-        Memtable { arena: Arc::new(Arena::new(capacity_bytes)), entry_count: AtomicUsize::new(0) }
+        let arena = Arc::new(Arena::new(capacity_bytes));
+        Memtable { arena, entry_count: AtomicUsize::new(0), tombstone_count: AtomicUsize::new(0) }
     }
 
     /// The most that an empty memtable can set aside at once, in bytes.
@@ -98,6 +100,9 @@ impl Memtable {
         skiplist::insert(&self.arena, entry);
         // Relaxed: a count for people and for sizing, it publishes nothing.
         self.entry_count.fetch_add(1, Ordering::Relaxed);
+        if entry.kind == EntryKind::Delete {
+            self.tombstone_count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The newest version of `key` that a read at `seq` sees.
@@ -116,6 +121,12 @@ impl Memtable {
     #[must_use]
     pub fn len(&self) -> usize {
         self.entry_count.load(Ordering::Relaxed)
+    }
+
+    /// How many of these are deletes.
+    #[must_use]
+    pub fn tombstones(&self) -> usize {
+        self.tombstone_count.load(Ordering::Relaxed)
     }
 
     /// What the entries take of the capacity, in bytes.

@@ -111,6 +111,8 @@ proptest! {
     ) {
         let (memtable, map) = build(written);
         prop_assert_eq!(memtable.len(), map.len());
+        let deletes = map.values().filter(|(kind, _)| *kind == EntryKind::Delete).count();
+        prop_assert_eq!(memtable.tombstones(), deletes);
         prop_assert_eq!(memtable.is_empty(), map.is_empty());
         for (key, seq) in gets {
             let wanted = map.range((key.clone(), Reverse(SeqNo(seq)))..).next().map(as_entry);

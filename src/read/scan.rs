@@ -7,7 +7,7 @@ use super::visible::{Backward, Forward, Limit};
 use crate::error::Result;
 use crate::format::{Content, Level, SeqNo, TableMeta};
 use crate::iter::{Concat, Cursor, Merge};
-use crate::store::{Store, View};
+use crate::store::{DEAD_MANY, Store, View};
 use crate::table::Table;
 use std::cell::Cell;
 use std::ops::Bound;
@@ -294,7 +294,9 @@ impl Scan {
         let see = |key: &[u8], content: Content<'_>| {
             see(Values { store, view, prefetch: &mut *prefetch }, key, content)
         };
-        let seen = front.next(|expires_at_ms| is_expired(store, expires_at_ms), &limit, see)?;
+        let seen = front.next(|expires_at_ms| is_expired(store, expires_at_ms), &limit, see);
+        report_dead(store, front.take_dead());
+        let seen = seen?;
         if prefetch.wants_scout() {
             let scout = self.scout_of_front();
             self.front_prefetch.send(scout);
@@ -326,7 +328,9 @@ impl Scan {
         let see = |key: &[u8], content: Content<'_>| {
             see(Values { store, view, prefetch: &mut *prefetch }, key, content)
         };
-        let seen = back.next(|expires_at_ms| store.is_expired(expires_at_ms), &limit, see)?;
+        let seen = back.next(|expires_at_ms| store.is_expired(expires_at_ms), &limit, see);
+        report_dead(store, back.take_dead());
+        let seen = seen?;
         if prefetch.wants_scout() {
             let scout = self.scout_of_back();
             self.back_prefetch.send(scout);
@@ -385,6 +389,14 @@ impl Scan {
                 Some(Source::Level(Concat::new(LevelTables { version, level, range, is_stream })))
             }
         }
+    }
+}
+
+/// One step has passed over so many dead entries.
+#[inline]
+fn report_dead(store: &Store, dead: usize) {
+    if dead >= DEAD_MANY {
+        store.hurry.report(store.home.clock.elapsed());
     }
 }
 

@@ -24,17 +24,25 @@ pub struct Forward<C> {
     /// The key of which the newest visible version has been seen, and whether there is one.
     passed: Vec<u8>,
     has_passed: bool,
+    /// Keys passed over whose newest visible version is dead, since somebody asked.
+    dead: usize,
 }
 
 impl<C: Cursor> Forward<C> {
     /// Over `merge`, which stands on the first entry.
     pub fn new(merge: Merge<C>, seq: SeqNo) -> Self {
-        Forward { merge, seq, passed: Vec::new(), has_passed: false }
+        Forward { merge, seq, passed: Vec::new(), has_passed: false, dead: 0 }
     }
 
     /// The last key that was given out or passed over.
     pub fn passed(&self) -> Option<&[u8]> {
         self.has_passed.then_some(self.passed.as_slice())
+    }
+
+    /// How many keys it passed over whose newest visible version is deleted or expired, since it was
+    /// asked last.
+    pub fn take_dead(&mut self) -> usize {
+        std::mem::take(&mut self.dead)
     }
 
     /// What `see` makes of the next visible entry: of its key and its value.
@@ -69,6 +77,7 @@ impl<C: Cursor> Forward<C> {
                 self.merge.next()?;
                 return Ok(Some(seen));
             }
+            self.dead += 1;
             self.merge.next()?;
         }
         Ok(None)
@@ -93,17 +102,24 @@ pub struct Backward<C> {
     key: Vec<u8>,
     has_key: bool,
     payload: Vec<u8>,
+    /// As of [`Forward`].
+    dead: usize,
 }
 
 impl<C: Cursor> Backward<C> {
     /// Over `merge`, which stands on the last entry.
     pub fn new(merge: Merge<C>, seq: SeqNo) -> Self {
-        Backward { merge, seq, key: Vec::new(), has_key: false, payload: Vec::new() }
+        Backward { merge, seq, key: Vec::new(), has_key: false, payload: Vec::new(), dead: 0 }
     }
 
     /// The last key that was given out or passed over.
     pub fn passed(&self) -> Option<&[u8]> {
         self.has_key.then_some(self.key.as_slice())
+    }
+
+    /// As [`Forward::take_dead`].
+    pub fn take_dead(&mut self) -> usize {
+        std::mem::take(&mut self.dead)
     }
 
     /// What `see` makes of the next visible entry towards the front: of its key and its value.
@@ -126,6 +142,7 @@ impl<C: Cursor> Backward<C> {
             if let Some(value) = alive(entry, &is_expired) {
                 return Ok(Some(see(&self.key, value)));
             }
+            self.dead += 1;
         }
     }
 

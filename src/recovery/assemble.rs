@@ -9,7 +9,7 @@ use crate::manifest::State;
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
-    Counters, Followed, Gate, Health, Histograms, Home, Observer, Pressure, Reads, Reserve,
+    Counters, Followed, Gate, Health, Histograms, Home, Hurry, Observer, Pressure, Reads, Reserve,
     Segments, Snapshots, Store, Transactions, UnsyncedLogs, Version, Views, VisibleSeq,
     named_files,
 };
@@ -82,6 +82,7 @@ pub fn build_store(
         gate: Gate::default(),
         partials: Partials::new(database),
         followed: Followed::default(),
+        hurry: Hurry::default(),
         options,
     };
     let open = |(level, meta): &(Level, TableMeta)| (*level, store.open_table(meta));

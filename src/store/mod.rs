@@ -25,6 +25,7 @@ mod gate;
 mod generation;
 mod health;
 mod home;
+mod hurry;
 mod layout;
 mod metrics;
 mod new_files;
@@ -50,6 +51,7 @@ pub use gate::Gate;
 pub use generation::Generation;
 pub use health::Health;
 pub use home::{Home, log_identity, run_of};
+pub use hurry::{DEAD_MANY, Hurry};
 pub use layout::{FileLayout, Layout, LevelLayout, TableLayout};
 pub use metrics::{
     CacheMetrics, CompactionMetrics, FollowedMetrics, Latencies, LevelMetrics, MemoryMetrics,
@@ -132,6 +134,8 @@ pub struct Store {
     pub partials: Partials,
     /// Those upon which increments can follow.
     pub followed: Followed,
+    /// Whether scans pay for deletes.
+    pub hurry: Hurry,
 }
 
 impl Store {

@@ -58,6 +58,7 @@ fn conditions() -> Conditions {
         now_ms: 500,
         expired_retention_ms: 0,
         reclaim_within_ms: 10_000,
+        is_hurried: false,
         oldest_snapshot: None,
         deletes_kept_after: SeqNo::MAX,
         entry_bytes: ENTRY_BYTES,
@@ -251,6 +252,24 @@ fn tombstones_that_are_kept_are_no_garbage_of_the_last_level() {
     let text = "L6: 1 a..c 4000 e40";
     assert_eq!(picked_under(kept(8, 2000), &[], text), "Merge L6 [1] to L6 (Garbage)");
     assert_eq!(picked_under(kept(8, 60_000), &[], "L6: 1 a..c 4000 d40"), "nothing");
+}
+
+#[test]
+fn deletes_that_scans_pay_for_do_not_wait() {
+    let hurried = Conditions { is_hurried: true, ..conditions() };
+    // A quarter of its entries, and less.
+    let text = "L5: 2 a..b 400000 d1000\nL6: 3 a..m 50000000";
+    assert_eq!(picked(text), "nothing");
+    assert_eq!(picked_under(hurried, &[], text), "Merge L5 [2] with [3] to L6 (Deadline)");
+    let few = "L5: 2 a..b 404000 d1000\nL6: 3 a..m 50000000";
+    assert_eq!(picked_under(hurried, &[], few), "nothing");
+    let small = "L5: 2 a..b 99900 d999\nL6: 3 a..m 50000000";
+    assert_eq!(picked_under(hurried, &[], small), "nothing");
+    // In the last level, unless a snapshot may see what they hide: it would be written anew for nothing, again and again.
+    let last = "L6: 1 a..b 400000 d1000 q5, 2 c..z 50000000";
+    assert_eq!(picked_under(hurried, &[], last), "Merge L6 [1] to L6 (Deadline)");
+    let held = Conditions { oldest_snapshot: Some(SeqNo(4)), ..hurried };
+    assert_eq!(picked_under(held, &[], last), "nothing");
 }
 
 /// Jobs are done one after the other, by size of tables alone: none frees anything.

@@ -124,7 +124,7 @@ fn batches_and_bulk_loads_conflict_too() {
     assert!(after_read(&|| ingest(&["a", "key 7", "z"])));
     assert!(!after_read(&|| ingest(&["a", "key 8", "z"])), "their range is not what counts");
     // While what is committed is noted for an older one: notes know nothing of a bulk load's keys.
-    let mut older = db.transaction();
+    let older = db.transaction();
     assert!(older.get("key 9").expect("get").is_none());
     batch(&["noted"]);
     assert!(after_read(&|| ingest(&["key 7"])));

@@ -414,7 +414,7 @@ fn a_backup_stops_at_damage_and_leaves_no_file() {
         for name in names(&image, DIR).iter().filter(|name| name.ends_with(extension)) {
             let path = format!("{DIR}/{name}");
             let mut bytes = read_file(&image, &path);
-            if bytes.len() > 2000 {
+            if bytes.len() > 1000 {
                 let part = bytes.len() / 10;
                 bytes[part..9 * part].fill(0x5a);
                 write_file(&image, &path, &bytes);

@@ -241,7 +241,8 @@ fn every_page_and_every_example_is_listed() {
         let size = fs::metadata(root().join(&image)).expect("it is there").len();
         assert!(size < 250_000, "{} has {size} bytes", image.display());
         let name = image.file_name().and_then(|name| name.to_str()).expect("a name");
-        let is_shown = ["README.md", "docs/http.md"].iter().any(|page| read(page).contains(name));
+        let pages = ["README.md", "docs/http.md", "docs/benchmarks.md"];
+        let is_shown = pages.iter().any(|page| read(page).contains(name));
         assert!(is_shown, "nobody shows {name}");
     }
 }

@@ -420,3 +420,35 @@ impl Db {
 fn assert_goes_to_other_threads(tx: DbTransaction) -> impl Send {
     tx
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commit::Batch;
+    use crate::options::Options;
+
+    /// The look without the lead found nothing; then a bulk load came into force, while what is
+    /// committed was noted for an older transaction; then the leader asked. The notes know nothing
+    /// of a bulk load's keys, and have to say so.
+    #[test]
+    fn a_bulk_load_between_the_first_look_and_the_lead_is_told() {
+        for (loaded, is_told) in [("read", true), ("another", false)] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let db = Db::open(dir.path(), Options::default()).expect("opens");
+            let older = db.transaction();
+            assert!(older.get("older").expect("get").is_none());
+            db.set("noted", "v").expect("set");
+            let mut tx = db.transaction();
+            assert!(tx.get("read").expect("get").is_none());
+            let Open { snapshot, epoch, reads, .. } = tx.open.take().expect("open");
+            let store = Arc::clone(&db.inner.store);
+            let mut read_set = ReadSet::new(store, epoch, snapshot.seq(), reads.into_inner());
+            read_set.advance().expect("nothing came after it yet");
+            db.ingest([(loaded, "v")]).expect("ingest");
+            let mut batch = Batch::default();
+            batch.set(b"result", b"");
+            let committed = db.inner.commit(batch, false, Some(Box::new(read_set)));
+            assert_eq!(matches!(committed, Err(Error::Conflict)), is_told, "{committed:?}");
+        }
+    }
+}

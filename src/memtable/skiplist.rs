@@ -238,6 +238,8 @@ impl Target<'_> {
 
 /// The newest version of `key` at or before `seq`.
 pub fn get<'a>(arena: &'a Arena, key: &[u8], seq: SeqNo) -> Option<NodeRef<'a>> {
+    // As the active one mostly is where little is written.
+    first(arena)?;
     let place = Target { key, seq }.descend(arena, |_, _| ());
     // An absent key mostly shows without a look at the node.
     let node = place.next?.node;

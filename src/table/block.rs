@@ -1,9 +1,10 @@
 //! A data block in memory: checked once, then searched.
 
-use super::format::{KIND_BITS, RESTART_INTERVAL, RESTART_SIZE, TAIL_SIZE, common_prefix};
+use super::format::{KIND_BITS, RESTART_INTERVAL, RESTART_SIZE, TAIL_SIZE, common_prefix, wide};
 use crate::format::codec::to_usize;
 use crate::format::{Decoder, EntryKind, EntryRef, KEY_BYTES_MAX, SeqNo};
 use std::cmp::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// Why reading a block that was checked cannot fail (INV-2).
 const CHECKED: &str = "the block was checked when it was loaded";
@@ -28,7 +29,15 @@ pub struct Block {
     ends_at: u32,
     version_width: u8,
     end_width: u8,
+    uses: AtomicU8,
 }
+
+/// Of a block that no one has used since it was loaded.
+const NEVER_USED: u8 = 0;
+/// Of one that was not used since that was last asked, the first use aside.
+const UNUSED: u8 = 1;
+/// More uses than two are not counted.
+const USES_MAX: u8 = UNUSED + 2;
 
 // With the counts of its `Arc` a block takes 64 bytes, one cache line: a search in a block
 // that is not in the processor's caches waits for memory once for this, once for the bytes.
@@ -96,6 +105,7 @@ impl Block {
             ends_at,
             version_width,
             end_width,
+            uses: AtomicU8::new(NEVER_USED),
         })
     }
 
@@ -142,6 +152,26 @@ impl Block {
     /// Bytes of memory.
     pub fn weight(&self) -> usize {
         size_of::<Block>() + self.bytes.len()
+    }
+
+    /// Counts a use; true for the first. Not exact when threads count at once.
+    #[inline]
+    pub fn note_use(&self) -> bool {
+        let uses = self.uses.load(Relaxed);
+        // Not written where that changes nothing: other threads have the line too.
+        if uses < USES_MAX {
+            self.uses.store(uses + 1, Relaxed);
+        }
+        uses == NEVER_USED
+    }
+
+    /// Takes back one of the uses since the first; false: there was none.
+    pub fn take_use(&self) -> bool {
+        let uses = self.uses.load(Relaxed);
+        if uses > UNUSED {
+            self.uses.store(uses - 1, Relaxed);
+        }
+        uses > UNUSED
     }
 
     /// The count of entries, at least 1.
@@ -317,21 +347,23 @@ impl Block {
 
 const _: () = assert!(TAIL_SIZE >= 8);
 
-/// An offset or a count of a block as a size in memory.
-#[inline]
-fn wide(n: u32) -> usize {
-    usize::try_from(n).expect("a size in memory has 32 bits or more")
-}
-
 /// The first of `keys`: what it shares with the one before, the rest of it; and
 /// the keys after it.
 #[inline]
 fn split_key(keys: &[u8]) -> Option<(usize, &[u8], &[u8])> {
     // Nearly always both lengths are of one byte.
-    if let [shared @ ..0x80, size @ ..0x80, rest @ ..] = keys {
-        let (unshared, next) = rest.split_at_checked(usize::from(*size))?;
-        return Some((usize::from(*shared), unshared, next));
+    match keys {
+        [shared @ ..0x80, size @ ..0x80, rest @ ..] => {
+            let (unshared, next) = rest.split_at_checked(usize::from(*size))?;
+            Some((usize::from(*shared), unshared, next))
+        }
+        _ => split_long_key(keys),
     }
+}
+
+/// Apart, so that the usual case is short enough to stand where it is used.
+#[cold]
+fn split_long_key(keys: &[u8]) -> Option<(usize, &[u8], &[u8])> {
     let mut d = Decoder::new(keys);
     let shared = d.varint_usize()?;
     let unshared = d.bytes()?;

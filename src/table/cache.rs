@@ -1,14 +1,28 @@
 //! The cache of data blocks, uncompressed and checked.
+//!
+//! What is kept, and what goes when there is too much, is `quick_cache`'s matter. But a lookup in
+//! its hash table waits for memory three times, which was a quarter of a `get`; so the head of
+//! each table has a slot for each of its blocks ([`BlockSlots`]), and whoever has the head finds a block
+//! that is in the cache by its number.
+//!
+//! INV-1: a slot holds a block only while the cache does, or for a moment before. What is put into a
+//! slot is put into the cache after it; and what leaves the cache is taken out of its slot.
+//!
+//! The cache must still learn which blocks are used. A block counts its uses itself ([`Block::note_use`]): the
+//! first is told the cache by a lookup, so that it tells those used again from those of one scan; the
+//! others are asked for when it looks for what may go ([`Lifecycle::is_pinned`]).
 
 use super::block::Block;
 use crate::counter::Sharded;
 use crate::format::TableId;
 use crate::format::codec::to_u64;
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{OptionsBuilder, Weighter};
+use arc_swap::{ArcSwapOption, Guard};
+use quick_cache::sync::Cache;
+use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, Weak};
 
 /// What a block is taken to weigh where the count of blocks is foretold.
 const BLOCK_BYTES_USUAL: usize = 4 << 10;
@@ -23,9 +37,102 @@ type BlockKey = (TableId, u64);
 /// A block larger than the share of one shard is not kept.
 pub struct BlockCache {
     /// `None`: nothing is kept.
-    blocks: Option<Cache<BlockKey, Arc<Block>, Weight, PlaceHasher>>,
+    blocks: Option<Cache<BlockKey, Kept, Weight, PlaceHasher, Uses>>,
     /// Hits and misses. (Those of `quick_cache` would count in each block as well.)
     lookups: Sharded<2>,
+}
+
+/// The blocks of one table that are in the cache, by number.
+#[derive(Debug, Default)]
+pub struct BlockSlots(Box<[ArcSwapOption<Block>]>);
+
+/// A block and where it is from.
+#[derive(Debug, Clone, Copy)]
+pub struct BlockPlace<'a> {
+    /// The slots of its table.
+    pub slots: &'a Arc<BlockSlots>,
+    /// Its number in the table.
+    pub number: usize,
+    /// Its table.
+    pub table: TableId,
+    /// Where in the table's file it starts.
+    pub offset: u64,
+}
+
+/// A block for the time of one read. To have it costs no write to memory that other threads use.
+#[derive(Debug)]
+pub struct BlockGuard(Guard<Option<Arc<Block>>>);
+
+/// What the cache has of a block.
+#[derive(Debug, Clone)]
+struct Kept {
+    block: Arc<Block>,
+    slots: Weak<BlockSlots>,
+    number: usize,
+}
+
+impl BlockGuard {
+    /// Of a block that need not be in the cache.
+    pub fn of(block: Arc<Block>) -> Self {
+        BlockGuard(Guard::from_inner(Some(block)))
+    }
+
+    /// The block for longer than that.
+    pub fn pin(self) -> Arc<Block> {
+        Guard::into_inner(self.0).expect("a guard is made of a block that is there")
+    }
+}
+
+impl Deref for BlockGuard {
+    type Target = Block;
+
+    #[inline]
+    fn deref(&self) -> &Block {
+        self.0.as_ref().expect("a guard is made of a block that is there")
+    }
+}
+
+impl BlockSlots {
+    /// For so many blocks.
+    #[must_use]
+    pub fn new(blocks: usize) -> Self {
+        BlockSlots((0..blocks).map(|_| ArcSwapOption::empty()).collect())
+    }
+
+    /// Bytes of memory.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        size_of_val::<[_]>(&self.0)
+    }
+
+    #[inline]
+    fn load(&self, number: usize) -> Option<BlockGuard> {
+        let guard = self.0.get(number)?.load();
+        guard.is_some().then(|| BlockGuard(guard))
+    }
+
+    fn store(&self, number: usize, block: &Arc<Block>) {
+        if let Some(slot) = self.0.get(number) {
+            slot.store(Some(Arc::clone(block)));
+        }
+    }
+
+    /// Takes `block` out, if it is what the slot holds.
+    fn clear(&self, number: usize, block: &Arc<Block>) {
+        let Some(slot) = self.0.get(number) else { return };
+        let held = slot.load();
+        if held.as_ref().is_some_and(|held| Arc::ptr_eq(held, block)) {
+            slot.compare_and_swap(&held, None);
+        }
+    }
+}
+
+impl Kept {
+    fn leave_slot(&self) {
+        if let Some(slots) = self.slots.upgrade() {
+            slots.clear(self.number, &self.block);
+        }
+    }
 }
 
 impl BlockCache {
@@ -39,26 +146,53 @@ impl BlockCache {
             .ok()
             .filter(|_| capacity_bytes > 0);
         BlockCache {
-            blocks: options.map(|options| {
-                Cache::with_options(options, Weight, PlaceHasher, DefaultLifecycle::default())
-            }),
+            blocks: options.map(|options| Cache::with_options(options, Weight, PlaceHasher, Uses)),
             lookups: Sharded::default(),
         }
     }
 
-    /// The block at `offset` of `table`.
+    /// The block at `place`, if it is here.
     #[inline]
-    pub(super) fn get(&self, table: TableId, offset: u64) -> Option<Arc<Block>> {
-        let found = self.blocks.as_ref().and_then(|blocks| blocks.get(&(table, offset)));
+    pub(super) fn get(&self, place: &BlockPlace<'_>) -> Option<BlockGuard> {
+        let found = match place.slots.load(place.number) {
+            Some(block) if !block.note_use() => Some(block),
+            in_slot => self.look_up(place, in_slot),
+        };
         self.lookups.add(if found.is_some() { [1, 0] } else { [0, 1] });
         found
     }
 
-    /// Keeps a block.
-    pub(super) fn insert(&self, table: TableId, offset: u64, block: &Arc<Block>) {
-        if let Some(blocks) = &self.blocks {
-            blocks.insert((table, offset), Arc::clone(block));
+    /// Looks into the cache itself: for the first use of a block, which is to be told, and where its
+    /// slot is empty, as when the table's head was read anew.
+    #[inline(never)]
+    fn look_up(&self, place: &BlockPlace<'_>, in_slot: Option<BlockGuard>) -> Option<BlockGuard> {
+        let blocks = self.blocks.as_ref()?;
+        let kept = blocks.get(&(place.table, place.offset));
+        if in_slot.is_some() {
+            return in_slot;
         }
+        let kept = kept?;
+        if kept.slots.as_ptr() == Arc::as_ptr(place.slots) {
+            // Two threads had read the block at once, and the slot was left with neither's.
+            place.slots.store(place.number, &kept.block);
+            let again = blocks.peek(&(place.table, place.offset));
+            if !again.is_some_and(|again| Arc::ptr_eq(&again.block, &kept.block)) {
+                kept.leave_slot();
+            }
+        } else {
+            self.insert(place, &kept.block);
+        }
+        Some(BlockGuard::of(kept.block))
+    }
+
+    /// Keeps a block.
+    pub(super) fn insert(&self, place: &BlockPlace<'_>, block: &Arc<Block>) {
+        let Some(blocks) = &self.blocks else { return };
+        let (slots, number) = (Arc::downgrade(place.slots), place.number);
+        // First: INV-1.
+        place.slots.store(number, block);
+        let kept = Kept { block: Arc::clone(block), slots, number };
+        blocks.insert((place.table, place.offset), kept);
     }
 
     /// Blocks that were looked up and there, and those that were not.
@@ -81,12 +215,33 @@ impl fmt::Debug for BlockCache {
     }
 }
 
+/// What the cache asks and says of the blocks it has.
+#[derive(Debug, Clone)]
+struct Uses;
+
+impl Lifecycle<BlockKey, Kept> for Uses {
+    /// Freed when the shard is no longer locked: mostly one goes for one that comes.
+    type RequestState = [Option<Kept>; 2];
+
+    /// Asked of a block that may go. One that was used since it was last asked stays.
+    fn is_pinned(&self, _: &BlockKey, kept: &Kept) -> bool {
+        kept.block.take_use()
+    }
+
+    fn on_evict(&self, evicted: &mut Self::RequestState, _: BlockKey, kept: Kept) {
+        kept.leave_slot();
+        if let Some(free) = evicted.iter_mut().find(|evicted| evicted.is_none()) {
+            *free = Some(kept);
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Weight;
 
-impl Weighter<BlockKey, Arc<Block>> for Weight {
-    fn weight(&self, _: &BlockKey, block: &Arc<Block>) -> u64 {
-        to_u64(block.weight())
+impl Weighter<BlockKey, Kept> for Weight {
+    fn weight(&self, _: &BlockKey, kept: &Kept) -> u64 {
+        to_u64(kept.block.weight())
     }
 }
 
@@ -138,31 +293,129 @@ mod tests {
         Arc::new(Block::parse(builder.finish()).expect("valid"))
     }
 
+    fn place(slots: &Arc<BlockSlots>, number: usize) -> BlockPlace<'_> {
+        BlockPlace { slots, number, table: TableId(1), offset: to_u64(number) * 4096 }
+    }
+
+    fn is_kept(cache: &BlockCache, at: &BlockPlace<'_>) -> bool {
+        cache.blocks.as_ref().is_some_and(|blocks| blocks.peek(&(at.table, at.offset)).is_some())
+    }
+
+    /// INV-1, when nobody is at it.
+    fn assert_slots_hold_what_is_kept(cache: &BlockCache, slots: &Arc<BlockSlots>) -> usize {
+        let held = (0..slots.0.len()).filter(|&number| slots.load(number).is_some());
+        held.inspect(|&number| assert!(is_kept(cache, &place(slots, number)), "{number}")).count()
+    }
+
     #[test]
     fn keeps_by_place_and_within_its_capacity() {
         let cache = BlockCache::new(1 << 20);
-        for i in 0..1000 {
-            cache.insert(TableId(i % 3), i * 4096, &block(4000));
-            assert!(cache.get(TableId(i % 3), i * 4096).is_some(), "{i}");
-            assert!(cache.get(TableId(i % 3 + 1), i * 4096).is_none());
+        let slots = [(); 4].map(|()| Arc::new(BlockSlots::new(1000)));
+        for number in 0..1000 {
+            let of = |table: usize| BlockPlace {
+                table: TableId(to_u64(table)),
+                ..place(&slots[table], number)
+            };
+            cache.insert(&of(number % 3), &block(4000));
+            assert!(cache.get(&of(number % 3)).is_some(), "{number}");
+            assert!(cache.get(&of(number % 3 + 1)).is_none());
         }
         assert!((700 << 10..=1 << 20).contains(&cache.used_bytes()), "{}", cache.used_bytes());
     }
 
     #[test]
+    fn what_leaves_the_cache_leaves_its_slot_and_its_memory_goes() {
+        let cache = BlockCache::new(1 << 20);
+        let slots = Arc::new(BlockSlots::new(2000));
+        let blocks: Vec<Weak<Block>> = (0..2000)
+            .map(|number| {
+                let block = block(4000);
+                cache.insert(&place(&slots, number), &block);
+                Arc::downgrade(&block)
+            })
+            .collect();
+        let kept = assert_slots_hold_what_is_kept(&cache, &slots);
+        assert!((150..=256).contains(&kept), "{kept} slots hold a block");
+        let in_memory = blocks.iter().filter(|block| block.strong_count() > 0).count();
+        assert_eq!(in_memory, kept);
+    }
+
+    #[test]
+    fn a_block_that_is_used_stays_when_many_pass_by() {
+        let cache = BlockCache::new(1 << 20);
+        let slots = Arc::new(BlockSlots::new(10_000));
+        let used = 0..50;
+        for number in used.clone() {
+            cache.insert(&place(&slots, number), &block(4000));
+        }
+        for passing in used.end..10_000 {
+            for number in used.clone() {
+                assert!(cache.get(&place(&slots, number)).is_some(), "{number} beside {passing}");
+            }
+            cache.insert(&place(&slots, passing), &block(4000));
+        }
+        assert_slots_hold_what_is_kept(&cache, &slots);
+    }
+
+    #[test]
+    fn a_head_that_is_read_anew_finds_the_blocks_again() {
+        let cache = BlockCache::new(1 << 20);
+        let slots = Arc::new(BlockSlots::new(10));
+        (0..10).for_each(|number| cache.insert(&place(&slots, number), &block(100)));
+        drop(slots);
+        let anew = Arc::new(BlockSlots::new(10));
+        for number in 0..10 {
+            assert!(anew.load(number).is_none());
+            assert!(cache.get(&place(&anew, number)).is_some());
+            assert!(anew.load(number).is_some());
+        }
+        assert_eq!(cache.hits_and_misses(), [10, 0]);
+        assert_eq!(assert_slots_hold_what_is_kept(&cache, &anew), 10);
+    }
+
+    /// Threads that load the same blocks at once replace each other's in the cache: of neither may
+    /// a slot be left with a block that the cache will never be asked to let go.
+    #[test]
+    fn threads_leave_no_block_in_a_slot_alone() {
+        let cache = BlockCache::new(256 << 10);
+        let slots = Arc::new(BlockSlots::new(300));
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (cache, slots) = (&cache, &slots);
+                scope.spawn(move || {
+                    let mut random = 0x9e37_79b9_7f4a_7c15_u64 + thread;
+                    for _ in 0..20_000 {
+                        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                        let number = usize::try_from((random >> 33) % 300).expect("small");
+                        let at = place(slots, number);
+                        if cache.get(&at).is_none() {
+                            cache.insert(&at, &block(4000));
+                        }
+                    }
+                });
+            }
+        });
+        let held = assert_slots_hold_what_is_kept(&cache, &slots);
+        assert!((20..=64).contains(&held), "{held}");
+    }
+
+    #[test]
     fn a_block_too_large_to_keep_drives_nothing_out() {
         let cache = BlockCache::new(1 << 20);
-        cache.insert(TableId(1), 0, &block(4000));
-        cache.insert(TableId(1), 4000, &block(2 << 20));
-        assert!(cache.get(TableId(1), 0).is_some());
-        assert!(cache.get(TableId(1), 4000).is_none());
+        let slots = Arc::new(BlockSlots::new(2));
+        cache.insert(&place(&slots, 0), &block(4000));
+        cache.insert(&place(&slots, 1), &block(2 << 20));
+        assert!(cache.get(&place(&slots, 0)).is_some());
+        assert!(cache.get(&place(&slots, 1)).is_none());
+        assert_eq!(assert_slots_hold_what_is_kept(&cache, &slots), 1);
     }
 
     #[test]
     fn a_capacity_of_zero_keeps_nothing() {
         let cache = BlockCache::new(0);
-        cache.insert(TableId(1), 0, &block(1));
-        assert!(cache.get(TableId(1), 0).is_none());
+        let slots = Arc::new(BlockSlots::new(1));
+        cache.insert(&place(&slots, 0), &block(1));
+        assert!(cache.get(&place(&slots, 0)).is_none());
         assert_eq!(cache.used_bytes(), 0);
     }
 }

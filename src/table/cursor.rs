@@ -45,13 +45,12 @@ impl TableCursor {
         if self.ahead.is_stream() {
             return self.ahead.block(&self.table, &head.index, number, way).map(Arc::new);
         }
-        let (start, ..) = head.index.block(number).expect("the index has that block");
-        if let Some(block) = self.table.cached_block(start) {
+        if let Some(block) = self.table.cached_block(head, number) {
             self.ahead.interrupt();
             return Ok(block);
         }
         let block = self.ahead.block(&self.table, &head.index, number, way)?;
-        Ok(self.table.cache_block(start, block))
+        Ok(self.table.keep_block(head, number, block))
     }
 
     /// Moves to the first entry of block `number`. On nothing where there is no

@@ -1,5 +1,6 @@
-//! The head of a table: what of it is kept in memory, its index and its filter.
+//! The head of a table: what of it is kept in memory, its index, its filter, and the way to its blocks in the cache.
 
+use super::cache::BlockSlots;
 use super::filter::Filter;
 use super::format::{FOOTER_SIZE, Footer, check_block, digest_block, span};
 use super::index::Index;
@@ -8,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
 use crate::fs::IoContext;
 use crate::options::Compression;
+use std::sync::Arc;
 
 /// Index and filter of one table.
 #[derive(Debug)]
@@ -16,12 +18,14 @@ pub struct Head {
     pub index: Index,
     /// Which keys it does not hold.
     pub filter: Filter,
+    /// Which of its blocks are in the cache.
+    pub blocks: Arc<BlockSlots>,
 }
 
 impl Head {
     /// Bytes of memory.
     pub fn weight(&self) -> usize {
-        size_of::<Head>() + self.index.weight() + self.filter.weight()
+        size_of::<Head>() + self.index.weight() + self.filter.weight() + self.blocks.weight()
     }
 
     /// Reads and checks the head of `table`, and that it is the one that the
@@ -95,9 +99,11 @@ impl Head {
         let filter = uncompressed(table, filter_offset, filter)?;
         let index = uncompressed(table, index_offset, index)?;
         let damage = |offset, detail: String| table.place().damage(offset, detail);
+        let index_block = Index::decode(index.payload, footer.properties_offset)
+            .map_err(|detail| damage(index_offset, detail))?;
         let head = Head {
-            index: Index::decode(index.payload, footer.properties_offset)
-                .map_err(|detail| damage(index_offset, detail))?,
+            blocks: Arc::new(BlockSlots::new(index_block.blocks())),
+            index: index_block,
             filter: Filter::decode(filter.payload)
                 .map_err(|detail| damage(filter_offset, detail))?,
         };

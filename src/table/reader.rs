@@ -2,12 +2,11 @@
 
 use super::TableMeta;
 use super::block::Block;
-use super::cache::BlockCache;
+use super::cache::{BlockCache, BlockGuard, BlockPlace};
 use super::cursor::TableCursor;
 use super::format::{Footer, Place, open_block, open_block_of_run, span};
 use super::head::Head;
 use super::head_memory::{HeadGuard, HeadMemory, HeadSlot};
-use super::index::Index;
 use super::read_ahead::ReadAhead;
 use super::verify::TableInspector;
 use crate::error::{Error, Result};
@@ -96,7 +95,7 @@ impl Table {
         if !head.filter.may_contain(hash) {
             return Ok(None);
         }
-        let block = self.block(&head.index, head.index.find(key, seq))?;
+        let block = self.block(&head, head.index.find(key, seq))?;
         let found = block.lower_bound(key, seq);
         let entry = found.entry;
         Ok(found.is_key.then(|| TableEntry { block, entry, key: Key::new(key) }))
@@ -157,25 +156,37 @@ impl Table {
     /// A data block, from the cache where it is there, and else from the file and
     /// into the cache.
     #[inline]
-    fn block(&self, index: &Index, block: usize) -> Result<Arc<Block>> {
-        let (start, end, checksum) = index.block(block).expect("the index has that block");
-        if let Some(block) = self.cached_block(start) {
-            return Ok(block);
+    fn block(&self, head: &Head, number: usize) -> Result<BlockGuard> {
+        let (start, end, checksum) = head.index.block(number).expect("the index has that block");
+        let place = self.block_place(head, number, start);
+        match self.cache.get(&place) {
+            Some(block) => Ok(block),
+            None => Ok(self.cache_block(&place, self.read_block(start, end, checksum)?)),
         }
-        Ok(self.cache_block(start, self.read_block(start, end, checksum)?))
     }
 
-    /// The data block that starts at `start`, if it is in the cache.
+    /// The data block of that number, if it is in the cache.
     #[inline]
-    pub(super) fn cached_block(&self, start: u64) -> Option<Arc<Block>> {
-        self.cache.get(self.meta.id, start)
+    pub(super) fn cached_block(&self, head: &Head, number: usize) -> Option<Arc<Block>> {
+        let (start, ..) = head.index.block(number).expect("the index has that block");
+        self.cache.get(&self.block_place(head, number, start)).map(BlockGuard::pin)
     }
 
-    /// Puts the data block that starts at `start` into the cache.
-    pub(super) fn cache_block(&self, start: u64, block: Block) -> Arc<Block> {
+    /// Puts the data block of that number into the cache.
+    pub(super) fn keep_block(&self, head: &Head, number: usize, block: Block) -> Arc<Block> {
+        let (start, ..) = head.index.block(number).expect("the index has that block");
+        self.cache_block(&self.block_place(head, number, start), block).pin()
+    }
+
+    fn cache_block(&self, place: &BlockPlace<'_>, block: Block) -> BlockGuard {
         let block = Arc::new(block);
-        self.cache.insert(self.meta.id, start, &block);
-        block
+        self.cache.insert(place, &block);
+        BlockGuard::of(block)
+    }
+
+    #[inline]
+    fn block_place<'a>(&self, head: &'a Head, number: usize, start: u64) -> BlockPlace<'a> {
+        BlockPlace { slots: &head.blocks, number, table: self.meta.id, offset: start }
     }
 
     /// Reads and checks the data block from `start` to `end`.
@@ -223,9 +234,9 @@ impl Table {
 }
 
 /// An entry that was found. It keeps its block in memory.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct TableEntry {
-    block: Arc<Block>,
+    block: BlockGuard,
     entry: usize,
     key: Key,
 }

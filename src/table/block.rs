@@ -4,6 +4,7 @@ use super::format::{KIND_BITS, RESTART_INTERVAL, RESTART_SIZE, TAIL_SIZE, common
 use crate::format::codec::to_usize;
 use crate::format::{Decoder, EntryKind, EntryRef, KEY_BYTES_MAX, SeqNo};
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// Why reading a block that was checked cannot fail (INV-2).
@@ -52,14 +53,26 @@ pub struct Found {
     pub is_key: bool,
 }
 
-/// A place in a block, with the key put together. The key's memory is kept
+/// A place in a block, with the key put together and the rest of the entry looked up: a merge
+/// asks for the entry several times before it goes on. The key's memory is kept
 /// from block to block.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Position {
     entry: usize,
     key: Vec<u8>,
     /// Where in `keys` the entry after starts.
     next_at: usize,
+    seq: SeqNo,
+    kind: EntryKind,
+    /// Where in the block.
+    payload: Range<usize>,
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        let (seq, kind) = (SeqNo::ZERO, EntryKind::Delete);
+        Position { entry: 0, key: Vec::new(), next_at: 0, seq, kind, payload: 0..0 }
+    }
 }
 
 impl Position {
@@ -266,6 +279,8 @@ impl Block {
             position.entry += 1;
             self.load_key(position);
         }
+        position.payload.end = self.start(entry);
+        self.load_rest(position);
     }
 
     /// Moves `position` on by one; false: it was on the last entry.
@@ -275,6 +290,7 @@ impl Block {
         }
         position.entry += 1;
         self.load_key(position);
+        self.load_rest(position);
         true
     }
 
@@ -286,19 +302,33 @@ impl Block {
         position.next_at = next;
     }
 
+    /// All but the key; the payload starts where the one before ended.
+    #[inline]
+    fn load_rest(&self, position: &mut Position) {
+        (position.seq, position.kind) = self.version(position.entry).expect(CHECKED);
+        position.payload = position.payload.end..self.end(position.entry).expect(CHECKED);
+    }
+
     /// The entry at `position`.
     #[inline]
     pub fn entry_at<'a>(&'a self, position: &'a Position) -> EntryRef<'a> {
-        self.entry_with(position.entry, &position.key)
+        let Position { key, seq, kind, payload, .. } = position;
+        let payload = self.bytes.get(payload.clone()).expect(CHECKED);
+        EntryRef { key, seq: *seq, kind: *kind, payload }
     }
 
     /// The entry of that number, whose key is `key`.
     #[inline]
     pub fn entry_with<'a>(&'a self, entry: usize, key: &'a [u8]) -> EntryRef<'a> {
         let (seq, kind) = self.version(entry).expect(CHECKED);
-        let start = entry.checked_sub(1).map_or(Some(0), |before| self.end(before));
-        let range = start.expect(CHECKED)..self.end(entry).expect(CHECKED);
+        let range = self.start(entry)..self.end(entry).expect(CHECKED);
         EntryRef { key, seq, kind, payload: self.bytes.get(range).expect(CHECKED) }
+    }
+
+    /// Where the payload of `entry` starts: where the one before ends.
+    #[inline]
+    fn start(&self, entry: usize) -> usize {
+        entry.checked_sub(1).map_or(0, |before| self.end(before).expect(CHECKED))
     }
 
     /// The key at `at` in `keys`: what it shares with the one before, the rest

@@ -39,4 +39,4 @@ pub use output::{FileOutput, Output, StreamOutput};
 pub use reader::{ArchiveReader, Entry, Stored};
 pub use verify::{open_chain, open_file, verify, verify_chain, verify_file};
 pub use write_file::{Partials, write_file};
-pub use writer::{ArchiveWriter, Feed};
+pub use writer::{ArchiveWriter, Feed, InMemory};

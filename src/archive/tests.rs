@@ -4,7 +4,7 @@ use super::format::{
     Apart, END, ENTRIES_BYTES_MAX, End, Header, Held, PLAIN, SNAPPY, put_entry, put_frame,
 };
 use super::reader::ArchiveReader;
-use super::writer::{ArchiveWriter, Feed};
+use super::writer::{ArchiveWriter, InMemory};
 use super::{StreamOutput, verify};
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
@@ -248,20 +248,6 @@ fn a_newer_version_is_refused_as_such() {
     assert!(matches!(e, Error::UnsupportedFormat { found: 2, supported: 1, .. }), "{e}");
 }
 
-/// Values as they are stored.
-struct Values;
-
-impl Feed for Values {
-    type Value = Vec<u8>;
-    fn read(&mut self, value: &Vec<u8>, into: &mut [u8]) -> Result<()> {
-        into.copy_from_slice(value);
-        Ok(())
-    }
-    fn has_written(&mut self, _: u64) -> Result<()> {
-        Ok(())
-    }
-}
-
 type Entries = std::collections::BTreeMap<Vec<u8>, (Option<u64>, u8, Vec<u8>)>;
 
 fn written(entries: &Entries) -> Vec<u8> {
@@ -271,7 +257,7 @@ fn written(entries: &Entries) -> Vec<u8> {
 /// Entries by key: when they expire, their kind (0 deleted, 1 in the chunk, 2 apart), their value.
 pub fn backup_of(header: Header, entries: &Entries) -> Vec<u8> {
     let output = StreamOutput(Vec::new());
-    let mut writer = ArchiveWriter::new(output, Values, header).expect("in memory");
+    let mut writer = ArchiveWriter::new(output, InMemory, header).expect("in memory");
     for (key, (expires_at_ms, kind, value)) in entries {
         let held = match kind {
             0 => Held::Deleted,

@@ -4,7 +4,7 @@ use super::memory::{Kv, Service, Shared, Stage};
 use super::{KV_PREFIX, LIFETIME_PREFIX, SERVICE_PREFIX};
 use crate::archive::format::APART_BYTES_MIN;
 use crate::archive::{
-    Apart, ArchiveWriter, BackupReport, Entry, Feed, FileOutput, Header, Held, RestoreReport,
+    Apart, ArchiveWriter, BackupReport, Entry, FileOutput, Header, Held, InMemory, RestoreReport,
     open_file, write_file,
 };
 use crate::error::{Error, Result};
@@ -14,22 +14,6 @@ use crate::fs::disk::DiskFs;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Values that stand apart, as they are stored.
-struct Values;
-
-impl Feed for Values {
-    type Value = Vec<u8>;
-
-    fn read(&mut self, value: &Vec<u8>, into: &mut [u8]) -> Result<()> {
-        into.copy_from_slice(value);
-        Ok(())
-    }
-
-    fn has_written(&mut self, _: u64) -> Result<()> {
-        Ok(())
-    }
-}
 
 /// Writes a copy of what `shared` holds to `path`.
 pub fn backup(shared: &Shared, path: &Path) -> Result<BackupReport> {
@@ -46,7 +30,7 @@ pub fn backup(shared: &Shared, path: &Path) -> Result<BackupReport> {
         expiry_floor_ms: shared.floor.get(),
     };
     let write = |output: FileOutput| {
-        let mut writer = ArchiveWriter::new(output, Values, header)?;
+        let mut writer = ArchiveWriter::new(output, InMemory, header)?;
         // In the order of keys: `kv:` comes before `svc:`.
         for (key, value) in &*kv {
             let key = [KV_PREFIX, key].concat();

@@ -4,7 +4,7 @@ use super::DIR;
 use crate::archive::format::{
     Apart, END, END_SIZE, End, HEADER_SIZE, PLAIN, SNAPPY, place, read_entry,
 };
-use crate::archive::{ArchiveReader, ArchiveWriter, Feed, Held, Output, StreamOutput};
+use crate::archive::{ArchiveReader, ArchiveWriter, Held, InMemory, Output, StreamOutput};
 use crate::error::Result;
 use crate::format::codec::{to_u64, to_usize};
 use crate::format::frame::FRAME_HEADER_SIZE;
@@ -66,22 +66,6 @@ pub fn decode_backup(bytes: &[u8]) -> Result<(BackupHeader, Vec<BackedUp>)> {
 /// What errors of [`decode_backup`] name, at the end of the path.
 pub const BACKUP_NAME: &str = "backup";
 
-/// Values in memory.
-struct Values;
-
-impl Feed for Values {
-    type Value = Vec<u8>;
-
-    fn read(&mut self, value: &Vec<u8>, into: &mut [u8]) -> Result<()> {
-        into.copy_from_slice(value);
-        Ok(())
-    }
-
-    fn has_written(&mut self, _bytes: u64) -> Result<()> {
-        Ok(())
-    }
-}
-
 /// A backup with `entries`, in the encoding of the engine.
 ///
 /// # Panics
@@ -92,7 +76,7 @@ pub fn write_backup(header: BackupHeader, entries: &[BackedUp]) -> Vec<u8> {
 }
 
 fn write_to<O: Output>(output: O, header: BackupHeader, entries: &[BackedUp]) -> Result<O> {
-    let mut writer = ArchiveWriter::new(output, Values, header)?;
+    let mut writer = ArchiveWriter::new(output, InMemory, header)?;
     for BackedUp { key, expires_at_ms, held } in entries {
         let held = match held {
             BackedUpValue::Deleted => Held::Deleted,

@@ -31,6 +31,9 @@ pub struct Latency {
     pub samples: u64,
     pub p50_ns: u64,
     pub p99_ns: u64,
+    /// 0 in files of before it was kept.
+    #[serde(default)]
+    pub p999_ns: u64,
     pub max_ns: u64,
 }
 
@@ -44,8 +47,9 @@ impl Latency {
             .collect();
         sorted.sort_unstable();
         let max_ns = *sorted.last()?;
-        let at = |per_cent: usize| sorted[(sorted.len() * per_cent / 100).min(sorted.len() - 1)];
-        Some(Self { samples: sorted.len() as u64, p50_ns: at(50), p99_ns: at(99), max_ns })
+        let at = |per_mille: usize| sorted[(sorted.len() * per_mille / 1000).min(sorted.len() - 1)];
+        let (p50_ns, p99_ns, p999_ns) = (at(500), at(990), at(999));
+        Some(Self { samples: sorted.len() as u64, p50_ns, p99_ns, p999_ns, max_ns })
     }
 }
 
@@ -93,7 +97,7 @@ mod tests {
             .collect();
         let writes = Latency::of(&latencies, Kind::Write).expect("there are writes");
         assert_eq!((writes.p50_ns, writes.p99_ns, writes.max_ns), (51, 100, 100));
-        assert_eq!(writes.samples, 100);
+        assert_eq!((writes.samples, writes.p999_ns), (100, 100));
         assert_eq!(Latency::of(&[], Kind::Read), None);
     }
 }

@@ -139,7 +139,8 @@ fn latencies(measurements: &[Measurement], engines: &[Engine], workloads: &[Work
                 };
                 let p50 = percentile(|latency| latency.p50_ns)?;
                 let p99 = percentile(|latency| latency.p99_ns)?;
-                Some(format!("{} / {}", number(p50), number(p99)))
+                let p999 = percentile(|latency| latency.p999_ns)?;
+                Some(format!("{} / {} / {}", number(p50), number(p99), number(p999)))
             };
             let cells: Vec<Option<String>> = engines.iter().map(|engine| cell(*engine)).collect();
             if cells.iter().any(Option::is_some) {
@@ -149,7 +150,9 @@ fn latencies(measurements: &[Measurement], engines: &[Engine], workloads: &[Work
             }
         }
     }
-    format!("## Latency of an operation, p50 / p99, µs\n\n`scan`: of a whole pass.\n\n{table}")
+    format!(
+        "## Latency of an operation, p50 / p99 / p99.9, µs\n\n`scan`: of a whole pass.\n\n{table}"
+    )
 }
 
 fn sizes(measurements: &[Measurement], engines: &[Engine], workloads: &[Workload]) -> String {

@@ -21,6 +21,7 @@ pub enum Workload {
     Scan,
     MixedAsync,
     MixedSync,
+    Sustained,
     LargeSet,
     LargeSetSync,
     LargeGet,
@@ -81,9 +82,16 @@ impl Workload {
         )
     }
 
-    /// Whether its values are large, and nothing else is asked of the store.
+    /// Whether it has large values, for which engines that can are to keep them apart.
     pub const fn has_large_values(self) -> bool {
-        matches!(self, Self::LargeSet | Self::LargeSetSync | Self::LargeGet | Self::Overwrite)
+        matches!(
+            self,
+            Self::LargeSet
+                | Self::LargeSetSync
+                | Self::LargeGet
+                | Self::Overwrite
+                | Self::Sustained
+        )
     }
 
     /// Whether commits are acknowledged before they are synced: only engines
@@ -95,6 +103,7 @@ impl Workload {
                 | Self::SetAsyncT2
                 | Self::Batch100Async
                 | Self::MixedAsync
+                | Self::Sustained
                 | Self::LargeSet
                 | Self::Overwrite
                 | Self::OpenCrash

@@ -23,7 +23,9 @@ use std::time::Instant;
 
 /// Operations between two readings of the clock where one is quick.
 const SAMPLE_QUICK_EVERY: u64 = 16;
-/// The same for reads of 16 KiB, of which there are fewer.
+/// The same where the slowest one of a thousand counts.
+const SAMPLE_TAIL_EVERY: u64 = 4;
+/// And for reads of 16 KiB, of which there are fewer.
 const SAMPLE_LARGE_EVERY: u64 = 4;
 /// Entries of a batch while loading.
 const LOAD_BATCH: usize = 1_000;
@@ -108,6 +110,7 @@ pub fn measure(job: &Job) -> Result<Measurement> {
         Workload::Scan => reads::scan(&scene, 5)?,
         Workload::MixedAsync => writes::mixed(&scene, Commit::Unsynced, 250_000)?,
         Workload::MixedSync => writes::mixed(&scene, Commit::Synced, 5_000)?,
+        Workload::Sustained => writes::sustained(&scene, 1_000_000)?,
         Workload::LargeSet => writes::large_set(&scene)?,
         Workload::LargeSetSync => writes::large_set_synced(&scene, 2_000)?,
         Workload::LargeGet => reads::large_get(&scene, 50_000)?,

@@ -1,6 +1,6 @@
 //! The rows that write.
 
-use super::{SAMPLE_QUICK_EVERY, Scene, run_over, run_over_then};
+use super::{SAMPLE_QUICK_EVERY, SAMPLE_TAIL_EVERY, Scene, run_over, run_over_then};
 use crate::Result;
 use crate::data::{LARGE_VALUE_SIZE, Random, VALUE_SIZE, Values, key};
 use crate::engines::{Commit, Entry, Peer};
@@ -97,6 +97,40 @@ pub fn mixed(scene: &Scene, commit: Commit, operations_each: u64) -> Result<Time
                     other => Err(format!("index {index} holds {other:?}").into()),
                 };
             }
+            values.fill(index, number + 1, &mut value);
+            peer.set(&key(index), &value)?;
+            Ok(Kind::Write)
+        }
+    })
+}
+
+/// `sustained`: two threads over loaded keys, half gets and half overwrites, some keys far more often than
+/// others; two of a hundred overwrites are of 16 KiB. Enough of it that tables are merged and large values collected meanwhile.
+pub fn sustained(scene: &Scene, operations_each: u64) -> Result<Timed> {
+    scene.load(Load::Entries)?;
+    let loaded = scene.scaled(ENTRIES);
+    let plan = Plan {
+        threads: 2,
+        operations_each: scene.scaled(operations_each),
+        sample_every: SAMPLE_TAIL_EVERY,
+    };
+    run_over(scene, Commit::Unsynced, plan, |thread| {
+        let (small, large) = (Values::new(VALUE_SIZE), Values::new(LARGE_VALUE_SIZE));
+        let mut value = Vec::new();
+        let mut random = Random::new(thread);
+        move |peer, number| {
+            // The lower an index, the more often it comes.
+            let within = random.below(loaded) + 1;
+            let index = random.below(within);
+            if random.next().is_multiple_of(2) {
+                return match peer.get(&key(index))? {
+                    Some(seen) if [VALUE_SIZE, LARGE_VALUE_SIZE].contains(&seen.size) => {
+                        Ok(Kind::Read)
+                    }
+                    other => Err(format!("index {index} holds {other:?}").into()),
+                };
+            }
+            let values = if random.below(50) == 0 { &large } else { &small };
             values.fill(index, number + 1, &mut value);
             peer.set(&key(index), &value)?;
             Ok(Kind::Write)

@@ -54,6 +54,12 @@ fn guard(is_update: bool, is_kept: bool, names: &[String]) -> Result<ExitCode, S
     let file = own_folder().join("bounds.txt");
     let bounds = Bounds::parse(&read(&file)?).map_err(|e| format!("{}: {e}", file.display()))?;
     let counted_with = tools()?;
+    if is_update && !names.is_empty() && counted_with != bounds.counted_with {
+        return Err(format!(
+            "the other bounds were counted with {}, and this is {counted_with}: update all of them together",
+            bounds.counted_with
+        ));
+    }
     let counts = run::count(names, is_kept)?;
     if is_update {
         let all: Vec<&str> = paths::HOT_PATHS.iter().map(|path| path.name).collect();

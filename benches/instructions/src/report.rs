@@ -158,9 +158,11 @@ mod tests {
     #[test]
     fn a_path_without_a_bound_fails_and_so_does_a_bound_without_a_path() {
         let count = Count { name: "set".to_string(), instructions: 5.0, what: String::new() };
-        let (text, holds) = comparison(&bounds(), &[count], TOOLS, |name| name == "get");
+        let (text, holds) = comparison(&bounds(), &[count], TOOLS, |_| true);
         assert!(!holds);
         assert!(text.contains("\nset has no bound; it takes 5.0 instructions."), "{text}");
+        let (text, holds) = comparison(&bounds(), &[], TOOLS, |name| name == "get");
+        assert!(!holds);
         assert!(text.contains("\nscan has a bound and is no path."), "{text}");
     }
 

@@ -1,7 +1,7 @@
 //! What a backup holds, and how it gets to its place.
 
 use crate::fixture::{
-    BACKUP, DIR, all, fill, names, noise, open, options, quiet_disk, read_file, write_file,
+    BACKUP, DIR, Done, all, fill, names, noise, open, options, quiet_disk, read_file, write_file,
 };
 use crate::hooked_fs::HookedFs;
 use esker::sim::{CallKind, CrashModel, SimFs};
@@ -202,6 +202,7 @@ fn made_while_four_threads_write_it_is_one_prefix_of_the_commits() {
                 }
             });
         }
+        let _done = Done(&is_over);
         let until = Instant::now() + Duration::from_secs(3);
         let mut backups = 0;
         while Instant::now() < until || backups < 3 {
@@ -230,7 +231,6 @@ fn made_while_four_threads_write_it_is_one_prefix_of_the_commits() {
             assert_eq!(found.iter().sum::<u64>() * 2, report.sequence_number);
             backups += 1;
         }
-        is_over.store(true, Ordering::SeqCst);
     });
     db.verify().expect("sound");
 }

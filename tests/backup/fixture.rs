@@ -5,6 +5,7 @@ use esker::sim::{CrashModel, SimFs};
 use esker::{BackupOptions, BackupReport, Db, Error, File, Fs, OpenMode, Options, SyncPolicy};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub const DIR: &str = "/db";
@@ -126,5 +127,14 @@ pub fn invalid(e: Error) -> String {
     match e {
         Error::InvalidArgument { detail } => detail,
         e => panic!("{e}"),
+    }
+}
+
+/// Ends the writers, also where an assertion has failed.
+pub struct Done<'a>(pub &'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }

@@ -1,7 +1,7 @@
 //! What is in an increment, and what the store keeps for it.
 
 use crate::fixture::{
-    DIR, Entries, all, fill, full, ids, invalid, names, noise, open, options, quiet_disk,
+    DIR, Done, Entries, all, fill, full, ids, invalid, names, noise, open, options, quiet_disk,
     read_file, restored, write_file,
 };
 use esker::sim::{CrashModel, SimFs};
@@ -196,15 +196,6 @@ fn expected(thread: usize, number: u64) -> Entries {
     entries.push((format!("t{thread}").into_bytes(), number.to_string().into_bytes()));
     entries.sort();
     entries
-}
-
-/// Ends the writers, also where an assertion has failed.
-struct Done<'a>(&'a AtomicBool);
-
-impl Drop for Done<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
-    }
 }
 
 #[test]

@@ -307,6 +307,43 @@ fn files_of_values_that_have_all_expired_go_whole() {
     db.verify().expect("all is well");
 }
 
+// What had expired in a file in which other values live was counted when it was dropped, and again when
+// the file was collected.
+#[test]
+fn what_a_collection_frees_is_counted_once() {
+    let fs = SimFs::new();
+    fs.set_threads(false);
+    let options =
+        Options { expired_retention: Duration::ZERO, compression: Compression::None, ..small() };
+    let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", options).expect("opens");
+    for n in 0..10 {
+        db.set(format!("stays{n}"), value(n, 10_000)).expect("a set");
+    }
+    db.flush().expect("a flush");
+    for n in 0..10 {
+        let ttl = Duration::from_secs(10);
+        db.set_with_ttl(format!("goes{n}"), value(100 + n, 10_000), ttl).expect("a set");
+    }
+    db.flush().expect("a flush");
+    for n in 0..5 {
+        db.delete(format!("stays{n}")).expect("a delete");
+        db.delete(format!("goes{n}")).expect("a delete");
+    }
+    db.compact().expect("compacts");
+    let stored = || db.metrics().values.stored_bytes;
+    let before = stored();
+    let collected = db.collect_garbage().expect("collects");
+    assert_eq!((collected.files, collected.values), (2, 10));
+    assert_eq!((collected.freed_bytes, stored()), (before - stored(), 100_000));
+    let values = db.metrics().values;
+    assert_eq!((values.files, values.segments), (1, 2), "both are in one file");
+    fs.sim_clock().advance(Duration::from_secs(11));
+    let collected = db.collect_garbage().expect("collects");
+    assert_eq!((collected.freed_bytes, stored()), (50_000, 50_000), "{collected:?}");
+    assert_eq!(db.metrics().values.freed_bytes, before - 50_000);
+    db.verify().expect("all is well");
+}
+
 // dgraph-io/badger #2286: garbage collection set keys again, with a version that hid a delete
 // which was already compacted away.
 #[test]

@@ -30,12 +30,14 @@ pub mod import;
 pub mod input;
 pub mod inspect;
 pub mod log_replay;
+pub mod machine;
 pub mod manifest;
 pub mod mutation;
 pub mod ops;
 pub mod ops_vs_model;
 pub mod ops_with_crash;
 pub mod ops_with_faults;
+pub mod ops_with_gc;
 pub mod segment_open;
 pub mod table_open;
 pub mod txn_history;
@@ -108,8 +110,14 @@ macro_rules! stateful {
 }
 
 /// The targets that run a database.
-pub const STATEFUL: &[Stateful] =
-    stateful![ops_vs_model, txn_history, ops_with_crash, ops_with_faults, corrupt_then_open];
+pub const STATEFUL: &[Stateful] = stateful![
+    ops_vs_model,
+    ops_with_gc,
+    txn_history,
+    ops_with_crash,
+    ops_with_faults,
+    corrupt_then_open
+];
 
 /// Asserts that an error of a decoder says where the damage is: a file whose
 /// name ends so, and an offset within its `len` bytes.

@@ -208,27 +208,25 @@ impl Plan {
     /// The run as a case of the harness, on an empty disk.
     #[must_use]
     pub fn case(&self, seed: u64) -> Case {
-        let start = SimFs::with_seed(seed);
-        start.set_threads(false);
-        let effort = Effort {
-            stride: 1,
-            exhaustive_max: 4,
-            corners_max: 3,
-            samples: 1,
-            survive_every: 5,
-            // A crashed recovery is hundreds of images: one run in sixteen has one.
-            nested_every: if seed.is_multiple_of(16) { [100, 150, 0] } else { [0; 3] },
-        };
-        Case {
-            name: "fuzzed".into(),
-            seed,
-            options: self.options(),
-            threads: false,
-            start,
-            steps: self.steps(),
-            effort,
-        }
+        case(self.options(), self.steps(), seed)
     }
+}
+
+/// `steps` as a case of the harness, on an empty disk.
+#[must_use]
+pub fn case(options: Options, steps: Vec<Step>, seed: u64) -> Case {
+    let start = SimFs::with_seed(seed);
+    start.set_threads(false);
+    let effort = Effort {
+        stride: 1,
+        exhaustive_max: 4,
+        corners_max: 3,
+        samples: 1,
+        survive_every: 5,
+        // A crashed recovery is hundreds of images: one run in sixteen has one.
+        nested_every: if seed.is_multiple_of(16) { [100, 150, 0] } else { [0; 3] },
+    };
+    Case { name: "fuzzed".into(), seed, options, threads: false, start, steps, effort }
 }
 
 /// One to a line, numbered.

@@ -1,10 +1,13 @@
 //! What a run does: a list of steps, written out or made from a seed.
 
 mod backups;
+mod content;
 mod imports;
 mod transactions;
 mod values;
 
+use content::origin;
+pub use content::{compressible_value, value};
 use imports::{import_in_any_order, imports};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -49,7 +52,7 @@ impl Op {
     }
 }
 
-// As it is written in Rust, and a value by what [`value`] made it of: whole, one
+// As it is written in Rust, and a value by the call that makes it: whole, one
 // batch of a printed run fills the screen many times.
 impl fmt::Debug for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,18 +73,10 @@ impl fmt::Debug for Bytes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Bytes(bytes) = self;
         match origin(bytes) {
-            Some((number, index)) => write!(f, "value({number}, {index}, {})", bytes.len()),
+            Some(call) => f.write_str(&call),
             None => write!(f, "\"{}\"", bytes.escape_ascii()),
         }
     }
-}
-
-/// The number and index of which [`value`] made `bytes`.
-fn origin(bytes: &[u8]) -> Option<(u64, u64)> {
-    let head = bytes.split(|&byte| byte == b':').next()?;
-    let (number, index) = str::from_utf8(head).ok()?.split_once('/')?;
-    let (number, index) = (number.parse().ok()?, index.parse().ok()?);
-    (value(number, index, bytes.len() as u64) == bytes).then_some((number, index))
 }
 
 /// One step of a workload.
@@ -467,18 +462,6 @@ fn key(dice: &mut Dice) -> Vec<u8> {
     }
 }
 
-/// `size` bytes (and never fewer than its own number takes) that no other
-/// number and index have.
-#[must_use]
-pub fn value(number: u64, index: u64, size: u64) -> Vec<u8> {
-    let mut bytes = format!("{number}/{index}:").into_bytes();
-    let mut dice = Dice(number << 32 | index);
-    while (bytes.len() as u64) < size {
-        bytes.extend(dice.next().to_le_bytes());
-    }
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -487,6 +470,11 @@ mod tests {
     fn operations_are_printed_short() {
         let long = Op::put(*b"k\xff", value(12, 3, 9000));
         assert_eq!(format!("{long:?}"), "put(\"k\\xff\", value(12, 3, 9005))");
-        assert_eq!(format!("{:?}", Op::put("k", "v:")), "put(\"k\", \"v:\")");
+        let soft = Op::put("k", compressible_value(12, 3, 9000));
+        assert_eq!(format!("{soft:?}"), "put(\"k\", compressible_value(12, 3, 9000))");
+        for other in ["v:", "v;", "1/2;1/3;"] {
+            let text = format!("put(\"k\", \"{other}\")");
+            assert_eq!(format!("{:?}", Op::put("k", other)), text);
+        }
     }
 }

@@ -38,7 +38,7 @@ pub struct Collected {
     pub values: u64,
     /// Bytes that were written for it.
     pub written_bytes: u64,
-    /// Stored bytes of values that were given back.
+    /// What the files with large values take less, in bytes.
     pub freed_bytes: u64,
 }
 
@@ -241,13 +241,16 @@ impl Collector {
             // Entries still point there: they must not come alive again. With the edit the floor
             // is durable.
             self.store.expiry.raise(segment.meta.largest_expiry_ms);
-            collected.freed_bytes += segment.live_bytes;
         }
         let goes = |file: &FileKind| {
             let mut segments = version.segments().iter().filter(|s| s.meta.file() == *file);
             segments.all(|s| segments_dropped.contains(&s.meta.id))
         };
-        collected.files = version.segments().files().keys().filter(|file| goes(file)).count();
+        // Where others live in the same file, its room is given back once that is collected.
+        for (_, bytes) in version.segments().files().iter().filter(|(file, _)| goes(file)) {
+            collected.files += 1;
+            collected.freed_bytes += bytes.stored_bytes;
+        }
         let worked_out_on = Some(version.restores());
         let change = Change { segments_dropped, worked_out_on, ..Change::default() };
         self.apply(change, collected, work)

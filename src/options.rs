@@ -125,7 +125,8 @@ pub struct Options {
     pub value_gc_bytes_per_second: u64,
     /// How much the files with large values may take, for each byte of those values to which tables point,
     /// snapshots' included; at least 1.1. From half of what that allows beyond them on, garbage
-    /// is collected at once and as fast as can be; who would exceed it waits. To it comes, whatever lives, what is
+    /// is collected at once and as fast as can be; in the last quarter who writes large values is slowed, in
+    /// proportion; who would exceed it waits. To it comes, whatever lives, what is
     /// on its way: twice `log_file_bytes`, the log that is not in tables yet (`log_replay_bytes_max`), and a file that
     /// is being collected, until its readers are gone. Large values that were overwritten or deleted are
     /// garbage once tables are merged: level 0 is, when it points to a quarter of those below. Tables are bounded

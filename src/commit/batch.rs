@@ -30,6 +30,8 @@ pub struct Batch {
     /// Values of so many bytes and more stay in the log, with a pointer to them in memory.
     /// `None`: all go into memory.
     threshold: Option<usize>,
+    /// What those take in the log, compressed where they are.
+    large_bytes: u64,
 }
 
 /// Where the body of a batch stands in the log.
@@ -93,6 +95,12 @@ impl Batch {
         self.user_bytes
     }
 
+    /// What the values take that stay in the log, in bytes.
+    #[must_use]
+    pub fn large_bytes(&self) -> u64 {
+        self.large_bytes
+    }
+
     /// The keys that it writes, in order of its operations.
     pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
         let ops = OpReader::new(&self.ops, SeqNo::ZERO);
@@ -138,6 +146,7 @@ impl Batch {
         self.memtable_bytes = 0;
         self.value_bytes_max = 0;
         self.threshold = None;
+        self.large_bytes = 0;
     }
 
     /// Has values of `threshold` bytes and more stay in the log, where `compression` pays
@@ -154,9 +163,10 @@ impl Batch {
         while let Some(op) = reader.next() {
             let ends = reader.position();
             if let Op::Entry(entry) = op.expect("we encoded it ourselves") {
-                let payload_len = compressor.take(entry, begins..ends);
+                let (payload_len, large_len) = compressor.take(entry, begins..ends);
                 let bytes = Memtable::entry_bytes_max(entry.key.len(), payload_len);
                 self.memtable_bytes = self.memtable_bytes.saturating_add(bytes);
+                self.large_bytes += to_u64(large_len);
             }
             begins = ends;
         }
@@ -239,15 +249,17 @@ impl<'a> Recoder<'a> {
     }
 
     /// Takes the operation at `range`, which writes `entry`; returns how long its payload
-    /// will be in memory.
-    fn take(&mut self, entry: EntryRef<'_>, range: Range<usize>) -> usize {
+    /// will be in memory, and its value in the log, if that is large.
+    fn take(&mut self, entry: EntryRef<'_>, range: Range<usize>) -> (usize, usize) {
         let expiry_size = entry.value().map_or(0, |(ms, _)| ms.map_or(0, |_| EXPIRY_SIZE));
+        let mut large_len = 0;
         let compressed = match entry.value() {
             Some((expires_at_ms, Content::Inline(value))) if value.len() >= self.threshold => {
                 let compressed = match self.compression {
                     Compression::Snappy => snappy::compress(value),
                     Compression::None => None,
                 };
+                large_len = compressed.as_ref().map_or(value.len(), Vec::len);
                 Some((expires_at_ms, compressed))
             }
             _ => None,
@@ -264,7 +276,10 @@ impl<'a> Recoder<'a> {
                 }
             }
         }
-        if compressed.is_some() { POINTER_BYTES_MAX + expiry_size } else { entry.payload.len() }
+        match compressed {
+            Some(_) => (POINTER_BYTES_MAX + expiry_size, large_len),
+            None => (entry.payload.len(), 0),
+        }
     }
 
     fn finish(self) -> Option<Vec<u8>> {

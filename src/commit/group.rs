@@ -97,6 +97,11 @@ impl<'a> Group<'a> {
         self.members().map(|member| member.batch.user_bytes()).sum()
     }
 
+    /// Of them, what large values take in the log.
+    pub fn large_bytes(&self) -> u64 {
+        self.members().map(|member| member.batch.large_bytes()).sum()
+    }
+
     /// What the memtable needs at most to take it.
     pub fn memtable_bytes(&self) -> usize {
         self.members().map(|member| member.batch.memtable_bytes()).sum()

@@ -242,7 +242,7 @@ impl Pipeline {
             _ => Vec::new(),
         };
         let mut group = Group::new(request, &others);
-        self.store.pay_for(group.user_bytes());
+        self.store.pay_for(|| (group.user_bytes(), group.large_bytes()));
         let abandon = |e| self.abandon_lead(e, &others);
         let placed = on_panic(abandon, || {
             let mut leader = self.leader.lock();

@@ -4,7 +4,6 @@ use super::pipeline::Pipeline;
 use crate::error::Result;
 use crate::event::StallReason;
 use crate::store::{Store, View};
-use std::sync::atomic::Ordering;
 
 impl Pipeline {
     /// Waits until the log that an open would have to replay takes another `bytes`, or there
@@ -47,12 +46,12 @@ impl Pipeline {
 
     /// Waits as long as the disk holds more garbage than it may and somebody collects it.
     pub(super) fn await_space(&self) {
-        let Store { views, health, home, options, is_collection_hindered, .. } = &*self.store;
+        let Store { views, health, home, options, pressure, .. } = &*self.store;
         let must_wait = || {
             let is_in_use = health.check_open().and_then(|()| health.check_sound()).is_ok();
             is_in_use
-                && !is_collection_hindered.load(Ordering::Acquire)
-                && self.store.is_space_exhausted(&views.load().version)
+                && !pressure.is_collection_hindered()
+                && self.store.space(&views.load().version).is_exhausted()
         };
         if options.auto_compaction && home.fs.allows_threads() && must_wait() {
             self.store.stall(StallReason::Space, || views.wait_while(must_wait));

@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long the worker waits after a failure: it doubles from the first to the last.
@@ -148,7 +147,7 @@ impl Collector {
     /// One collection of the worker: what is due by the clock, or because of the space.
     fn step(&self) -> Result<Option<Collected>> {
         let Options { value_gc_interval, value_gc_bytes_per_second, .. } = self.store.options;
-        if self.store.is_space_in_danger(&self.store.views.load().version) {
+        if self.store.space(&self.store.views.load().version).is_in_danger() {
             let percent = WORTH_PERCENT_MIN.min(self.worthwhile());
             return self.step_with(0, Some(percent));
         }
@@ -267,8 +266,7 @@ impl Collector {
         counters.collections.add(1);
         counters.collection_written_bytes.add(collected.written_bytes);
         counters.collection_freed_bytes.add(collected.freed_bytes);
-        let is_hindered = !work.damaged.is_empty();
-        self.store.is_collection_hindered.store(is_hindered, Ordering::Release);
+        self.store.pressure.set_collection_hindered(!work.damaged.is_empty());
         let Collected { files, written_bytes, freed_bytes, .. } = collected;
         self.store.emit(&Event::CollectionDone { files, written_bytes, freed_bytes });
         Ok(collected)
@@ -280,7 +278,7 @@ impl Collector {
             self.store.counters.collection_failures.add(1);
             self.store.give_up_reserve(&e);
             // Nobody waits for what may never come.
-            self.store.is_collection_hindered.store(true, Ordering::Release);
+            self.store.pressure.set_collection_hindered(true);
             let will_retry = may_be_retried(&e);
             self.store.emit(&Event::CollectionFailed { error: e.clone(), will_retry });
         }

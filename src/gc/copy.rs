@@ -186,7 +186,7 @@ impl<'a> Copier<'a> {
             let taken = store.home.clock.elapsed().saturating_sub(pace.begun);
             let ahead = due.saturating_sub(taken);
             // Space that comes to be short meanwhile is no time for patience.
-            if ahead < SLEEP_MIN || store.is_space_in_danger(&store.views.load().version) {
+            if ahead < SLEEP_MIN || store.space(&store.views.load().version).is_in_danger() {
                 return Ok(());
             }
             if store.views.pause(ahead.min(SLEEP_MAX)) {

@@ -18,7 +18,6 @@ use crate::vlog::{MapCache, ValueFile};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// The database `database` in `dir` with the tables of `state`, none of which has been looked at,
 /// and with nothing of its log. `names`: the files in `dir`.
@@ -63,7 +62,6 @@ pub fn build_store(
         health: Health::new(Arc::clone(&observer)),
         views: Views::new(Arc::clone(&memtable), no_values, Version::default()),
         maps,
-        is_collection_hindered: AtomicBool::new(false),
         visible: VisibleSeq::new(state.last_seq),
         pressure,
         reserve,

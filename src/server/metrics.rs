@@ -96,6 +96,13 @@ fn writes(to: &mut Encoder, metrics: &Metrics) {
         )
         .is(rate);
     }
+    if let Some(rate) = metrics.pressure.allowed_value_bytes_per_second {
+        to.gauge(
+            "esker_pressure_allowed_value_bytes_per_second",
+            "What may be written of large values; left out without a limit.",
+        )
+        .is(rate);
+    }
 }
 
 fn reads(to: &mut Encoder, metrics: &Metrics) {

@@ -140,6 +140,7 @@ fn store(metrics: &Metrics) -> Value {
         "delay_ms": millis(metrics.pressure.delay_time),
         "debt_percent": metrics.pressure.debt_percent,
         "allowed_bytes_per_second": metrics.pressure.allowed_bytes_per_second,
+        "allowed_value_bytes_per_second": metrics.pressure.allowed_value_bytes_per_second,
         "snapshots": metrics.snapshots.count,
         "memtables": metrics.memtables,
         "memory": {

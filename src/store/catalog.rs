@@ -110,7 +110,11 @@ impl Catalog {
         edit.segments_removed = gone;
         let replaced = manifest.apply(&edit, next)?;
         let kept: Vec<TableId> = added.iter().map(|(_, table)| table.meta().id).collect();
-        let drained = drained(&edit, &old, flushed.is_some());
+        let grown = segments.iter().filter(|(meta, _)| meta.is_at_home() && is_put(meta.id));
+        let grown_bytes: u64 = grown.map(|(meta, _)| meta.file_bytes).sum();
+        let taken_bytes = old.segments().total().stored_bytes + grown_bytes;
+        let space_bytes = taken_bytes.saturating_sub(after.total().stored_bytes);
+        let drained = Drained { space_bytes, ..drained(&edit, &old, flushed.is_some()) };
         let files_gone = old.segments().files_gone(&after);
         // Written for nothing: all that it holds has gone meanwhile.
         let unused = segments
@@ -221,14 +225,14 @@ fn drained(edit: &Edit, old: &Version, is_flush: bool) -> Drained {
     let level_0 = edit.added.iter().filter(|(level, _)| *level == Level::ZERO);
     let added_bytes = level_0.map(|(_, meta)| meta.properties.raw_bytes).sum();
     if is_flush {
-        return Drained { memtable_bytes: added_bytes, level_0_bytes: 0 };
+        return Drained { memtable_bytes: added_bytes, ..Drained::default() };
     }
     let removed = old.level(Level::ZERO).iter().map(|table| table.meta());
     let removed = removed.filter(|meta| edit.removed.contains(&meta.id));
     let removed_bytes: u64 = removed.map(|meta| meta.properties.raw_bytes).sum();
     // What is merged within level 0 has not left it.
     let level_0_bytes = if added_bytes > 0 { 0 } else { removed_bytes };
-    Drained { level_0_bytes, memtable_bytes: 0 }
+    Drained { level_0_bytes, ..Drained::default() }
 }
 
 /// Whether what failed with `e` may be tried again: nothing that was synced, and

@@ -1,6 +1,6 @@
 //! The metrics as a table that a person reads.
 
-use super::metrics::{Metrics, SnapshotMetrics};
+use super::metrics::{Metrics, PressureMetrics, SnapshotMetrics};
 use std::fmt;
 
 impl fmt::Display for Metrics {
@@ -40,10 +40,7 @@ impl fmt::Display for Metrics {
             Figure(self.block_cache.hit_rate())
         )?;
         writeln!(f, "stalls       {}, {:.1?} in all", self.stalls, self.stall_time)?;
-        if let Some(rate) = self.pressure.allowed_bytes_per_second {
-            let (debt, rate) = (self.pressure.debt_percent, Bytes(rate));
-            writeln!(f, "slowed       to {rate} a second, debt {debt} %")?;
-        }
+        write_pressure(&self.pressure, f)?;
         if self.is_reserve_given_up {
             writeln!(f, "disk full    sets are refused until the reserve can be made again")?;
         }
@@ -72,6 +69,17 @@ impl fmt::Display for Metrics {
         }
         Ok(())
     }
+}
+
+fn write_pressure(pressure: &PressureMetrics, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let debt = pressure.debt_percent;
+    if let Some(rate) = pressure.allowed_bytes_per_second.map(Bytes) {
+        writeln!(f, "slowed       to {rate} a second, debt {debt} %")?;
+    }
+    if let Some(rate) = pressure.allowed_value_bytes_per_second.map(Bytes) {
+        writeln!(f, "slowed       to {rate} of large values a second, debt {debt} %")?;
+    }
+    Ok(())
 }
 
 fn write_snapshots(snapshots: &SnapshotMetrics, f: &mut fmt::Formatter<'_>) -> fmt::Result {

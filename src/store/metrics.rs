@@ -253,9 +253,15 @@ pub struct PressureMetrics {
     pub debt_percent: u64,
     /// Bytes of keys and values that may be written a second; `None`: there is no limit.
     pub allowed_bytes_per_second: Option<u64>,
+    /// Bytes of large values, as they are stored, that may be written a second, because the files with
+    /// large values come near to `Options::space_amp_max`; `None`: there is no limit.
+    pub allowed_value_bytes_per_second: Option<u64>,
     /// What compaction takes out of level 0, in such bytes a second, lately; `None` before
     /// the first time.
     pub drained_bytes_per_second: Option<u64>,
+    /// What collections and merges give back of files with large values, in bytes a second, lately, while
+    /// half and more of what `Options::space_amp_max` allows for garbage was used up; `None` before the first time.
+    pub drained_value_bytes_per_second: Option<u64>,
     /// How long leaders have slept, together, with their groups.
     pub delay_time: Duration,
 }
@@ -388,7 +394,9 @@ impl Store {
             pressure: PressureMetrics {
                 debt_percent: self.pressure.debt_percent(),
                 allowed_bytes_per_second: self.pressure.rate(),
+                allowed_value_bytes_per_second: self.pressure.value_rate(),
                 drained_bytes_per_second: self.pressure.drained(),
+                drained_value_bytes_per_second: self.pressure.drained_space(),
                 delay_time: latencies.delay.sum,
             },
             is_reserve_given_up: self.reserve.is_given_up(),

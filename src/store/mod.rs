@@ -61,7 +61,7 @@ pub use metrics::{
 pub use new_files::{NewEntry, NewFiles};
 pub use new_values::{NewValues, StoredAs};
 pub use observer::{Observer, log_not_removed};
-pub use pressure::{Drained, LEVEL_0_TABLES, Pressure};
+pub use pressure::{Drained, LEVEL_0_TABLES, Pressure, Space};
 pub use reserve::{Reserve, is_no_space};
 pub use segments::{FileBytes, Segments};
 pub use snapshots::Snapshots;
@@ -81,7 +81,6 @@ use crate::table::{BlockCache, HeadMemory};
 use crate::vlog::MapCache;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// The state of one open database that is not bytes on disk.
 #[derive(Debug)]
@@ -114,8 +113,6 @@ pub struct Store {
     pub heads: Arc<HeadMemory>,
     /// Where the values of moved segments are.
     pub maps: Arc<MapCache>,
-    /// Garbage among large values cannot be collected at the moment, or not all of it.
-    pub is_collection_hindered: AtomicBool,
     /// The open files of tables and segments.
     pub files: Arc<OpenFiles>,
     /// The tables and segments that the manifest named when it was opened.
@@ -139,24 +136,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Whether files with large values hold so much garbage that `space_amp_max` would not be kept
-    /// with what may come: half of what that allows beside what lives is kept free.
-    pub fn is_space_in_danger(&self, version: &Version) -> bool {
-        self.is_space_over(version, 1.0 + (self.options.space_amp_max - 1.0) / 2.0)
-    }
-
-    /// Whether `space_amp_max` is reached, so that writers have to wait.
-    pub fn is_space_exhausted(&self, version: &Version) -> bool {
-        self.is_space_over(version, self.options.space_amp_max)
-    }
-
-    fn is_space_over(&self, version: &Version, factor: f64) -> bool {
-        let files = version.segments().files();
-        let stored: u64 = files.values().map(|bytes| bytes.stored_bytes).sum();
-        let live: u64 = files.values().map(|bytes| bytes.live_bytes).sum();
+    /// How far the files with large values of `version` are from what `space_amp_max` allows.
+    pub fn space(&self, version: &Version) -> Space {
+        let FileBytes { stored_bytes, live_bytes } = version.segments().total();
         // What may come before the next look is in the slack.
-        let slack = self.options.log_file_limit();
-        stored.saturating_sub(slack) as f64 > live as f64 * factor
+        let taken_bytes = stored_bytes.saturating_sub(self.options.log_file_limit());
+        Space { taken_bytes, live_bytes, amp_max: self.options.space_amp_max }
     }
 
     /// Enters the number that is visible now among those that are read at, and what it is a number

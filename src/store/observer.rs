@@ -68,24 +68,27 @@ impl Store {
     /// has just gone.
     pub fn measure_pressure(&self, drained: Drained) {
         let view = self.views.load();
+        let (now, space) = (self.home.clock.elapsed(), self.space(&view.version));
         let tables = view.version.level(Level::ZERO).len();
-        self.pressure.measure(self.home.clock.elapsed(), tables, view.sealed.len(), drained);
+        self.pressure.measure(now, tables, view.sealed.len(), drained);
+        self.pressure.measure_space(now, space, drained.space_bytes);
     }
 
-    /// For a leader, before its group of `bytes` is written: sleeps for as long as the
-    /// debt asks for, see [`super::Pressure::pay`].
+    /// For a leader, before its group is written, `of` so many bytes in all and of large values: sleeps
+    /// for as long as the debt asks for, see [`super::Pressure::pay`].
     #[inline]
-    pub fn pay_for(&self, bytes: u64) {
-        if self.pressure.rate().is_some() {
-            self.pay(bytes);
+    pub fn pay_for(&self, of: impl FnOnce() -> (u64, u64)) {
+        if self.pressure.is_limited() {
+            let (bytes, value_bytes) = of();
+            self.pay(bytes, value_bytes);
         }
     }
 
     #[cold]
-    fn pay(&self, bytes: u64) {
+    fn pay(&self, bytes: u64, value_bytes: u64) {
         let begun = self.home.clock.elapsed();
         let mut has_slept = false;
-        self.pressure.pay(bytes, |step| {
+        self.pressure.pay(bytes, value_bytes, |step| {
             if self.health.check_open().and_then(|()| self.health.check_sound()).is_err() {
                 return None;
             }

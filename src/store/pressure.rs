@@ -6,14 +6,26 @@
 //! multiple of what compaction drains: twice as much when the debt begins to count, as
 //! much half-way, next to nothing at the end. There the two meet.
 //!
-//! What is allowed ([`allowed_rate`]) is a pure function of the debt; the leader of a
-//! group pays for its bytes ([`Pressure::pay`]).
+//! Large values have a debt of their own, the garbage on the disk ([`Space`]): who writes them is
+//! slowed in the last quarter of what `space_amp_max` allows, and everybody stops at its end. What is
+//! drained of it is what collections and merges give back. Other writes are not slowed for it.
+//!
+//! What is allowed ([`allowed_rate`], [`allowed_value_rate`]) is a pure function of the debt; the leader
+//! of a group pays for its bytes ([`Pressure::pay`]).
+
+mod drain;
+mod space;
+mod toll;
+
+pub use space::Space;
 
 use crate::format::codec::to_u64;
 use crate::options::Options;
+use drain::Drain;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use toll::Toll;
 
 /// Level 0 is merged down from this many tables on.
 pub const LEVEL_0_TABLES: usize = 5;
@@ -34,17 +46,10 @@ const RATE_MIN: f64 = 256.0 * 1024.0;
 /// What is assumed to be drained until it has been measured.
 const LEVEL_0_GUESS: f64 = 16.0 * 1024.0 * 1024.0;
 const FLUSH_GUESS: f64 = 64.0 * 1024.0 * 1024.0;
-
-/// How much an earlier measurement still weighs beside the next.
-const DRAIN_WEIGHT: f64 = 0.75;
-
-/// A leader sleeps no shorter than this, since clocks and schedulers are no finer, and
-/// no longer before it looks again whether it has to.
-const STEP_MIN: Duration = Duration::from_millis(1);
-const STEP_MAX: Duration = Duration::from_millis(20);
+const SPACE_GUESS: f64 = 64.0 * 1024.0 * 1024.0;
 
 /// What is still to be done in the background.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Debt {
     /// Tables in level 0; 0 where nobody merges them (see [`Pressure`]).
     pub level_0_tables: usize,
@@ -56,15 +61,19 @@ pub struct Debt {
     pub excess_bytes: u64,
     /// The size of the base level.
     pub base_bytes: u64,
+    /// What the files with large values take; nothing where nobody collects.
+    pub space: Space,
 }
 
-/// What is drained, in bytes of keys and values a second.
+/// What is drained, in bytes a second: of keys and values, or of files with large values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Drains {
     /// Out of level 0.
     pub level_0: f64,
     /// Out of the memtables.
     pub memtables: f64,
+    /// Off the disk, of garbage among large values.
+    pub space: f64,
 }
 
 impl Debt {
@@ -81,10 +90,10 @@ impl Debt {
         [level_0.into_iter().chain(excess).reduce(f64::max), memtables]
     }
 
-    /// As [`Debt::severities`], the worse of the two; 0 where nobody is slowed.
+    /// As [`Debt::severities`], the worst of all, space included; 0 where nobody is slowed.
     #[must_use]
     pub fn severity(&self) -> f64 {
-        self.severities().into_iter().flatten().fold(0.0, f64::max)
+        self.severities().into_iter().chain([self.space.severity()]).flatten().fold(0.0, f64::max)
     }
 }
 
@@ -97,54 +106,39 @@ fn part(now: u64, soft: u64, hard: u64) -> Option<f64> {
 #[must_use]
 pub fn allowed_rate(debt: &Debt, drains: Drains) -> Option<f64> {
     let [level_0, memtables] = debt.severities();
-    let rate = |severity: f64, drain: f64| (drain * 2.0 * (1.0 - severity)).max(RATE_MIN);
     let level_0 = level_0.map(|severity| rate(severity, drains.level_0));
     let memtables = memtables.map(|severity| rate(severity, drains.memtables));
     level_0.into_iter().chain(memtables).reduce(f64::min)
 }
 
-/// What was drained lately, in bytes of keys and values, and in which time.
-#[derive(Debug, Default)]
-struct Drain {
-    bytes: f64,
-    seconds: f64,
-    /// Since when there has been something to drain, or when some of it last was.
-    since: Option<Duration>,
+/// How many bytes of large values, as stored, may be written a second, beside what
+/// [`allowed_rate`] says of all. `None`: no limit.
+#[must_use]
+pub fn allowed_value_rate(debt: &Debt, drains: Drains) -> Option<f64> {
+    debt.space.severity().map(|severity| rate(severity, drains.space))
 }
 
-impl Drain {
-    fn rate(&self) -> Option<f64> {
-        (self.seconds > 0.0).then(|| self.bytes / self.seconds)
-    }
-
-    /// `bytes` have gone; `is_left`: there is something left to drain.
-    fn note(&mut self, now: Duration, bytes: u64, is_left: bool) {
-        if bytes > 0 {
-            let since = self.since.take().unwrap_or(now);
-            let seconds = now.saturating_sub(since).as_secs_f64();
-            if seconds > 0.0 {
-                self.bytes = self.bytes * DRAIN_WEIGHT + bytes as f64;
-                self.seconds = self.seconds * DRAIN_WEIGHT + seconds;
-            }
-        }
-        self.since = if is_left { self.since.or(Some(now)) } else { None };
-    }
+fn rate(severity: f64, drain: f64) -> f64 {
+    (drain * 2.0 * (1.0 - severity)).max(RATE_MIN)
 }
 
-/// What changed, in bytes of keys and values.
+/// What changed, in bytes of keys and values, but where it says something else.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Drained {
     /// What has left level 0 for another.
     pub level_0_bytes: u64,
     /// What has left the memtables.
     pub memtable_bytes: u64,
+    /// What the files with large values take less, in bytes.
+    pub space_bytes: u64,
 }
 
 /// What has been measured, and what follows from it.
 ///
 /// Level 0 counts for nothing where nobody merges it: without `auto_compaction`, and
 /// while compaction fails or leaves a damaged table alone. Writers would be
-/// slowed, or wait, for what does not come; so reads slow down instead.
+/// slowed, or wait, for what does not come; so reads slow down instead. So it is with space
+/// and collections.
 #[derive(Debug)]
 pub struct Pressure {
     /// The file system allows threads, and compaction is on.
@@ -152,11 +146,13 @@ pub struct Pressure {
     /// Nobody is slowed where there are no threads: the work is done by the writers.
     is_on: bool,
     is_hindered: AtomicBool,
+    /// Garbage among large values cannot be collected at the moment, or not all of it.
+    is_collection_hindered: AtomicBool,
     state: Mutex<State>,
-    /// Bytes a second that may be written; `u64::MAX` without a limit.
-    rate: AtomicU64,
-    /// Bytes that were written and not paid for yet; below zero where more was paid.
-    owed: Mutex<f64>,
+    /// For all bytes of keys and values.
+    all: Toll,
+    /// For those of large values.
+    values: Toll,
 }
 
 #[derive(Debug, Default)]
@@ -164,6 +160,7 @@ struct State {
     debt: Debt,
     level_0: Drain,
     memtables: Drain,
+    space: Drain,
 }
 
 impl State {
@@ -171,6 +168,7 @@ impl State {
         Drains {
             level_0: self.level_0.rate().unwrap_or(LEVEL_0_GUESS),
             memtables: self.memtables.rate().unwrap_or(FLUSH_GUESS),
+            space: self.space.rate().unwrap_or(SPACE_GUESS),
         }
     }
 }
@@ -188,20 +186,29 @@ impl Pressure {
             is_merged: options.auto_compaction && allows_threads,
             is_on: allows_threads,
             is_hindered: AtomicBool::new(false),
+            is_collection_hindered: AtomicBool::new(false),
             state: Mutex::new(State { debt, ..State::default() }),
-            rate: AtomicU64::new(u64::MAX),
-            owed: Mutex::new(0.0),
+            all: Toll::default(),
+            values: Toll::default(),
         }
     }
 
     /// Level 0 has `tables` now, and `sealed` memtables wait. `now`: the clock's
     /// elapsed time.
     pub fn measure(&self, now: Duration, tables: usize, sealed: usize, drained: Drained) {
-        self.change(|State { debt, level_0, memtables }| {
+        self.change(|State { debt, level_0, memtables, .. }| {
             debt.level_0_tables = tables;
             debt.sealed = sealed;
             level_0.note(now, drained.level_0_bytes, tables >= LEVEL_0_TABLES);
             memtables.note(now, drained.memtable_bytes, sealed > 0);
+        });
+    }
+
+    /// The files with large values take `space` now, of which `drained_bytes` have just gone.
+    pub fn measure_space(&self, now: Duration, space: Space, drained_bytes: u64) {
+        self.change(|state| {
+            state.debt.space = space;
+            state.space.note(now, drained_bytes, space.is_in_danger());
         });
     }
 
@@ -217,27 +224,37 @@ impl Pressure {
         }
     }
 
+    /// Says whether garbage can be collected as it should.
+    pub fn set_collection_hindered(&self, is_hindered: bool) {
+        if self.is_collection_hindered.swap(is_hindered, Ordering::AcqRel) != is_hindered {
+            self.change(|_| ());
+        }
+    }
+
+    /// What was said last.
+    pub fn is_collection_hindered(&self) -> bool {
+        self.is_collection_hindered.load(Ordering::Acquire)
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         change(&mut state);
-        let rate = self.rate_of(&state).map_or(u64::MAX, whole);
-        self.rate.store(rate, Ordering::Relaxed);
-    }
-
-    fn rate_of(&self, state: &State) -> Option<f64> {
-        if !self.is_on {
-            return None;
-        }
-        allowed_rate(&self.counted(&state.debt), state.drains())
+        // Nobody is slowed without threads.
+        let (debt, drains) = (self.counted(&state.debt), state.drains());
+        self.all.set(allowed_rate(&debt, drains).filter(|_| self.is_on));
+        self.values.set(allowed_value_rate(&debt, drains).filter(|_| self.is_on));
     }
 
     /// The debt, without what nobody pays back.
     fn counted(&self, debt: &Debt) -> Debt {
-        if self.is_merged && !self.is_hindered.load(Ordering::Acquire) {
-            *debt
-        } else {
-            Debt { level_0_tables: 0, excess_bytes: 0, ..*debt }
+        let mut counted = *debt;
+        if !self.is_merged || self.is_hindered.load(Ordering::Acquire) {
+            (counted.level_0_tables, counted.excess_bytes) = (0, 0);
         }
+        if !self.is_merged || self.is_collection_hindered() {
+            counted.space = Space::default();
+        }
+        counted
     }
 
     /// Whether level 0 has as many tables as it may have, and somebody merges them.
@@ -248,7 +265,18 @@ impl Pressure {
 
     /// Bytes a second that may be written at the moment; `None` without a limit.
     pub fn rate(&self) -> Option<u64> {
-        Some(self.rate.load(Ordering::Relaxed)).filter(|&rate| rate != u64::MAX)
+        self.all.rate()
+    }
+
+    /// Of them, of large values, as stored.
+    pub fn value_rate(&self) -> Option<u64> {
+        self.values.rate()
+    }
+
+    /// Whether either has a limit.
+    #[inline]
+    pub fn is_limited(&self) -> bool {
+        self.all.rate().or(self.values.rate()).is_some()
     }
 
     /// Bytes a second that lately left level 0 while it had something to merge; `None`
@@ -257,32 +285,36 @@ impl Pressure {
         self.state.lock().level_0.rate().map(whole)
     }
 
+    /// Bytes a second that lately left the files with large values while space was in danger; `None`
+    /// before the first.
+    pub fn drained_space(&self) -> Option<u64> {
+        self.state.lock().space.rate().map(whole)
+    }
+
     /// How far the debt has come to where writers stop, in percent.
     pub fn debt_percent(&self) -> u64 {
         whole(self.counted(&self.state.lock().debt).severity() * 100.0)
     }
 
-    /// For the leader of a group of `bytes`: sleeps as long as they and what is still
-    /// owed take at the rate that is allowed, and looks at that again after each step.
-    /// `sleep` returns how long it slept; `None` means to wait no longer.
-    pub fn pay(&self, bytes: u64, mut sleep: impl FnMut(Duration) -> Option<Duration>) {
-        if self.rate().is_none() {
-            return;
+    /// For the leader of a group of `bytes`, of which large values take `value_bytes`: sleeps as long
+    /// as they and what is still owed take at the rates that are allowed, and looks at those again after
+    /// each step. `sleep` returns how long it slept; `None` means to wait no longer.
+    pub fn pay(
+        &self,
+        bytes: u64,
+        value_bytes: u64,
+        mut sleep: impl FnMut(Duration) -> Option<Duration>,
+    ) {
+        let mut slept = Duration::ZERO;
+        self.all.pay(bytes, Duration::ZERO, |step| {
+            let took = sleep(step)?;
+            slept += took.max(step);
+            Some(took)
+        });
+        // Who writes no large values owes nothing for those of others.
+        if value_bytes > 0 {
+            self.values.pay(value_bytes, slept, sleep);
         }
-        let mut owed = self.owed.lock();
-        *owed += bytes as f64;
-        while let Some(rate) = self.rate() {
-            let rate = rate as f64;
-            let due = Duration::try_from_secs_f64(*owed / rate).unwrap_or_default();
-            if due < STEP_MIN {
-                return;
-            }
-            let step = due.min(STEP_MAX);
-            let Some(slept) = sleep(step) else { break };
-            // A clock that stands still must not keep us for ever.
-            *owed -= rate * slept.max(step).as_secs_f64();
-        }
-        *owed = 0.0;
     }
 }
 

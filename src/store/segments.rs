@@ -66,6 +66,16 @@ impl Segments {
         files
     }
 
+    /// What all these files come to.
+    #[must_use]
+    pub fn total(&self) -> FileBytes {
+        self.files().into_values().fold(FileBytes::default(), |mut total, file| {
+            total.stored_bytes += file.stored_bytes;
+            total.live_bytes += file.live_bytes;
+            total
+        })
+    }
+
     /// The files of this that `later` has no use for.
     pub fn files_gone(&self, later: &Segments) -> Vec<Arc<ValueFile>> {
         let kept: BTreeSet<FileKind> = later.iter().map(|s| s.meta.file()).collect();

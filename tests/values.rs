@@ -519,6 +519,7 @@ fn churn(seconds: u64) {
         assert_eq!(key, format!("key{:03}", number(0)).as_bytes());
         assert!(*bytes == made(number(0), number(8))[..], "{key:?} has another's bytes");
     };
+    let mut highest = 0;
     std::thread::scope(|scope| {
         for writer in 0..2_u64 {
             let (db, made) = (&db, &made);
@@ -550,15 +551,17 @@ fn churn(seconds: u64) {
             }
         });
         let begun = std::time::Instant::now();
-        let mut highest = 0;
-        while begun.elapsed() < Duration::from_secs(seconds) {
+        // On a busy machine collections may come late; none for a minute is a failure.
+        let is_enough = || db.metrics().values.collections > 2;
+        let goes_on = |for_seconds| begun.elapsed() < Duration::from_secs(for_seconds);
+        while goes_on(seconds) || (goes_on(seconds + 60) && !is_enough()) {
             std::thread::sleep(Duration::from_millis(100));
             highest = highest.max(disk_bytes(dir.path()));
-            // 400 keys of 6 KiB on average, twice with the snapshot; the log.
-            assert!(highest < 80 << 20, "{} bytes on the disk", highest);
         }
         over.store(true, std::sync::atomic::Ordering::Relaxed);
     });
+    // 400 keys of 6 KiB on average, twice with the snapshot; the log.
+    assert!(highest < 80 << 20, "{highest} bytes on the disk");
     let values = db.metrics().values;
     assert!(values.collections > 2 && values.freed_bytes > 1 << 20, "{values:?}");
     db.verify().expect("all is accounted for");

@@ -2,7 +2,6 @@
 
 use crate::client::{Connection, head};
 use crate::serving::Serving;
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -19,11 +18,10 @@ fn requests_under_way_end_and_nothing_acknowledged_is_lost() {
                     let mut acknowledged = Vec::new();
                     for n in 0.. {
                         let key = format!("w{writer}/{n}");
-                        if TcpStream::connect(address).is_err() {
+                        let Ok(mut connection) = Connection::try_open(address) else {
                             assert!(stopping.load(Ordering::SeqCst), "it listens until it is told");
                             return acknowledged;
-                        }
-                        let mut connection = Connection::open(address);
+                        };
                         let head = head("PUT", &format!("/kv/{key}?raw"), &[]);
                         connection.send(format!("{head}Content-Length: 1\r\n\r\nv").as_bytes());
                         match connection.reply() {

@@ -1,16 +1,19 @@
 //! Bytes that come one after the other, from wherever.
 
 use crate::error::{Error, Result};
-use crate::format::codec::to_u64;
+use crate::format::codec::{to_u64, to_usize};
 use crate::fs::{File, IoContext};
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What is read with one call, and by how much the buffer grows, in bytes: never is more made
-/// room for than has come and this, whatever a length says.
+/// What is read with one call at most, and by how much the buffer grows at most, in bytes: never is
+/// more made room for than has come and this, whatever a length says.
 const STEP_BYTES: usize = 1 << 20;
+
+/// The same at first. It grows with what has come: to clear a mebibyte takes longer than to read a small backup.
+const FIRST_STEP_BYTES: usize = 32 << 10;
 
 /// The bytes of a backup, from front to back.
 pub struct Source<R> {
@@ -104,8 +107,12 @@ impl<R: Read> Source<R> {
             self.buffer.truncate(STEP_BYTES);
             self.buffer.shrink_to_fit();
         }
+        let has_come = to_usize(self.offset).unwrap_or(usize::MAX).max(self.end);
+        let step = has_come.clamp(FIRST_STEP_BYTES, STEP_BYTES);
         if self.end == self.buffer.len() {
-            self.buffer.resize(self.end + STEP_BYTES, 0);
+            self.buffer.resize(self.end + step, 0);
+        } else if self.buffer.len() < step {
+            self.buffer.resize(step, 0);
         }
         loop {
             let room = self.buffer.get_mut(self.end..).unwrap_or_default();

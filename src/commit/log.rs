@@ -95,14 +95,15 @@ impl Log {
         self.state.lock().writer.end_position()
     }
 
-    /// Writes `records` with one call; returns the position after them, and the place of the
-    /// first one's body: those of the others follow, each with a frame's header before it.
+    /// Writes `records` with one call, which the caller is about to sync or not; returns the position after
+    /// them, and the place of the first one's body: those of the others follow, each with a frame's header before it.
     ///
     /// # Errors
     /// As [`LogWriter::write`].
     pub fn append<'a>(
         &self,
         records: impl Iterator<Item = Record<'a>>,
+        is_synced: bool,
     ) -> Result<(u64, BodyPlace)> {
         let durable = self.durable.load(Ordering::Acquire);
         let mut state = self.state.lock();
@@ -111,6 +112,7 @@ impl Log {
             log: state.writer.id(),
             offset: state.writer.file_bytes() + to_u64(FRAME_HEADER_SIZE),
         };
+        state.writer.expect_syncs(is_synced);
         for record in records {
             state.writer.add(record.first_seq.0, durable, record.body, record.body_crc)?;
         }

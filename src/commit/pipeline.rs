@@ -392,7 +392,7 @@ impl Pipeline {
         records: impl Iterator<Item = Record<'a>>,
         sync: bool,
     ) -> Result<BodyPlace> {
-        let (end, place) = self.log.append(records)?;
+        let (end, place) = self.log.append(records, sync)?;
         if sync {
             self.log.sync_to(end).map_err(indeterminate)?;
         }

@@ -41,6 +41,21 @@ pub fn to_usize(n: u64) -> Option<usize> {
     usize::try_from(n).ok()
 }
 
+/// `bytes` up to the last one that is not zero. A file that was extended ahead ends with many zeros,
+/// so they are compared a page at a time.
+#[must_use]
+pub fn without_zeros_at_end(bytes: &[u8]) -> &[u8] {
+    static ZEROS: [u8; 4096] = [0; 4096];
+    let mut rest = bytes;
+    while let Some((front, last)) = rest.split_last_chunk()
+        && *last == ZEROS
+    {
+        rest = front;
+    }
+    let zeros = rest.iter().rev().take_while(|&&byte| byte == 0).count();
+    rest.split_at(rest.len() - zeros).0
+}
+
 /// Reads numbers and bytes off the front of a slice; every read is checked.
 #[derive(Debug, Clone, Copy)]
 pub struct Decoder<'a> {
@@ -144,6 +159,15 @@ mod tests {
             prop_assert_eq!(d.u32(), Some(b));
             prop_assert_eq!(d.bytes(), Some(&bytes[..]));
             prop_assert!(d.is_empty());
+        }
+
+        #[test]
+        fn zeros_at_the_end_are_left_out(mut bytes: Vec<u8>, zeros in 0_usize..20_000, last in 1_u8..) {
+            bytes.push(last);
+            let written = bytes.clone();
+            bytes.resize(written.len() + zeros, 0);
+            prop_assert_eq!(without_zeros_at_end(&bytes), &written[..]);
+            prop_assert!(without_zeros_at_end(&bytes[written.len()..]).is_empty());
         }
 
         #[test]

@@ -16,7 +16,7 @@
 //! Pure: works on slices, does no I/O.
 
 use super::checksum::{DatabaseId, crc, crc_parts};
-use super::codec::{Decoder, to_u64, to_usize};
+use super::codec::{Decoder, to_u64, to_usize, without_zeros_at_end};
 use super::ids::FileId;
 
 /// Size of a frame's header in bytes.
@@ -152,7 +152,7 @@ impl<'a> FrameReader<'a> {
     /// ahead and never written further looks like.
     #[must_use]
     pub fn only_zeros_follow(&self) -> bool {
-        self.bytes.get(self.at..).is_none_or(|rest| rest.iter().all(|&b| b == 0))
+        self.bytes.get(self.at..).is_none_or(|rest| without_zeros_at_end(rest).is_empty())
     }
 
     fn place(&self, at: usize) -> FramePlace {

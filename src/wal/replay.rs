@@ -2,7 +2,7 @@
 
 use super::format::{HEADER_SIZE, LogHeader};
 use crate::error::Result;
-use crate::format::codec::{to_u64, to_usize};
+use crate::format::codec::{to_u64, to_usize, without_zeros_at_end};
 use crate::format::{DatabaseId, FileKind, Frame, FrameReader, LogId};
 use crate::fs::{Fs, IoContext, OpenMode, read_exact_at};
 use std::path::{Path, PathBuf};
@@ -135,8 +135,7 @@ impl LogFile {
             return LogEnd { offset, dropped_bytes: 0, claim: None };
         }
         let start = to_usize(offset).unwrap_or(usize::MAX).min(self.bytes.len());
-        let padding = self.bytes[start..].iter().rev().take_while(|&&b| b == 0).count();
-        let dropped_bytes = to_u64(self.bytes.len() - start - padding);
+        let dropped_bytes = to_u64(without_zeros_at_end(&self.bytes[start..]).len());
         LogEnd { offset, dropped_bytes, claim: reader.claims_after() }
     }
 
@@ -151,8 +150,7 @@ impl LogFile {
     /// Bytes from the first record to the last byte that is not zero.
     #[must_use]
     pub fn record_bytes(&self) -> u64 {
-        let padding = self.bytes.iter().rev().take_while(|&&b| b == 0).count();
-        to_u64((self.bytes.len() - padding).saturating_sub(HEADER_SIZE))
+        to_u64(without_zeros_at_end(&self.bytes).len().saturating_sub(HEADER_SIZE))
     }
 
     fn reader(&self) -> FrameReader<'_> {

@@ -2,7 +2,7 @@
 
 use super::format::HEADER_SIZE;
 use super::replay::LogFile;
-use crate::format::codec::{to_u64, to_usize};
+use crate::format::codec::{to_u64, to_usize, without_zeros_at_end};
 use crate::format::frame::FRAME_HEADER_SIZE;
 use crate::format::{Frame, FrameReader};
 
@@ -42,8 +42,8 @@ impl LogFile {
             }
             let (offset, claim) = (reader.offset(), reader.claims_after());
             let next = reader.resync().then(|| reader.offset());
-            let padding = self.bytes.iter().rev().take_while(|&&b| b == 0).count();
-            let end = next.unwrap_or(to_u64(self.bytes.len() - padding)).min(limit).max(offset);
+            let written = to_u64(without_zeros_at_end(&self.bytes).len());
+            let end = next.unwrap_or(written).min(limit).max(offset);
             let next_sequence = next.and_then(|_| reader.sequence());
             if next.is_none() {
                 reader.end();

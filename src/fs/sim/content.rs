@@ -1,5 +1,6 @@
 //! The bytes of a file, shared between images until one of them writes.
 
+use crate::format::codec::without_zeros_at_end;
 use std::hash::{DefaultHasher, Hasher};
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -47,16 +48,9 @@ impl Deref for Content {
 /// The zeros at the end, of which a file that was extended ahead has many,
 /// follow from the length.
 fn hash_of(bytes: &[u8]) -> u64 {
-    static ZEROS: [u8; 4096] = [0; 4096];
-    let mut rest = bytes;
-    while let Some((front, last)) = rest.split_last_chunk::<4096>()
-        && *last == ZEROS
-    {
-        rest = front;
-    }
     let mut hasher = DefaultHasher::new();
     hasher.write_usize(bytes.len());
-    hasher.write(rest);
+    hasher.write(without_zeros_at_end(bytes));
     hasher.finish()
 }
 

@@ -119,14 +119,15 @@ impl<'a> Merger<'a> {
         let mut retention = Retention::new(snapshots).keeping_deletes_after(kept_after);
         let mut merge = Merge::new(self.sources(inputs));
         merge.seek_first()?;
-        let mut last_key = Vec::new();
+        let (mut last_key, mut is_version) = (Vec::new(), false);
         while let Some(entry) = merge.entry() {
             if self.entries_read.is_multiple_of(LOOK_EVERY) {
                 self.check_wanted()?;
             }
             self.entries_read += 1;
             let is_expired = self.is_expired(entry);
-            let fate = retention.fate(entry, is_expired, || self.is_lowest(entry.key));
+            let is_lowest = || self.is_lowest(entry.key);
+            let fate = retention.fate(entry, is_version, is_expired, is_lowest);
             let kept = match fate {
                 Fate::Keep => Some(entry),
                 Fate::Bury => Some(EntryRef { kind: EntryKind::Delete, payload: b"", ..entry }),
@@ -136,7 +137,7 @@ impl<'a> Merger<'a> {
                 Some(entry) => self.add(entry, &mut last_key)?,
                 None => self.entries_dropped += 1,
             }
-            merge.next()?;
+            is_version = merge.next()?;
         }
         self.finish_table()
     }

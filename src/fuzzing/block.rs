@@ -4,9 +4,10 @@ use super::{Entry, Identity, path_of};
 use crate::error::Result;
 use crate::format::{FileKind, SeqNo};
 use crate::options::Compression;
-use crate::table::block::{Block, Found, Position};
+use crate::table::block::{Block, Found};
 use crate::table::block_builder::BlockBuilder;
 use crate::table::format::{Place, TRAILER_SIZE, block_trailer, open_block};
+use crate::table::position::Position;
 use std::path::Path;
 
 /// A data block that was checked, as a table has it in memory.
@@ -41,19 +42,19 @@ impl BlockBytes {
         let mut position = Position::default();
         self.block.go_to(&mut position, 0);
         let mut entries = vec![self.block.entry_at(&position).into()];
-        while self.block.advance(&mut position) {
+        while self.block.advance(&mut position).is_some() {
             entries.push(self.block.entry_at(&position).into());
         }
         entries
     }
 
-    /// Its entries from the last to the first, each gone to by its number.
+    /// Its entries from the last to the first, by one pass over it.
     #[must_use]
     pub fn entries_backwards(&self) -> Vec<Entry> {
         let mut position = Position::default();
-        let mut entries = Vec::new();
-        for number in (0..self.block.entries()).rev() {
-            self.block.go_to(&mut position, number);
+        self.block.go_to(&mut position, self.block.entries() - 1);
+        let mut entries = vec![self.block.entry_at(&position).into()];
+        while self.block.retreat(&mut position) {
             entries.push(self.block.entry_at(&position).into());
         }
         entries

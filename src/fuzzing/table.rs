@@ -54,7 +54,7 @@ impl TableBytes {
     pub fn entries(&self) -> Result<Vec<Entry>> {
         let mut cursor = self.table.cursor();
         cursor.seek_first()?;
-        collect(&mut cursor, Cursor::next)
+        collect(&mut cursor, |cursor| cursor.next().map(drop))
     }
 
     /// All entries, from the last on.
@@ -75,7 +75,7 @@ impl TableBytes {
     pub fn stream(&self) -> Result<Vec<Entry>> {
         let mut cursor = self.table.stream();
         cursor.seek_first()?;
-        collect(&mut cursor, Cursor::next)
+        collect(&mut cursor, |cursor| cursor.next().map(drop))
     }
 
     /// All entries, from the last on, likewise.

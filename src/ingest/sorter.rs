@@ -218,7 +218,6 @@ impl Sorted {
 struct SortedRuns {
     merge: Merge<Concat<Streams>>,
     /// The key of the entry before.
-    passed: Vec<u8>,
     /// The value at hand, where it stands in a value file.
     large: Option<Vec<u8>>,
     written: Vec<Written>,
@@ -231,8 +230,7 @@ impl SortedRuns {
         let written: Vec<Written> = runs.iter().map(|Run(writer)| writer.open()).collect();
         let mut merge = Merge::new(written.iter().map(Written::stream).collect());
         merge.seek_first()?;
-        let (passed, large) = (Vec::new(), None);
-        let mut sorted = SortedRuns { merge, passed, large, written, _runs: runs };
+        let mut sorted = SortedRuns { merge, large: None, written, _runs: runs };
         sorted.load_large()?;
         Ok(sorted)
     }
@@ -243,12 +241,7 @@ impl SortedRuns {
     }
 
     fn advance(&mut self) -> Result<()> {
-        let Some(entry) = self.merge.entry() else { return Ok(()) };
-        self.passed.clear();
-        self.passed.extend_from_slice(entry.key);
-        while self.merge.entry().is_some_and(|entry| entry.key == self.passed) {
-            self.merge.next()?;
-        }
+        while self.merge.next()? {}
         self.load_large()
     }
 

@@ -79,7 +79,7 @@ impl<R: Runs> Concat<R> {
     }
 
     fn is_at_end(&self) -> bool {
-        self.cursor.as_ref().is_some_and(|cursor| cursor.entry().is_none())
+        self.cursor.as_ref().is_some_and(|cursor| cursor.place().is_none())
     }
 }
 
@@ -87,6 +87,11 @@ impl<R: Runs> Cursor for Concat<R> {
     #[inline]
     fn entry(&self) -> Option<EntryRef<'_>> {
         self.cursor.as_ref()?.entry()
+    }
+
+    #[inline]
+    fn place(&self) -> Option<(&[u8], SeqNo)> {
+        self.cursor.as_ref()?.place()
     }
 
     fn seek_first(&mut self) -> Result<()> {
@@ -117,19 +122,22 @@ impl<R: Runs> Cursor for Concat<R> {
     }
 
     #[inline]
-    fn next(&mut self) -> Result<()> {
-        let Some(cursor) = &mut self.cursor else { return Ok(()) };
-        if cursor.entry().is_none() {
-            return Ok(()); // A cursor on nothing stays there.
+    fn next(&mut self) -> Result<bool> {
+        let Some(cursor) = &mut self.cursor else { return Ok(false) };
+        if cursor.place().is_none() {
+            return Ok(false); // A cursor on nothing stays there.
         }
-        cursor.next()?;
-        if self.is_at_end() { self.first_of(self.run + 1) } else { Ok(()) }
+        let is_version = cursor.next()?;
+        if self.is_at_end() {
+            self.first_of(self.run + 1)?;
+        }
+        Ok(is_version)
     }
 
     #[inline]
     fn prev(&mut self) -> Result<()> {
         let Some(cursor) = &mut self.cursor else { return Ok(()) };
-        if cursor.entry().is_none() {
+        if cursor.place().is_none() {
             return Ok(());
         }
         cursor.prev()?;
@@ -202,8 +210,8 @@ mod tests {
             }
             let (mut one, mut level) = (Run::new(all), level(runs));
             for m in moves {
-                apply(&mut one, &m);
-                apply(&mut level, &m);
+                let is_version = apply(&mut one, &m);
+                prop_assert_eq!(apply(&mut level, &m), is_version, "{:?}", m);
                 prop_assert_eq!(one.entry(), level.entry(), "after {:?}", m);
             }
         }

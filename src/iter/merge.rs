@@ -2,7 +2,6 @@
 
 use super::Cursor;
 use crate::error::Result;
-use crate::format::key::compare;
 use crate::format::{EntryRef, SeqNo};
 use std::cmp::Ordering;
 
@@ -26,6 +25,9 @@ pub struct Merge<C> {
     turn: Option<usize>,
     /// Indices of the other sources that stand on an entry, as a heap.
     heap: Vec<usize>,
+    /// The runner-up, the top of that heap, stands on another version of the key. Known from the
+    /// comparison that settled the turn; of use forwards alone.
+    is_key_shared: bool,
     direction: Direction,
 }
 
@@ -34,40 +36,56 @@ impl<C: Cursor> Merge<C> {
     #[must_use]
     pub fn new(sources: Vec<C>) -> Self {
         let heap = Vec::with_capacity(sources.len());
-        Merge { sources, turn: None, heap, direction: Direction::Forward }
+        let (turn, direction) = (None, Direction::Forward);
+        Merge { sources, turn, heap, is_key_shared: false, direction }
     }
 
     /// True when source `a` has its turn before source `b`.
     fn before(&self, a: usize, b: usize) -> bool {
-        let (Some(a), Some(b)) = (self.sources[a].entry(), self.sources[b].entry()) else {
+        self.order(a, b).0 == Ordering::Less
+    }
+
+    /// `Less` when source `a` has its turn before source `b`; and whether they have the same key.
+    #[inline]
+    fn order(&self, a: usize, b: usize) -> (Ordering, bool) {
+        let (Some((a, a_seq)), Some((b, b_seq))) =
+            (self.sources[a].place(), self.sources[b].place())
+        else {
             debug_assert!(false, "only sources on an entry are compared");
-            return false;
+            return (Ordering::Greater, false);
         };
-        let order = compare(a.key, a.seq, b.key, b.seq);
-        match self.direction {
-            Direction::Forward => order == Ordering::Less,
-            Direction::Backward => order == Ordering::Greater,
-        }
+        // As of `format::key::compare`, which would compare the keys twice.
+        let keys = a.cmp(b);
+        let order = keys.then_with(|| b_seq.cmp(&a_seq));
+        let order = if self.direction == Direction::Forward { order } else { order.reverse() };
+        (order, keys.is_eq())
     }
 
     fn rebuild(&mut self, direction: Direction) {
         self.direction = direction;
         self.heap.clear();
-        self.heap.extend((0..self.sources.len()).filter(|&i| self.sources[i].entry().is_some()));
+        self.heap.extend((0..self.sources.len()).filter(|&i| self.sources[i].place().is_some()));
         for at in (0..self.heap.len() / 2).rev() {
             self.sift_down(at);
         }
-        self.turn = self.pop();
+        self.pop();
     }
 
-    /// Takes the first source out of the heap.
-    fn pop(&mut self) -> Option<usize> {
-        if self.heap.is_empty() {
-            return None;
+    /// The first source in the heap has its turn.
+    fn pop(&mut self) {
+        self.turn = None;
+        if !self.heap.is_empty() {
+            self.turn = Some(self.heap.swap_remove(0));
+            self.sift_down(0);
         }
-        let first = self.heap.swap_remove(0);
-        self.sift_down(0);
-        Some(first)
+        self.look_at_runner_up();
+    }
+
+    fn look_at_runner_up(&mut self) {
+        self.is_key_shared = match (self.turn, self.heap.first()) {
+            (Some(turn), Some(&runner_up)) => self.order(turn, runner_up).1,
+            _ => false,
+        };
     }
 
     fn sift_down(&mut self, mut at: usize) {
@@ -106,31 +124,40 @@ impl<C: Cursor> Merge<C> {
         Ok(())
     }
 
-    /// Moves the source whose turn it is one step.
+    /// Moves the source whose turn it is one step; what it says to that.
     #[inline]
-    fn step(&mut self) -> Result<()> {
-        let Some(turn) = self.turn else { return Ok(()) };
+    fn step(&mut self, turn: usize) -> Result<bool> {
         let source = &mut self.sources[turn];
         let moved = match self.direction {
             Direction::Forward => source.next(),
-            Direction::Backward => source.prev(),
+            Direction::Backward => source.prev().map(|()| false),
         };
         if moved.is_err() {
             self.clear();
-            return moved;
         }
-        match self.heap.first() {
-            // The last one left: whether it stands on an entry is seen when that is asked for.
-            None => {}
-            Some(_) if self.sources[turn].entry().is_none() => self.turn = self.pop(),
-            Some(&runner_up) if self.before(runner_up, turn) => {
-                self.turn = Some(runner_up);
-                self.heap[0] = turn;
-                self.sift_down(0);
-            }
-            Some(_) => {}
+        moved
+    }
+
+    /// Lets the runner-up have its turn, where source `turn`, which has moved, is behind it now;
+    /// whether it has.
+    #[inline]
+    fn take_turns(&mut self, turn: usize, runner_up: usize) -> bool {
+        if self.sources[turn].place().is_none() {
+            self.pop();
+            return true;
         }
-        Ok(())
+        let (order, is_key_shared) = self.order(runner_up, turn);
+        self.is_key_shared = is_key_shared;
+        if order != Ordering::Less {
+            return false;
+        }
+        self.turn = Some(runner_up);
+        self.heap[0] = turn;
+        if self.heap.len() > 1 {
+            self.sift_down(0);
+            self.look_at_runner_up();
+        }
+        true
     }
 
     /// Turns round: every source but the one whose turn it is stands on the wrong side of
@@ -163,6 +190,11 @@ impl<C: Cursor> Cursor for Merge<C> {
         self.sources.get(self.turn?)?.entry()
     }
 
+    #[inline]
+    fn place(&self) -> Option<(&[u8], SeqNo)> {
+        self.sources.get(self.turn?)?.place()
+    }
+
     fn seek_first(&mut self) -> Result<()> {
         self.seek_all(Direction::Forward, C::seek_first)
     }
@@ -180,11 +212,17 @@ impl<C: Cursor> Cursor for Merge<C> {
     }
 
     #[inline]
-    fn next(&mut self) -> Result<()> {
+    fn next(&mut self) -> Result<bool> {
         if self.direction == Direction::Backward {
             self.turn(Direction::Forward)?;
         }
-        self.step()
+        let Some(turn) = self.turn else { return Ok(false) };
+        // The last one left: whether it stands on an entry is seen when that is asked for.
+        let Some(&runner_up) = self.heap.first() else { return self.step(turn) };
+        // Of the key that is left.
+        let is_key_shared = self.is_key_shared;
+        let is_version = self.step(turn)?;
+        Ok(if self.take_turns(turn, runner_up) { is_key_shared } else { is_version })
     }
 
     #[inline]
@@ -192,7 +230,12 @@ impl<C: Cursor> Cursor for Merge<C> {
         if self.direction == Direction::Forward {
             self.turn(Direction::Backward)?;
         }
-        self.step()
+        let Some(turn) = self.turn else { return Ok(()) };
+        self.step(turn)?;
+        if let Some(&runner_up) = self.heap.first() {
+            self.take_turns(turn, runner_up);
+        }
+        Ok(())
     }
 }
 
@@ -219,8 +262,8 @@ mod tests {
             let mut one = Run::new(all);
             let mut merged = Merge::new(runs.into_iter().map(Run::new).collect());
             for m in moves {
-                apply(&mut one, &m);
-                apply(&mut merged, &m);
+                let is_version = apply(&mut one, &m);
+                prop_assert_eq!(apply(&mut merged, &m), is_version, "{:?}", m);
                 prop_assert_eq!(one.entry(), merged.entry(), "after {:?}", m);
             }
         }

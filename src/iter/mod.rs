@@ -29,6 +29,11 @@ pub trait Cursor {
     /// The entry it stands on.
     fn entry(&self) -> Option<EntryRef<'_>>;
 
+    /// Key and number of that entry. A merge asks for them alone each time that it compares.
+    fn place(&self) -> Option<(&[u8], SeqNo)> {
+        self.entry().map(|entry| (entry.key, entry.seq))
+    }
+
     /// Moves to the first entry.
     ///
     /// # Errors
@@ -55,11 +60,13 @@ pub trait Cursor {
     /// As [`Cursor::seek_first`].
     fn seek_before(&mut self, key: &[u8], seq: SeqNo) -> Result<()>;
 
-    /// Moves to the next entry.
+    /// Moves to the next entry; true when that has the key of the one it leaves: it is
+    /// an older version of it. The cursor knows at less than the price of two keys compared,
+    /// and than that of a copy of the one it leaves.
     ///
     /// # Errors
     /// As [`Cursor::seek_first`].
-    fn next(&mut self) -> Result<()>;
+    fn next(&mut self) -> Result<bool>;
 
     /// Moves to the entry before.
     ///

@@ -24,8 +24,7 @@ pub enum Fate {
 pub struct Retention {
     /// Ascending.
     snapshots: Vec<SeqNo>,
-    key: Vec<u8>,
-    /// The stripe of the version of `key` that came last; `None` before the first entry.
+    /// The stripe of the entry that came last; `None` before the first.
     stripe: Option<usize>,
     /// Tombstones of greater numbers stay, though they hide nothing.
     deletes_kept_after: SeqNo,
@@ -38,7 +37,7 @@ impl Retention {
     pub fn new(snapshots: Vec<SeqNo>) -> Self {
         debug_assert!(snapshots.is_sorted());
         let deletes_kept_after = SeqNo::MAX;
-        Retention { snapshots, key: Vec::new(), stripe: None, deletes_kept_after }
+        Retention { snapshots, stripe: None, deletes_kept_after }
     }
 
     /// Keeps tombstones of numbers greater than `seq`, and makes such of what has expired: who asks
@@ -49,19 +48,18 @@ impl Retention {
     }
 
     /// What becomes of `entry`, which follows those given before in the order of
-    /// entries. `is_expired`: its time has passed, for every reader.
+    /// entries. `is_version`: the one given last has its key, as [`super::Cursor::next`] tells.
+    /// `is_expired`: its time has passed, for every reader.
     /// `is_lowest`: no older version of its key stands outside of the run; asked only where it matters.
     pub fn fate(
         &mut self,
         entry: EntryRef<'_>,
+        is_version: bool,
         is_expired: bool,
         is_lowest: impl FnOnce() -> bool,
     ) -> Fate {
         let stripe = self.snapshots.partition_point(|&snapshot| snapshot < entry.seq);
-        if self.stripe.is_none() || self.key != entry.key {
-            self.key.clear();
-            self.key.extend_from_slice(entry.key);
-        } else if self.stripe == Some(stripe) {
+        if is_version && self.stripe == Some(stripe) {
             return Fate::Drop;
         }
         self.stripe = Some(stripe);
@@ -85,8 +83,9 @@ mod tests {
     /// one letter each: `k`ept, `-` dropped, `b`uried.
     fn fates(snapshots: &[u64], is_lowest: bool, run: &str) -> String {
         let mut retention = Retention::new(snapshots.iter().map(|&s| SeqNo(s)).collect());
-        let fate = |text: &str| {
-            let mut words = text.split_whitespace();
+        let mut last_key = None;
+        let fate = |text| {
+            let mut words = str::split_whitespace(text);
             let mut word = || words.next().expect("three words");
             let (key, seq, kind) = (word(), word(), word());
             let kind_of = if kind == "d" { EntryKind::Delete } else { EntryKind::Set };
@@ -96,7 +95,8 @@ mod tests {
                 kind: kind_of,
                 payload: b"",
             };
-            match retention.fate(entry, kind == "x", || is_lowest) {
+            let is_version = last_key.replace(key) == Some(key);
+            match retention.fate(entry, is_version, kind == "x", || is_lowest) {
                 Fate::Keep => 'k',
                 Fate::Drop => '-',
                 Fate::Bury => 'b',
@@ -135,7 +135,7 @@ mod tests {
         let fate = |seq, kind, is_expired| {
             let mut retention = Retention::new(Vec::new()).keeping_deletes_after(SeqNo(5));
             let entry = EntryRef { key: b"a", seq: SeqNo(seq), kind, payload: b"" };
-            retention.fate(entry, is_expired, || true)
+            retention.fate(entry, false, is_expired, || true)
         };
         assert_eq!(fate(5, EntryKind::Delete, false), Fate::Drop);
         assert_eq!(fate(6, EntryKind::Delete, false), Fate::Keep);
@@ -176,10 +176,11 @@ mod tests {
                 .map(|(&seq, &(key, deleted))| ((key, std::cmp::Reverse(seq)), kind(deleted)))
                 .collect();
             let mut retention = Retention::new(snapshots.iter().map(|&s| SeqNo(s)).collect());
-            let mut kept = Run::new();
+            let (mut kept, mut last_key) = (Run::new(), None);
             for (&(key, std::cmp::Reverse(seq)), &kind) in &run {
                 let entry = EntryRef { key: &[key], seq: SeqNo(seq), kind, payload: b"" };
-                match retention.fate(entry, false, || is_lowest) {
+                let is_version = last_key.replace(key) == Some(key);
+                match retention.fate(entry, is_version, false, || is_lowest) {
                     Fate::Keep => drop(kept.insert((key, std::cmp::Reverse(seq)), kind)),
                     Fate::Drop => {}
                     Fate::Bury => prop_assert!(false, "nothing expires here"),

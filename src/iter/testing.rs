@@ -53,8 +53,12 @@ impl Cursor for Run {
     fn seek_before(&mut self, key: &[u8], seq: SeqNo) -> Result<()> {
         self.stand(self.first_at_or_after(key, seq).checked_sub(1))
     }
-    fn next(&mut self) -> Result<()> {
-        self.stand(self.at.map(|at| at + 1))
+    fn next(&mut self) -> Result<bool> {
+        let left = self.at.map(|at| &self.entries[at].0);
+        let next = self.at.and_then(|at| self.entries.get(at + 1)).map(|(key, _)| key);
+        let is_version = left.is_some() && left == next;
+        self.stand(self.at.map(|at| at + 1))?;
+        Ok(is_version)
     }
     fn prev(&mut self) -> Result<()> {
         self.stand(self.at.and_then(|at| at.checked_sub(1)))
@@ -83,14 +87,16 @@ pub fn moves() -> impl Strategy<Value = Move> {
     ]
 }
 
-pub fn apply(cursor: &mut impl Cursor, m: &Move) {
+/// What [`Cursor::next`] says; false of the other moves.
+pub fn apply(cursor: &mut impl Cursor, m: &Move) -> bool {
     match m {
         Move::First => cursor.seek_first(),
         Move::Last => cursor.seek_last(),
-        Move::Next => cursor.next(),
+        Move::Next => return cursor.next().expect("in memory"),
         Move::Prev => cursor.prev(),
         Move::Seek(key, seq) => cursor.seek(key, SeqNo(*seq)),
         Move::SeekBefore(key, seq) => cursor.seek_before(key, SeqNo(*seq)),
     }
     .expect("in memory");
+    false
 }

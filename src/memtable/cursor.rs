@@ -50,9 +50,14 @@ impl Cursor for MemtableCursor {
     }
 
     #[inline]
-    fn next(&mut self) -> Result<()> {
-        self.node.move_to(|_, node| skiplist::next(node?));
-        Ok(())
+    fn next(&mut self) -> Result<bool> {
+        let mut is_version = false;
+        self.node.move_to(|_, node| {
+            let (left, next) = (node?, skiplist::next(node?)?);
+            is_version = left.key() == next.key();
+            Some(next)
+        });
+        Ok(is_version)
     }
 
     fn prev(&mut self) -> Result<()> {

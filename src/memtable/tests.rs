@@ -130,13 +130,15 @@ proptest! {
         let mut cursor = memtable.cursor();
         prop_assert_eq!(cursor.entry(), None, "a new cursor stands on nothing");
         for step in moves {
+            let key = cursor.entry().map(|entry| entry.key.to_vec());
             let wanted = moved(&map, cursor.entry(), &step);
+            let is_version = wanted.is_some_and(|wanted| Some(wanted.key) == key.as_deref());
             match &step {
                 Move::First => cursor.seek_first(),
                 Move::Last => cursor.seek_last(),
                 Move::Seek(key, seq) => cursor.seek(key, SeqNo(*seq)),
                 Move::SeekBefore(key, seq) => cursor.seek_before(key, SeqNo(*seq)),
-                Move::Next => cursor.next(),
+                Move::Next => cursor.next().map(|told| assert_eq!(told, is_version)),
                 Move::Prev => cursor.prev(),
             }
             .expect("a memtable's cursor does not fail");

@@ -76,6 +76,11 @@ impl Cursor for Source {
         each!(self, c => c.entry())
     }
 
+    #[inline]
+    fn place(&self) -> Option<(&[u8], SeqNo)> {
+        each!(self, c => c.place())
+    }
+
     fn seek_first(&mut self) -> Result<()> {
         each!(self, c => c.seek_first())
     }
@@ -93,7 +98,7 @@ impl Cursor for Source {
     }
 
     #[inline]
-    fn next(&mut self) -> Result<()> {
+    fn next(&mut self) -> Result<bool> {
         each!(self, c => c.next())
     }
 

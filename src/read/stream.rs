@@ -14,8 +14,8 @@ use std::sync::Arc;
 pub struct Stream {
     merge: Merge<Source>,
     seq: SeqNo,
-    key: Vec<u8>,
-    has_key: bool,
+    /// The entry it stands on is an older version of a key that was given out.
+    is_older: bool,
 }
 
 impl Stream {
@@ -39,7 +39,7 @@ impl Stream {
         });
         let mut merge = Merge::new(memtables.chain(level_0).chain(below).collect());
         merge.seek_first()?;
-        Ok(Stream { merge, seq, key: Vec::new(), has_key: false })
+        Ok(Stream { merge, seq, is_older: false })
     }
 
     /// What `see` makes of the entry of the next key; `None` behind the last.
@@ -48,16 +48,13 @@ impl Stream {
     /// As [`Stream::new`].
     pub fn next<R>(&mut self, see: impl FnOnce(EntryRef<'_>) -> R) -> Result<Option<R>> {
         while let Some(entry) = self.merge.entry() {
-            let is_older = self.has_key && entry.key == self.key;
-            if !is_older && entry.seq <= self.seq {
-                self.key.clear();
-                self.key.extend_from_slice(entry.key);
-                self.has_key = true;
+            if !self.is_older && entry.seq <= self.seq {
                 let seen = see(entry);
-                self.merge.next()?;
+                self.is_older = self.merge.next()?;
                 return Ok(Some(seen));
             }
-            self.merge.next()?;
+            let is_version = self.merge.next()?;
+            self.is_older &= is_version;
         }
         Ok(None)
     }

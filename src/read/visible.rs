@@ -21,9 +21,9 @@ pub trait Limit {
 pub struct Forward<C> {
     merge: Merge<C>,
     seq: SeqNo,
-    /// The key of which the newest visible version has been seen, and whether there is one.
-    passed: Vec<u8>,
-    has_passed: bool,
+    /// The merge stands on the entry that was given out last, and not yet on the one after it:
+    /// so its key is at hand without a copy.
+    is_on_given: bool,
     /// Keys passed over whose newest visible version is dead, since somebody asked.
     dead: usize,
 }
@@ -31,12 +31,12 @@ pub struct Forward<C> {
 impl<C: Cursor> Forward<C> {
     /// Over `merge`, which stands on the first entry.
     pub fn new(merge: Merge<C>, seq: SeqNo) -> Self {
-        Forward { merge, seq, passed: Vec::new(), has_passed: false, dead: 0 }
+        Forward { merge, seq, is_on_given: false, dead: 0 }
     }
 
-    /// The last key that was given out or passed over.
+    /// The key that was given out last, until an entry was asked for and there was none.
     pub fn passed(&self) -> Option<&[u8]> {
-        self.has_passed.then_some(self.passed.as_slice())
+        self.merge.place().filter(|_| self.is_on_given).map(|(key, _)| key)
     }
 
     /// How many keys it passed over whose newest visible version is deleted or expired, since it was
@@ -52,33 +52,31 @@ impl<C: Cursor> Forward<C> {
         limit: &impl Limit,
         see: impl FnOnce(&[u8], Content<'_>) -> R,
     ) -> Result<Option<R>> {
+        // Of the key it stands on the newest visible version has been seen.
+        let mut is_older = std::mem::take(&mut self.is_on_given) && self.merge.next()?;
         let mut hidden = 0;
         while let Some(entry) = self.merge.entry() {
-            let is_older = self.has_passed && entry.key == self.passed;
             if is_older || entry.seq > self.seq {
                 hidden += 1;
                 if hidden > VERSIONS_PASSED_MAX {
-                    hidden = 0;
                     self.pass_versions(is_older)?;
+                    (hidden, is_older) = (0, false);
                 } else {
-                    self.merge.next()?;
+                    is_older &= self.merge.next()?;
                 }
                 continue;
             }
             if limit.ends_at(entry.key) {
                 return Ok(None);
             }
-            hidden = 0;
-            self.passed.clear();
-            self.passed.extend_from_slice(entry.key);
-            self.has_passed = true;
             if let Some(value) = alive(entry, &is_expired) {
                 let seen = see(entry.key, value);
-                self.merge.next()?;
+                self.is_on_given = true;
                 return Ok(Some(seen));
             }
             self.dead += 1;
-            self.merge.next()?;
+            hidden = 0;
+            is_older = self.merge.next()?;
         }
         Ok(None)
     }
@@ -203,7 +201,7 @@ mod tests {
     }
 
     impl Counted {
-        fn moved(&mut self, to: impl FnOnce(&mut Run) -> Result<()>) -> Result<()> {
+        fn moved<R>(&mut self, to: impl FnOnce(&mut Run) -> Result<R>) -> Result<R> {
             self.moves.set(self.moves.get() + 1);
             to(&mut self.run)
         }
@@ -225,7 +223,7 @@ mod tests {
         fn seek_before(&mut self, key: &[u8], seq: SeqNo) -> Result<()> {
             self.moved(|run| run.seek_before(key, seq))
         }
-        fn next(&mut self) -> Result<()> {
+        fn next(&mut self) -> Result<bool> {
             self.moved(Run::next)
         }
         fn prev(&mut self) -> Result<()> {

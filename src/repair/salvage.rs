@@ -131,7 +131,7 @@ impl Source {
 
     fn advance(&mut self, damage: &mut Damage<'_>) -> Result<()> {
         match self {
-            Source::Memtable(cursor) => cursor.next(),
+            Source::Memtable(cursor) => cursor.next().map(drop),
             Source::Tables(run) => {
                 run.advance(damage);
                 Ok(())

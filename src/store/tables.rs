@@ -47,14 +47,14 @@ impl Store {
         // What was overwritten while it was in memory, and what no snapshot sees, goes
         // no further. Everything in the memtable is visible by now.
         let mut retention = Retention::new(self.snapshots.seqs());
-        let (mut entries, mut has_pointers) = (0_usize, false);
+        let (mut entries, mut has_pointers, mut is_version) = (0_usize, false, false);
         while let Some(entry) = cursor.entry() {
-            if retention.fate(entry, false, || false) == Fate::Keep {
+            if retention.fate(entry, is_version, false, || false) == Fate::Keep {
                 builder.add(entry)?;
             }
             entries += 1;
             has_pointers |= entry.is_pointer();
-            cursor.next()?;
+            is_version = cursor.next()?;
         }
         // Before its log file may go: nothing may have been passed over.
         assert_eq!(entries, memtable.len(), "every entry of the memtable is looked at");

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// Why reading a block that was checked cannot fail (INV-2).
-const CHECKED: &str = "the block was checked when it was loaded";
+pub(super) const CHECKED: &str = "the block was checked when it was loaded";
 
 /// Up to which size a block's parts but the values are read ahead of a search.
 const TOUCH_BYTES_MAX: usize = 1024;
@@ -51,35 +51,6 @@ pub struct Found {
     pub entry: usize,
     /// True when that entry has the key that was searched.
     pub is_key: bool,
-}
-
-/// A place in a block, with the key put together and the rest of the entry looked up: a merge
-/// asks for the entry several times before it goes on. The key's memory is kept
-/// from block to block.
-#[derive(Debug)]
-pub struct Position {
-    entry: usize,
-    key: Vec<u8>,
-    /// Where in `keys` the entry after starts.
-    next_at: usize,
-    seq: SeqNo,
-    kind: EntryKind,
-    /// Where in the block.
-    payload: Range<usize>,
-}
-
-impl Default for Position {
-    fn default() -> Self {
-        let (seq, kind) = (SeqNo::ZERO, EntryKind::Delete);
-        Position { entry: 0, key: Vec::new(), next_at: 0, seq, kind, payload: 0..0 }
-    }
-}
-
-impl Position {
-    /// The number of the entry in its block.
-    pub fn entry(&self) -> usize {
-        self.entry
-    }
 }
 
 impl Block {
@@ -268,76 +239,40 @@ impl Block {
         first
     }
 
-    /// Moves `position` to the entry of that number, from the restart before it.
-    pub fn go_to(&self, position: &mut Position, entry: usize) {
-        debug_assert!(entry < self.entries());
-        let run = entry / RESTART_INTERVAL;
-        position.entry = run * RESTART_INTERVAL;
-        position.next_at = self.restart(run).expect(CHECKED);
-        self.load_key(position);
-        while position.entry < entry {
-            position.entry += 1;
-            self.load_key(position);
-        }
-        position.payload.end = self.start(entry);
-        self.load_rest(position);
-    }
-
-    /// Moves `position` on by one; false: it was on the last entry.
-    pub fn advance(&self, position: &mut Position) -> bool {
-        if position.entry + 1 >= self.entries() {
-            return false;
-        }
-        position.entry += 1;
-        self.load_key(position);
-        self.load_rest(position);
-        true
-    }
-
-    #[inline]
-    fn load_key(&self, position: &mut Position) {
-        let (shared, unshared, next) = self.step(position.next_at).expect(CHECKED);
-        position.key.truncate(shared);
-        position.key.extend_from_slice(unshared);
-        position.next_at = next;
-    }
-
-    /// All but the key; the payload starts where the one before ended.
-    #[inline]
-    fn load_rest(&self, position: &mut Position) {
-        (position.seq, position.kind) = self.version(position.entry).expect(CHECKED);
-        position.payload = position.payload.end..self.end(position.entry).expect(CHECKED);
-    }
-
-    /// The entry at `position`.
-    #[inline]
-    pub fn entry_at<'a>(&'a self, position: &'a Position) -> EntryRef<'a> {
-        let Position { key, seq, kind, payload, .. } = position;
-        let payload = self.bytes.get(payload.clone()).expect(CHECKED);
-        EntryRef { key, seq: *seq, kind: *kind, payload }
-    }
-
     /// The entry of that number, whose key is `key`.
     #[inline]
     pub fn entry_with<'a>(&'a self, entry: usize, key: &'a [u8]) -> EntryRef<'a> {
         let (seq, kind) = self.version(entry).expect(CHECKED);
         let range = self.start(entry)..self.end(entry).expect(CHECKED);
-        EntryRef { key, seq, kind, payload: self.bytes.get(range).expect(CHECKED) }
+        EntryRef { key, seq, kind, payload: self.payload(range) }
     }
 
     /// Where the payload of `entry` starts: where the one before ends.
     #[inline]
-    fn start(&self, entry: usize) -> usize {
+    pub(super) fn start(&self, entry: usize) -> usize {
         entry.checked_sub(1).map_or(0, |before| self.end(before).expect(CHECKED))
     }
 
     /// The key at `at` in `keys`: what it shares with the one before, the rest
     /// of it, and where the next one starts.
     #[inline]
-    fn step(&self, at: usize) -> Option<(usize, &[u8], usize)> {
+    pub(super) fn step(&self, at: usize) -> Option<(usize, &[u8], usize)> {
         let keys = self.keys_from(at)?;
         let (shared, unshared, next) = split_key(keys)?;
         Some((shared, unshared, at + (keys.len() - next.len())))
+    }
+
+    /// What stands in the block from `at` in `keys` on, be it keys or not: more than that of the
+    /// last one stands behind.
+    #[inline]
+    pub(super) fn keys_ahead<const N: usize>(&self, at: usize) -> Option<&[u8; N]> {
+        self.bytes.get(wide(self.keys_at) + at..)?.first_chunk()
+    }
+
+    /// The bytes of a payload, by where they stand.
+    #[inline]
+    pub(super) fn payload(&self, range: Range<usize>) -> &[u8] {
+        self.bytes.get(range).expect(CHECKED)
     }
 
     #[inline]
@@ -346,14 +281,14 @@ impl Block {
     }
 
     #[inline]
-    fn restart(&self, run: usize) -> Option<usize> {
+    pub(super) fn restart(&self, run: usize) -> Option<usize> {
         let at = wide(self.restarts_at) + run * RESTART_SIZE;
         let bytes = self.bytes.get(at..)?.first_chunk()?;
         usize::try_from(u32::from_le_bytes(*bytes)).ok()
     }
 
     #[inline]
-    fn version(&self, entry: usize) -> Option<(SeqNo, EntryKind)> {
+    pub(super) fn version(&self, entry: usize) -> Option<(SeqNo, EntryKind)> {
         let word = self.number(self.versions_at, entry, self.version_width)?;
         let [kind, ..] = (word & ((1 << KIND_BITS) - 1)).to_le_bytes();
         let seq = SeqNo(self.base_seq.checked_add(word >> KIND_BITS)?);
@@ -361,7 +296,7 @@ impl Block {
     }
 
     #[inline]
-    fn end(&self, entry: usize) -> Option<usize> {
+    pub(super) fn end(&self, entry: usize) -> Option<usize> {
         to_usize(self.number(self.ends_at, entry, self.end_width)?)
     }
 
@@ -423,6 +358,7 @@ fn follows(
 #[cfg(test)]
 mod tests {
     use super::super::block_builder::BlockBuilder;
+    use super::super::position::Position;
     use super::*;
     use proptest::prelude::*;
 
@@ -498,7 +434,7 @@ mod tests {
         let mut position = Position::default();
         block.go_to(&mut position, 0);
         let mut count = 1;
-        while block.advance(&mut position) {
+        while block.advance(&mut position).is_some() {
             let entry = block.entry_at(&position);
             let found = block.lower_bound(entry.key, entry.seq);
             assert_eq!(found, Found { entry: count, is_key: true });

@@ -1,7 +1,8 @@
 //! A cursor over a table: the index names the block, the block has the entry.
 
-use super::block::{Block, Position};
+use super::block::Block;
 use super::head_memory::CountedHead;
+use super::position::Position;
 use super::read_ahead::{Direction, ReadAhead};
 use super::reader::Table;
 use crate::error::{Error, Result};
@@ -67,19 +68,21 @@ impl TableCursor {
 
     /// Moves from the last entry of a block to the first of the next, which must come after
     /// it: each block was checked by itself alone, and what is merged relies on the order.
-    fn enter_next(&mut self) -> Result<()> {
-        let Some(passed) = self.block.take() else { return Ok(()) };
+    /// True when it has the same key.
+    fn enter_next(&mut self) -> Result<bool> {
+        let Some(passed) = self.block.take() else { return Ok(false) };
         std::mem::swap(&mut self.position, &mut self.passed);
         self.enter(self.number + 1)?;
         let last = passed.entry_at(&self.passed);
-        let is_after = match &self.block {
+        let (is_after, is_version) = match &self.block {
             Some(block) => {
                 let first = block.entry_at(&self.position);
-                compare(last.key, last.seq, first.key, first.seq) == Ordering::Less
+                let order = compare(last.key, last.seq, first.key, first.seq);
+                (order == Ordering::Less, last.key == first.key)
             }
-            None => last.key == self.table.meta().largest_key(),
+            None => (last.key == self.table.meta().largest_key(), false),
         };
-        if is_after { Ok(()) } else { Err(self.out_of_order()) }
+        if is_after { Ok(is_version) } else { Err(self.out_of_order()) }
     }
 
     /// The same the other way: to the last entry of the block before.
@@ -150,6 +153,11 @@ impl Cursor for TableCursor {
         self.block.as_ref().map(|block| block.entry_at(&self.position))
     }
 
+    #[inline]
+    fn place(&self) -> Option<(&[u8], SeqNo)> {
+        self.block.as_ref().map(|block| block.place_at(&self.position))
+    }
+
     fn seek_first(&mut self) -> Result<()> {
         self.enter(0)?;
         let smallest = self.table.meta().smallest_key();
@@ -197,21 +205,18 @@ impl Cursor for TableCursor {
     }
 
     #[inline]
-    fn next(&mut self) -> Result<()> {
-        match &self.block {
-            Some(block) if !block.advance(&mut self.position) => self.enter_next(),
-            _ => Ok(()),
+    fn next(&mut self) -> Result<bool> {
+        let Some(block) = &self.block else { return Ok(false) };
+        match block.advance(&mut self.position) {
+            Some(is_version) => Ok(is_version),
+            None => self.enter_next(),
         }
     }
 
     fn prev(&mut self) -> Result<()> {
-        let Some(block) = &self.block else { return Ok(()) };
-        match self.position.entry().checked_sub(1) {
-            Some(before) => {
-                block.go_to(&mut self.position, before);
-                Ok(())
-            }
-            None => self.enter_previous(),
+        match &self.block {
+            Some(block) if !block.retreat(&mut self.position) => self.enter_previous(),
+            _ => Ok(()),
         }
     }
 }

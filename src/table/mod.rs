@@ -44,6 +44,7 @@ pub mod format;
 mod head;
 mod head_memory;
 pub mod index;
+pub mod position;
 mod read_ahead;
 mod reader;
 mod salvage;

@@ -1,8 +1,9 @@
 //! Goes through what of a damaged table verifies, and says what does not.
 
-use super::block::{Block, Position};
+use super::block::Block;
 use super::head::Head;
 use super::index::Index;
+use super::position::Position;
 use super::read_ahead::{Direction, ReadAhead};
 use super::reader::Table;
 use crate::error::{Error, Result};
@@ -64,7 +65,7 @@ impl Salvage {
     /// Moves on; tells `lose` of each block that it passes because it cannot be read.
     pub fn next(&mut self, lose: &mut dyn FnMut(LostBlock)) {
         if let Some(block) = &self.block {
-            if block.advance(&mut self.position) {
+            if block.advance(&mut self.position).is_some() {
                 return;
             }
             let entry = block.entry_at(&self.position);

@@ -1,7 +1,8 @@
 //! Reads every block of a table, and counts what its properties should say.
 
-use super::block::{Block, Position};
+use super::block::Block;
 use super::head::Head;
+use super::position::Position;
 use super::read_ahead::{Direction, ReadAhead};
 use super::reader::Table;
 use crate::format::key::compare;
@@ -134,7 +135,7 @@ impl<'a> Walk<'a> {
             if !self.head.filter.may_contain(KeyHash::of(entry.key)) {
                 return false;
             }
-            if !block.advance(&mut self.position) {
+            if block.advance(&mut self.position).is_none() {
                 return true;
             }
         }
@@ -160,7 +161,7 @@ impl<'a> Walk<'a> {
             key.clear();
             key.extend_from_slice(entry.key);
             let seq = entry.seq;
-            if !block.advance(position) {
+            if block.advance(position).is_none() {
                 break seq;
             }
         };

@@ -89,7 +89,12 @@ fn play(cursor: &mut TableCursor, all: &[Owned], at: Option<usize>, step: Move) 
             let to = near(i, d);
             (cursor.seek_before(&to.0, SeqNo(to.1)), before(&to).checked_sub(1))
         }
-        Move::Next => (cursor.next(), at.map(|at| at + 1)),
+        Move::Next => {
+            let next = at.and_then(|at| all.get(at..at + 2));
+            let is_version = next.is_some_and(|next| next[0].0 == next[1].0);
+            let told = cursor.next().map(|told| assert_eq!(told, is_version));
+            (told, at.map(|at| at + 1))
+        }
         Move::Prev => (cursor.prev(), at.and_then(|at| at.checked_sub(1))),
     };
     moved.0.expect("sound");

@@ -1,0 +1,251 @@
+//! A place in a block, and how it moves.
+//!
+//! A key is put together from what it shares with the one before and the rest, so to go on is
+//! cheap, and to go back is to begin anew at the restart before. Whoever walks backwards
+//! therefore keeps the keys of a run, whole.
+
+use super::block::{Block, CHECKED};
+use super::format::RESTART_INTERVAL;
+use crate::format::{EntryKind, EntryRef, SeqNo};
+use std::ops::Range;
+
+/// A place in a block, with the key put together and the rest of the entry looked up: a merge
+/// asks for the entry several times before it goes on. The key's memory is kept
+/// from block to block.
+#[derive(Debug)]
+pub struct Position {
+    entry: usize,
+    key: Key,
+    /// Where in `keys` the entry after starts.
+    next_at: usize,
+    seq: SeqNo,
+    kind: EntryKind,
+    /// Where in the block.
+    payload: Range<usize>,
+    /// Of the block it is in; empty unless it went backwards there.
+    run: RunKeys,
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        let (seq, kind) = (SeqNo::ZERO, EntryKind::Delete);
+        let (key, run) = Default::default();
+        Position { entry: 0, key, next_at: 0, seq, kind, payload: 0..0, run }
+    }
+}
+
+/// What is copied of a key at least: of most keys the part that is not shared is shorter, and
+/// to copy so many bytes always takes two instructions in place of a call.
+const PIECE: usize = 16;
+
+/// A key, in memory that reaches further by a [`PIECE`].
+#[derive(Debug, Default)]
+struct Key {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl Key {
+    #[inline]
+    fn get(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Keeps the first `shared` bytes and puts `rest` behind them, with which `piece` begins if
+    /// it is no longer.
+    #[inline]
+    fn replace_end(&mut self, shared: usize, rest: &[u8], piece: Option<&[u8; PIECE]>) {
+        let to = self.bytes.get_mut(shared..).and_then(<[u8]>::first_chunk_mut);
+        match (to, piece) {
+            (Some(to), Some(piece)) if rest.len() <= PIECE => *to = *piece,
+            _ => self.replace_long_end(shared, rest),
+        }
+        self.len = shared + rest.len();
+    }
+
+    #[inline(never)]
+    fn replace_long_end(&mut self, shared: usize, rest: &[u8]) {
+        let len = shared + rest.len();
+        if self.bytes.len() < len + PIECE {
+            self.bytes.resize(len + PIECE, 0);
+        }
+        self.bytes[shared..len].copy_from_slice(rest);
+    }
+}
+
+/// The keys of some entries of one run, from its first on.
+#[derive(Debug, Default)]
+struct RunKeys {
+    first: usize,
+    keys: Vec<u8>,
+    /// Of each entry: where its key ends in `keys`, and where in those of the block the entry after starts.
+    places: Vec<(usize, usize)>,
+}
+
+impl RunKeys {
+    /// The key of an entry, and where the one after starts.
+    #[inline]
+    fn get(&self, entry: usize) -> Option<(&[u8], usize)> {
+        let at = entry.checked_sub(self.first)?;
+        let (end, next_at) = *self.places.get(at)?;
+        let start = at.checked_sub(1).map_or(0, |before| self.places[before].0);
+        Some((&self.keys[start..end], next_at))
+    }
+
+    fn push(&mut self, key: &[u8], next_at: usize) {
+        self.keys.extend_from_slice(key);
+        self.places.push((self.keys.len(), next_at));
+    }
+
+    #[inline]
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.places.clear();
+    }
+}
+
+impl Block {
+    /// Moves `position` to the entry of that number, from the restart before it.
+    pub fn go_to(&self, position: &mut Position, entry: usize) {
+        debug_assert!(entry < self.entries());
+        position.run.clear();
+        self.restart_at(position, entry);
+        while position.entry < entry {
+            position.entry += 1;
+            self.load_key(position);
+        }
+        position.payload.end = self.start(entry);
+        self.load_rest(position);
+    }
+
+    /// Moves `position` on by one; true when the key stays the same. `None`: it was on the last entry.
+    #[inline]
+    pub fn advance(&self, position: &mut Position) -> Option<bool> {
+        if position.entry + 1 >= self.entries() {
+            return None;
+        }
+        position.entry += 1;
+        let is_version = self.load_key(position);
+        self.load_rest(position);
+        Some(is_version)
+    }
+
+    /// Moves `position` back by one; false: it was on the first entry.
+    pub fn retreat(&self, position: &mut Position) -> bool {
+        let Some(entry) = position.entry.checked_sub(1) else { return false };
+        if position.run.get(entry).is_none() {
+            self.load_run(position, entry);
+        }
+        let (key, next_at) = position.run.get(entry).expect("the run was just loaded");
+        position.key.replace_end(0, key, None);
+        (position.entry, position.next_at) = (entry, next_at);
+        (position.seq, position.kind) = self.version(entry).expect(CHECKED);
+        position.payload = self.start(entry)..position.payload.start;
+        true
+    }
+
+    /// Puts the keys together of the run that `entry` is in, up to that.
+    fn load_run(&self, position: &mut Position, entry: usize) {
+        position.run.clear();
+        self.restart_at(position, entry);
+        position.run.first = position.entry;
+        loop {
+            position.run.push(position.key.get(), position.next_at);
+            if position.entry == entry {
+                return;
+            }
+            position.entry += 1;
+            self.load_key(position);
+        }
+    }
+
+    /// The entry and the key of the restart at or before `entry`.
+    fn restart_at(&self, position: &mut Position, entry: usize) {
+        let run = entry / RESTART_INTERVAL;
+        position.entry = run * RESTART_INTERVAL;
+        position.next_at = self.restart(run).expect(CHECKED);
+        self.load_key(position);
+    }
+
+    /// The key of the next entry; true when it is the one there was.
+    #[inline]
+    fn load_key(&self, position: &mut Position) -> bool {
+        let key = &mut position.key;
+        let (shared, rest, next_at) = self.step(position.next_at).expect(CHECKED);
+        // All that it can share it shares, but for a restart.
+        let is_version = rest.is_empty() && shared == key.len || shared == 0 && rest == key.get();
+        key.replace_end(shared, rest, self.keys_ahead(next_at - rest.len()));
+        position.next_at = next_at;
+        is_version
+    }
+
+    /// All but the key; the payload starts where the one before ended.
+    #[inline]
+    fn load_rest(&self, position: &mut Position) {
+        (position.seq, position.kind) = self.version(position.entry).expect(CHECKED);
+        position.payload = position.payload.end..self.end(position.entry).expect(CHECKED);
+    }
+
+    /// Key and number of the entry at `position`.
+    #[inline]
+    pub fn place_at<'a>(&self, position: &'a Position) -> (&'a [u8], SeqNo) {
+        (position.key.get(), position.seq)
+    }
+
+    /// The entry at `position`.
+    #[inline]
+    pub fn entry_at<'a>(&'a self, position: &'a Position) -> EntryRef<'a> {
+        let Position { key, seq, kind, payload, .. } = position;
+        let payload = self.payload(payload.clone());
+        EntryRef { key: key.get(), seq: *seq, kind: *kind, payload }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::block_builder::BlockBuilder;
+    use super::*;
+    use proptest::prelude::*;
+    use std::cmp::Reverse;
+
+    proptest! {
+        /// Wherever it goes, it is where a walk from the front comes to, and it knows what is a version.
+        #[test]
+        fn moves_like_a_place_in_a_list(
+            entries in proptest::collection::btree_set(
+                (proptest::collection::vec(0..3_u8, 0..40), (0..4_u64).prop_map(Reverse)), 1..70),
+            moves in proptest::collection::vec((0..6_u8, any::<proptest::sample::Index>()), 0..200),
+        ) {
+            let mut builder = BlockBuilder::default();
+            let entries: Vec<_> = entries.into_iter().collect();
+            for (number, (key, Reverse(seq))) in entries.iter().enumerate() {
+                let payload = &[7; 9][..number % 10];
+                builder.add(EntryRef { key, seq: SeqNo(*seq), kind: EntryKind::Set, payload });
+            }
+            let block = Block::parse(builder.finish()).expect("valid");
+            let (mut at, mut position) = (0, Position::default());
+            block.go_to(&mut position, 0);
+            for (kind, index) in moves {
+                match kind {
+                    0 => {
+                        at = index.index(entries.len());
+                        block.go_to(&mut position, at);
+                    }
+                    1 | 2 => {
+                        let next = entries.get(at + 1);
+                        let is_version = next.map(|next| next.0 == entries[at].0);
+                        prop_assert_eq!(block.advance(&mut position), is_version);
+                        at += usize::from(next.is_some());
+                    }
+                    _ => {
+                        prop_assert_eq!(block.retreat(&mut position), at > 0);
+                        at = at.saturating_sub(1);
+                    }
+                }
+                let (entry, (key, Reverse(seq))) = (block.entry_at(&position), &entries[at]);
+                prop_assert_eq!((entry.key, entry.seq), (&key[..], SeqNo(*seq)));
+                prop_assert_eq!(entry.payload.len(), at % 10);
+            }
+        }
+    }
+}

@@ -7,11 +7,24 @@
 //! which half compresses away; two threads: half of the operations are gets, 35% sets, 5%
 //! deletes, 10% scans of up to 100 entries, of keys by a Zipf distribution.
 
+#[path = "inputs/keys.rs"]
+mod keys;
+#[path = "gauges/memory.rs"]
+mod memory;
+#[path = "inputs/mix.rs"]
+mod mix;
+#[path = "gauges/times.rs"]
+mod times;
+
 use esker::{Db, Options, SyncPolicy};
+use keys::{key, zipf};
+use memory::memory_mib;
+use mix::mix;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use times::{nanos, quantile_us};
 
 struct Arguments {
     entries: u64,
@@ -48,31 +61,12 @@ impl Arguments {
     }
 }
 
-/// SplitMix64 of a counter: keys in random order, each once.
-fn mix(n: u64) -> u64 {
-    let mut z = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-fn key(n: u64) -> String {
-    format!("config/{:016x}", mix(n))
-}
-
 fn value(n: u64) -> [u8; 128] {
     let mut value = [b'v'; 128];
     for (chunk, i) in value.chunks_exact_mut(8).take(8).zip(0..) {
         chunk.copy_from_slice(&mix(n ^ i << 32).to_le_bytes());
     }
     value
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "a rank is at most the count")]
-/// A rank from 1 to `count`, the first the most often: Zipf's with exponent 1, from `random`.
-fn zipf(random: u64, count: u64) -> u64 {
-    let u = (random >> 11) as f64 / (1_u64 << 53) as f64;
-    ((count as f64).powf(u) as u64).clamp(1, count)
 }
 
 /// What one second's operations took, in nanoseconds.
@@ -83,35 +77,19 @@ struct Second {
     others: u64,
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a part of a length")]
-fn quantile(times: &mut [u64], part: f64) -> f64 {
-    if times.is_empty() {
-        return 0.0;
-    }
-    times.sort_unstable();
-    let at = ((times.len() - 1) as f64 * part) as usize;
-    times[at] as f64 / 1000.0
-}
-
 fn print_second(phase: &str, second: u64, mut taken: Second, db: &Db) {
     let operations = taken.gets.len() as u64 + taken.sets.len() as u64 + taken.others;
     let metrics = db.metrics();
     println!(
         "{phase},{second},{operations},{:.1},{:.1},{:.1},{:.1},{},{},{}",
-        quantile(&mut taken.gets, 0.5),
-        quantile(&mut taken.gets, 0.999),
-        quantile(&mut taken.sets, 0.5),
-        quantile(&mut taken.sets, 0.999),
+        quantile_us(&mut taken.gets, 0.5),
+        quantile_us(&mut taken.gets, 0.999),
+        quantile_us(&mut taken.sets, 0.5),
+        quantile_us(&mut taken.sets, 0.999),
         metrics.levels[0].tables,
         metrics.table_bytes >> 20,
         memory_mib("VmRSS:"),
     );
-}
-
-fn memory_mib(field: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
-    line.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) >> 10
 }
 
 /// Sets all entries once, and prints each second.
@@ -120,7 +98,7 @@ fn load(db: &Db, entries: u64) {
     for n in 0..entries {
         let (key, value, since) = (key(n), value(n), Instant::now());
         db.set(key, value).expect("a set");
-        second.sets.push(u64::try_from(since.elapsed().as_nanos()).expect("short"));
+        second.sets.push(nanos(since));
         if begun.elapsed().as_secs() > printed {
             print_second("load", printed, std::mem::take(&mut second), db);
             printed = begun.elapsed().as_secs();
@@ -131,18 +109,15 @@ fn load(db: &Db, entries: u64) {
 }
 
 fn one_operation(db: &Db, random: u64, entries: u64, second: &mut Second) {
-    // Ranks are spread over the keys: what is hot is not what was written first.
-    let n = mix(zipf(mix(random), entries)) % entries;
-    let (key, since) = (key(n), Instant::now());
-    let nanos = || u64::try_from(since.elapsed().as_nanos()).expect("short");
+    let (key, since) = (key(zipf(random, entries)), Instant::now());
     match random % 20 {
         0..10 => {
             db.get(key).expect("a get");
-            second.gets.push(nanos());
+            second.gets.push(nanos(since));
         }
         10..17 => {
             db.set(key, value(random)).expect("a set");
-            second.sets.push(nanos());
+            second.sets.push(nanos(since));
         }
         17 => {
             db.delete(key).expect("a delete");

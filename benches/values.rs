@@ -7,11 +7,24 @@
 //! `--sweep` loads, overwrites and reads values from 64 B to 64 KiB under thresholds from 256 B to 64 KiB,
 //! and prints a table. `--quick` only shows that it runs.
 
+#[path = "inputs/bytes.rs"]
+mod bytes;
+#[path = "gauges/disk.rs"]
+mod disk;
+#[path = "inputs/mix.rs"]
+mod mix;
+#[path = "gauges/times.rs"]
+mod times;
+
+use bytes::Bytes;
+use disk::disk_bytes;
 use esker::{Db, Options, SyncPolicy};
+use mix::mix;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use times::{nanos, quantile_us};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -53,54 +66,11 @@ impl Arguments {
     }
 }
 
-/// SplitMix64 of a counter.
-fn mix(n: u64) -> u64 {
-    let mut z = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 /// A size from `low` to `high`, each order of magnitude as often as the others.
 #[expect(clippy::cast_possible_truncation, reason = "a size of a value")]
 fn size(random: u64, low: u64, high: u64) -> usize {
     let part = (random >> 11) as f64 / (1_u64 << 53) as f64;
     (low as f64 * (high as f64 / low as f64).powf(part)) as usize
-}
-
-/// Bytes of which half compresses away, cut out of one run of them.
-struct Bytes(Vec<u8>);
-
-impl Bytes {
-    fn new() -> Self {
-        let chunk = |n: u64| {
-            let mut chunk = [b'v'; 16];
-            chunk[..8].copy_from_slice(&mix(n).to_le_bytes());
-            chunk
-        };
-        Bytes((0..2 * MIB / 16).flat_map(chunk).collect())
-    }
-
-    fn value(&self, random: u64, size: usize) -> &[u8] {
-        let at = usize::try_from(mix(random) % (MIB - 1)).expect("small");
-        &self.0[at..at + size]
-    }
-}
-
-fn disk_bytes(dir: &Path) -> u64 {
-    let files = std::fs::read_dir(dir).expect("a directory");
-    files.map(|file| file.and_then(|f| f.metadata()).map_or(0, |m| m.len())).sum()
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "a part of a length")]
-fn quantile_us(times: &mut [u64], part: f64) -> f64 {
-    times.sort_unstable();
-    let at = (times.len().saturating_sub(1)) as f64 * part;
-    times.get(at as usize).map_or(0.0, |ns| *ns as f64 / 1000.0)
-}
-
-fn nanos(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_nanos()).expect("short")
 }
 
 /// What `space_amp_max` and its documentation allow beside `live_bytes`.
@@ -117,7 +87,7 @@ fn bound(options: &Options, live_bytes: u64) -> u64 {
 fn overwrite(dir: &Path, arguments: &Arguments) {
     let options = Options { sync_policy: SyncPolicy::Never, ..Options::default() };
     let db = Db::open(dir, options.clone()).expect("opens");
-    let bytes = Bytes::new();
+    let bytes = Bytes::new(16);
     // Of a value of this distribution on average.
     let mean = (MIB - 100) / 9;
     let keys = arguments.live_bytes / mean;
@@ -187,7 +157,7 @@ fn sweep_one(dir: &Path, threshold: usize, total_bytes: u64) {
         ..Options::default()
     };
     let db = Db::open(dir, options).expect("opens");
-    let bytes = Bytes::new();
+    let bytes = Bytes::new(16);
     let mean = (64 * KIB - 64) / 7;
     let keys = (total_bytes / mean / 4).max(1);
     let key = |n: u64| format!("key{:08}", n % keys);

@@ -5,10 +5,13 @@
 mod bounds;
 #[path = "../benches/instructions/src/callgrind.rs"]
 mod callgrind;
+#[path = "../benches/page/marked.rs"]
+mod marked;
 #[path = "../benches/instructions/src/report.rs"]
 mod report;
 
-use bounds::{Bounds, replaced_between};
+use bounds::Bounds;
+use marked::replaced_between;
 use std::path::Path;
 
 fn read(path: &str) -> String {
@@ -32,6 +35,16 @@ fn each_path_has_its_bound() {
         .collect();
     assert!(names.len() >= 19, "{names:?}");
     assert!(bounds().rows.iter().map(|row| &row.name).eq(&names), "{names:?}");
+}
+
+#[test]
+fn what_is_marked_on_a_page_is_replaced() {
+    let page = "a\n<!-- counts -->\nold\n<!-- end of counts -->\nb\n";
+    assert_eq!(replaced_between(page, "counts", "new\n"), Ok(page.replace("old", "new")));
+    let told = replaced_between(page, "figures", "").expect_err("no such mark");
+    assert!(told.contains("<!-- figures -->"), "{told}");
+    let told = replaced_between("<!-- counts -->\n", "counts", "").expect_err("no end");
+    assert!(told.contains("<!-- end of counts -->"), "{told}");
 }
 
 #[test]

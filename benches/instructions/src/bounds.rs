@@ -208,18 +208,6 @@ fn grouped(number: f64) -> String {
     text
 }
 
-/// `text` with what stands between the lines `<!-- NAME -->` and `<!-- end of NAME -->` replaced by `content`.
-///
-/// # Errors
-/// The line that is not there.
-pub fn replaced_between(text: &str, name: &str, content: &str) -> Result<String, String> {
-    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->\n"));
-    let from =
-        text.find(&begin).ok_or_else(|| format!("no line `{}`", begin.trim_end()))? + begin.len();
-    let to = text[from..].find(&end).ok_or_else(|| format!("no line `{}`", end.trim_end()))? + from;
-    Ok([&text[..from], content, &text[to..]].concat())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,13 +302,7 @@ mod tests {
                 "| `get` | 1,234,568 | a get of a key |\n| `scan` | 61.5 | an entry |\n"
             )
         );
-        let page = "a\n<!-- counts -->\nold\n<!-- end of counts -->\nb\n";
-        assert_eq!(replaced_between(page, "counts", "new\n"), Ok(page.replace("old", "new")));
         assert_eq!(grouped(999.96), "1000.0");
         assert_eq!(grouped(1000.0), "1,000");
-        let told = replaced_between(page, "figures", "").expect_err("no such mark");
-        assert!(told.contains("<!-- figures -->"), "{told}");
-        let told = replaced_between("<!-- counts -->\n", "counts", "").expect_err("no end");
-        assert!(told.contains("<!-- end of counts -->"), "{told}");
     }
 }

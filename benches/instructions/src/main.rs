@@ -10,12 +10,15 @@
 mod bounds;
 mod callgrind;
 mod inputs;
+#[path = "../../page/marked.rs"]
+mod marked;
 mod paths;
 mod report;
 mod run;
 mod still_fs;
 
-use bounds::{Bounds, replaced_between};
+use bounds::Bounds;
+use marked::replaced_between;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 

@@ -63,10 +63,7 @@ fn a_kill_at_any_moment_leaves_no_more_to_replay_than_is_allowed() {
         let (begun, mut most, mut moments) = (Instant::now(), 0, 0);
         // As many moments and sets as it takes, however they come to share the processor.
         while sets.load(Ordering::Relaxed) < 6000 || moments < 20 || most <= BOUND / 4 {
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "{most} bytes in {moments} moments"
-            );
+            assert!(begun.elapsed() < Duration::from_secs(60), "{most} bytes in {moments} moments");
             most = most.max(replayed_after_kill(&fs));
             moments += 1;
         }

@@ -4,9 +4,12 @@ use esker::sim::SimFs;
 use esker::{Clock, Db, DirLock, Error, File, Fs, OpenMode, Options, SyncPolicy, WriteBatch};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const WRITERS: usize = 3;
 const KEYS: [&str; 3] = ["a", "m", "z"];
@@ -88,6 +91,15 @@ fn read(db: &Db, until: &AtomicBool, acknowledged: &[AtomicU64]) {
     }
 }
 
+/// Ends the threads, also where the test fails: else it would wait for them for ever.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn batches_are_seen_whole_and_in_order_through_flushes() {
     for policy in [SyncPolicy::Never, SyncPolicy::Interval(Duration::from_millis(2))] {
@@ -103,14 +115,15 @@ fn batches_are_seen_whole_and_in_order_through_flushes() {
             for _ in 0..2 {
                 scope.spawn(|| read(&db, &until, &acknowledged));
             }
+            let _ended = Ended(&until);
             let start = Instant::now();
-            while start.elapsed() < Duration::from_secs(2) {
+            // On a busy machine a flush may take a second.
+            while start.elapsed() < Duration::from_secs(2) || db.metrics().flushes <= 2 {
+                assert!(start.elapsed() < PATIENCE, "{:?}", db.metrics());
                 db.flush().expect("flush");
                 db.persist().expect("persist");
             }
-            until.store(true, Ordering::Relaxed);
         });
-        assert!(db.metrics().flushes > 2, "{:?}", db.metrics());
         db.verify().expect("sound");
         db.close().expect("close");
         let db = Db::open(dir.path(), options(policy)).expect("opens");
@@ -209,10 +222,13 @@ impl File for SlowFile {
 fn synced_commits_of_many_threads_share_syncs() {
     let fs = Arc::new(SlowSync(SimFs::new()));
     let db = Db::open_with_fs(fs, "/db", Options::default()).expect("opens");
+    // Who begins before the others are there has nobody to share with.
+    let all_there = Barrier::new(8);
     std::thread::scope(|scope| {
         for writer in 0..8 {
-            let db = &db;
+            let (db, all_there) = (&db, &all_there);
             scope.spawn(move || {
+                all_there.wait();
                 for n in 0..100 {
                     db.set(format!("{writer}/{n}"), "v").expect("set");
                 }
@@ -267,7 +283,12 @@ fn log_files_whose_content_is_in_tables_are_let_go() {
     }
     assert!(db.metrics().flushes > 20);
     db.flush().expect("flush");
-    assert_eq!(open_files(dir.path(), ".log"), 1);
+    // The flush worker lets go of the last one after who waits for the flush has been told.
+    let start = Instant::now();
+    while open_files(dir.path(), ".log") > 1 {
+        assert!(start.elapsed() < PATIENCE, "{} are open", open_files(dir.path(), ".log"));
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Descriptors of files in `dir`, removed or not, whose name has `part` in it.

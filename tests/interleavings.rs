@@ -6,13 +6,12 @@ mod hooked_fs;
 use esker::crashtest::workload::value;
 use esker::sim::{CallKind, CrashModel, SimFs};
 use esker::{Db, Error, Fs, Options, SyncPolicy, WriteBatch, WriteOptions};
-use hooked_fs::{HookedFs, soon, spawn};
+use hooked_fs::{Gate, HookedFs, Once, patiently, soon, spawn, until};
 use std::io;
 use std::path::Path;
-use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const DIR: &str = "/db";
 const EIO: i32 = 5;
@@ -48,19 +47,14 @@ fn rotating_value() -> Vec<u8> {
 
 /// Makes a group whose leader does not want a sync and whose follower does, by
 /// holding up the write of whoever leads before them. False: they came too
-/// late to be one group.
+/// late to be one group, or in the other order.
 fn group_of_two(disk: &SimFs, wait: Duration) -> bool {
     let fs = HookedFs::new(disk);
     let db = open(&fs, SyncPolicy::Never);
-    let (reached, at_write) = channel();
-    let (go_on, gate) = channel::<()>();
-    let mut gate = Some(gate);
+    let (gate, at_write, go_on) = Gate::new();
     fs.set_hook(move |call| {
-        if call.is(CallKind::Write, ".log")
-            && let Some(gate) = gate.take()
-        {
-            reached.send(()).expect("the test listens");
-            gate.recv().expect("the test speaks");
+        if call.is(CallKind::Write, ".log") {
+            gate.pass();
         }
         Ok(())
     });
@@ -85,11 +79,10 @@ fn group_of_two(disk: &SimFs, wait: Duration) -> bool {
 
 #[test]
 fn a_group_syncs_if_any_of_its_members_asks_for_it() {
-    let grouped = (1..20).find_map(|n| {
+    let disk = patiently("two writers that wait form a group", |wait| {
         let disk = SimFs::new();
-        group_of_two(&disk, Duration::from_millis(20 * n)).then_some(disk)
+        group_of_two(&disk, wait).then_some(disk)
     });
-    let disk = grouped.expect("two writers that wait form a group");
     let found = open(&disk.crash_image(&CrashModel::SyncedOnly), SyncPolicy::Never);
     let seen = ["first", "leader", "follower"].map(|key| get(&found, key).is_some());
     assert_eq!(seen, [true; 3], "the follower was acknowledged as durable");
@@ -101,17 +94,11 @@ fn what_is_written_during_a_sync_is_not_covered_by_it() {
     let fs = HookedFs::new(&disk);
     let db = open(&fs, SyncPolicy::Never);
     write(&db, "before", false).expect("a commit");
-    let (reached, at_sync) = channel();
-    let (go_on, gate) = channel::<()>();
-    let mut gate = Some(gate);
+    let (gate, at_sync, go_on) = Gate::new();
     fs.set_hook(move |call| {
         // After the disk has done its part, before the engine knows.
-        if call.is(CallKind::SyncData, ".log")
-            && call.is_done
-            && let Some(gate) = gate.take()
-        {
-            reached.send(()).expect("the test listens");
-            gate.recv().expect("the test speaks");
+        if call.is(CallKind::SyncData, ".log") && call.is_done {
+            gate.pass();
         }
         Ok(())
     });
@@ -135,9 +122,9 @@ fn a_failed_sync_of_the_directory_is_indeterminate_and_poisons() {
     let db = open(&fs, SyncPolicy::Always);
     db.set("a", rotating_value()).expect("a commit");
     fs.refuse_tables(true);
-    let mut failed = false;
+    let once = Once::default();
     fs.set_hook(move |call| {
-        if call.kind == CallKind::SyncDir && !std::mem::replace(&mut failed, true) {
+        if call.kind == CallKind::SyncDir && once.is_first() {
             return Err(io::Error::from_raw_os_error(EIO));
         }
         Ok(())
@@ -275,12 +262,11 @@ fn what_is_committed_after_a_flush_survives() {
 
 /// Flushes until there is no failure any more.
 fn flush_at_last(db: &Db) {
-    let start = Instant::now();
-    while let Err(e) = db.flush() {
-        assert!(matches!(e, Error::Io { .. }), "{e}");
-        assert!(start.elapsed() < Duration::from_secs(20), "{e}");
-        thread::yield_now();
-    }
+    until("a flush", || {
+        let flushed = db.flush();
+        assert!(matches!(flushed, Ok(()) | Err(Error::Io { .. })), "{flushed:?}");
+        flushed.is_ok()
+    });
 }
 
 #[test]
@@ -290,12 +276,12 @@ fn an_edit_is_kept_when_the_manifest_is_written_anew() {
         let fs = HookedFs::new(&disk);
         let db = open(&fs, SyncPolicy::Always);
         db.set("a", "1").expect("a commit");
-        let mut failed = false;
+        let once = Once::default();
         fs.set_hook(move |call| {
             let is_edit = call.kind == CallKind::Write
                 && call.path.to_string_lossy().contains("MANIFEST")
                 && call.is_done == is_done;
-            if is_edit && !std::mem::replace(&mut failed, true) {
+            if is_edit && once.is_first() {
                 return Err(io::Error::from_raw_os_error(EIO));
             }
             Ok(())
@@ -355,16 +341,11 @@ fn closing_does_not_wait_for_a_compaction() {
     }
     db.flush().expect("a flush");
     // The second piece of a table that a compaction writes waits until the close has begun.
-    let (begun, has_begun) = channel();
-    let (go_on, may_go_on) = channel::<()>();
-    let mut written = 0_u32;
+    let (gate, has_begun, go_on) = Gate::new();
+    let is_second = Once::default();
     hooked.set_hook(move |call| {
-        if call.is(CallKind::Write, ".tbl") && !call.is_done {
-            written += 1;
-            if written == 2 {
-                begun.send(()).expect("the test listens");
-                assert!(may_go_on.recv().is_err(), "only dropped");
-            }
+        if call.is(CallKind::Write, ".tbl") && !call.is_done && !is_second.is_first() {
+            gate.pass();
         }
         Ok(())
     });

@@ -6,15 +6,15 @@ mod hooked_fs;
 
 use esker::sim::{CallKind, SimFs};
 use esker::{Compression, Db, Event, Listener, Options, StallReason, SyncPolicy};
-use hooked_fs::HookedFs;
+use hooked_fs::{HookedFs, until};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// Longer than anything here takes.
-const LONG: Duration = Duration::from_secs(60);
+/// Longer than anything here takes: forty flushes on a disk that others are at.
+const LONG: Duration = Duration::from_secs(90);
 
 /// More tables of level 0 than there may be.
 const TABLES: u64 = 44;
@@ -77,7 +77,8 @@ fn writers_are_slowed_then_stopped_and_go_on_when_level_0_is_merged() {
     drop(gate);
     assert!(!stalls.recv_timeout(LONG).expect("its end"));
     writer.join().expect("no panic").expect("all is written");
-    assert!(level_0(&db) < 36);
+    // Who held the gate had merged five of them; the others are the next job's, and those come since.
+    until("the next merge", || level_0(&db) < 36);
     assert!(db.metrics().pressure.drained_bytes_per_second.is_some());
 }
 
@@ -135,9 +136,10 @@ fn uncollected() -> (Arc<Db>, Sender<()>, Receiver<bool>) {
     let (gate, closed) = channel::<()>();
     let (told, stalls) = channel();
     let fs = HookedFs::new(&SimFs::new());
+    let closed = Mutex::new(closed);
     fs.set_hook(move |call| {
         if call.is(CallKind::Write, ".val") {
-            let _ = closed.recv(); // An error: the gate is open for good.
+            let _ = closed.lock().expect("no panic").recv(); // An error: the gate is open for good.
         }
         Ok(())
     });

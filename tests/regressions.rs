@@ -1,16 +1,17 @@
 //! Bugs that were, one test each, with the story of how they came about.
 
+#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod hooked_fs;
 
 use esker::sim::{CallKind, CrashModel, Fault, FaultPlan, SimFs};
 use esker::{Db, Error, Fs, OpenMode, Options, SyncPolicy, WriteBatch, WriteOptions};
-use hooked_fs::{HookedFs, soon, spawn};
+use hooked_fs::{Gate, HookedFs, Once, soon, spawn};
 use std::io;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -128,9 +129,10 @@ fn a_refused_record_does_not_replay_when_a_log_file_was_given_up_after_it() {
     let fs = HookedFs::new(&disk);
     let db = open(&fs, options(SyncPolicy::Always)).expect("opens");
     db.set("before", "1").expect("durable");
-    let mut step = 0;
+    let steps = AtomicUsize::new(0);
     fs.set_hook(move |call| {
-        step += usize::from(call.is(CallKind::Write, ".log"));
+        let is_step = usize::from(call.is(CallKind::Write, ".log"));
+        let step = steps.fetch_add(is_step, Ordering::AcqRel) + is_step;
         match call.kind {
             // The record is written whole, and the call fails.
             CallKind::Write if step == 2 => Err(io::Error::from_raw_os_error(EIO)),
@@ -177,12 +179,10 @@ fn the_log_file_of_an_interrupted_recovery_is_not_reported_as_a_cut() {
 fn a_leader_that_panics_poisons_and_releases_everyone() {
     let fs = HookedFs::new(&SimFs::new());
     let db = open(&fs, options(SyncPolicy::Always)).expect("opens");
-    let (reached, at_write) = channel();
-    let (go_on, go) = channel::<()>();
+    let (gate, at_write, go_on) = Gate::new();
     fs.set_hook(move |call| {
         if call.is(CallKind::Write, ".log") {
-            reached.send(()).expect("the test listens");
-            go.recv().expect("the test speaks");
+            gate.pass();
             panic!("on purpose");
         }
         Ok(())
@@ -260,20 +260,30 @@ fn close_waits_for_a_writer_also_when_poisoned() {
     let fs = HookedFs::new(&disk);
     let db = open(&fs, options(SyncPolicy::Never)).expect("opens");
     db.set("a", "1").expect("a commit");
-    let (reached, at) = channel();
-    let (open_sync, sync_gate) = channel();
-    let (open_write, write_gate) = channel();
-    block_a_sync_and_a_write(&fs, reached, sync_gate, write_gate);
+    // Blocks the next sync of a log until its gate opens, and fails it; meanwhile the next write of a log.
+    let (sync_gate, at_sync, open_sync) = Gate::new();
+    let (write_gate, at_write, open_write) = Gate::new();
+    let is_blocked = AtomicBool::new(false);
+    fs.set_hook(move |call| {
+        if call.is(CallKind::SyncData, ".log") && !is_blocked.swap(true, Ordering::AcqRel) {
+            sync_gate.pass();
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        if call.is(CallKind::Write, ".log") && is_blocked.load(Ordering::Acquire) {
+            write_gate.pass();
+        }
+        Ok(())
+    });
     let persisting = {
         let db = db.clone();
         spawn(move || db.persist())
     };
-    soon(&at, "the sync");
+    soon(&at_sync, "the sync");
     let writing = {
         let db = db.clone();
         spawn(move || db.set("b", "1"))
     };
-    soon(&at, "the write");
+    soon(&at_write, "the write");
     open_sync.send(()).expect("the sync listens");
     let told = soon(&persisting, "the sync");
     assert!(matches!(told, Err(Error::Poisoned { .. })), "{told:?}");
@@ -289,37 +299,6 @@ fn close_waits_for_a_writer_also_when_poisoned() {
     soon(&closing, "close").expect_err("poisoned");
     let db = open(&fs, options(SyncPolicy::Never)).expect("opens");
     assert_eq!(get(&db, "b").is_some(), acknowledged);
-}
-
-/// Blocks the next sync of a log until its gate opens, and fails it; meanwhile
-/// blocks the next write of a log until its own gate opens.
-fn block_a_sync_and_a_write(
-    fs: &HookedFs,
-    reached: Sender<()>,
-    sync_gate: Receiver<()>,
-    write_gate: Receiver<()>,
-) {
-    let other = fs.clone();
-    let mut gates = Some((sync_gate, write_gate));
-    fs.set_hook(move |call| {
-        if !call.is(CallKind::SyncData, ".log") {
-            return Ok(());
-        }
-        let Some((sync_gate, write_gate)) = gates.take() else { return Ok(()) };
-        let (reached_too, mut gate) = (reached.clone(), Some(write_gate));
-        other.set_hook(move |call| {
-            if call.is(CallKind::Write, ".log")
-                && let Some(gate) = gate.take()
-            {
-                reached_too.send(()).expect("the test listens");
-                gate.recv().expect("the test speaks");
-            }
-            Ok(())
-        });
-        reached.send(()).expect("the test listens");
-        sync_gate.recv().expect("the test speaks");
-        Err(io::Error::from_raw_os_error(EIO))
-    });
 }
 
 // A commit that found no room on the disk kept its reservation in the memtable.
@@ -411,6 +390,9 @@ fn a_stray_file_with_a_huge_number_is_left_alone() {
 #[test]
 fn a_file_that_was_never_made_does_not_count_as_left_over() {
     let disk = SimFs::new();
+    // One attempt a call: a flush worker has succeeded with its second before a caller on a busy
+    // machine comes to hear of the first.
+    disk.set_threads(false);
     let db = open(&disk, options(SyncPolicy::Always)).expect("opens");
     db.set("a", "1").expect("a commit");
     // The second: the first is the next log file.
@@ -665,21 +647,30 @@ fn two_sync_one_log_file(
     fill_memtable(&db);
     db.persist().expect("a sync");
     let (reached, at_sync) = channel();
+    let (wrote, written) = channel();
     let (tell, told) = channel();
-    let below = disk.clone();
-    let mut is_first = true;
+    let (below, once, told) = (disk.clone(), Once::default(), Mutex::new((written, told)));
+    let is_awaited = Arc::new(AtomicBool::new(false));
+    let is_its = Arc::clone(&is_awaited);
     fs.set_hook(move |call| {
-        if !call.is(CallKind::SyncData, ".log") || !std::mem::take(&mut is_first) {
+        if call.is(CallKind::Write, ".log") && call.is_done && is_its.load(Ordering::Acquire) {
+            let _ = wrote.send(()); // It is the first that is waited for.
+        }
+        if !call.is(CallKind::SyncData, ".log") || !once.is_first() {
             return Ok(());
         }
         let failed = fail(&below, call.path);
         reached.send(()).expect("the test listens");
-        // The commit must not be told before this sync has ended. If it is, then by now.
+        let (written, told) = &*told.lock().expect("nobody else is here");
+        // The commit has passed all looks at the handle's health, and is about to sync.
+        soon(written, "the commit's record");
+        // It must not be told before this sync has ended. If it is, then by now.
         let _ = told.recv_timeout(Duration::from_millis(300));
         failed
     });
     db.set("large", rotating_value()).expect("a commit");
     soon(&at_sync, "the flush worker's sync");
+    is_awaited.store(true, Ordering::Release);
     let writer = db.clone();
     let answer = spawn(move || {
         let mut batch = WriteBatch::new();

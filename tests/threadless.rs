@@ -1,6 +1,7 @@
 //! The engine where the file system allows it no threads: flushes are the work
 //! of the calls that cause them, with the same promises.
 
+#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod hooked_fs;
 
 use esker::sim::{CallKind, CrashModel, SimFs};

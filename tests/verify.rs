@@ -6,6 +6,7 @@ use esker::{
     VerifyReport, WriteBatch,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const DIR: &str = "/db";
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -250,7 +254,13 @@ fn nothing_is_made_up_beside_writers_compaction_and_collection() {
         let mut verified = 0;
         // It keeps tables that are merged away.
         let mut iterator = db.iter();
-        while begun.elapsed() < Duration::from_secs(4) {
+        // On a busy machine each of these may take a second.
+        let is_enough = |verified| {
+            let metrics = db.metrics();
+            verified > 5 && metrics.compaction.compactions > 5 && metrics.values.collections > 0
+        };
+        while begun.elapsed() < Duration::from_secs(4) || !is_enough(verified) {
+            assert!(begun.elapsed() < PATIENCE, "{verified}: {}", db.metrics());
             let report = verify(&db);
             assert!(report.findings.is_empty() && report.is_complete, "{report}");
             verified += 1;
@@ -259,10 +269,7 @@ fn nothing_is_made_up_beside_writers_compaction_and_collection() {
             }
         }
         drop(iterator);
-        assert!(verified > 5, "{verified}");
     });
-    let metrics = db.metrics();
-    assert!(metrics.compaction.compactions > 5 && metrics.values.collections > 0, "{metrics}");
 }
 
 #[test]
@@ -311,7 +318,8 @@ fn its_pace_is_kept_and_a_close_ends_it_at_once() {
     let ended = db.verify_with(slow, |_| ControlFlow::Continue(())).map(drop);
     let late = closer.join().expect("no panic").elapsed();
     assert!(matches!(ended, Err(Error::Closed)), "{ended:?}");
-    assert!(late < Duration::from_secs(2), "{late:?}");
+    // Not the twenty minutes that are left.
+    assert!(bytes > 1_000_000 && late < PATIENCE, "{late:?}");
 }
 
 #[test]
@@ -359,15 +367,17 @@ fn the_scrub_tells_of_damage_and_ends_at_close() {
         db.set(n.to_be_bytes(), value(n)).expect("a set");
     }
     db.flush().expect("a flush");
-    let next = || events.recv_timeout(Duration::from_secs(20)).expect("a scrub");
+    let next = || events.recv_timeout(PATIENCE).expect("a scrub");
     let Event::ScrubDone { damages, first_damage, .. } = next() else { panic!("filtered") };
     assert!(damages == 0 && first_damage.is_none());
     let entry = |e: std::io::Result<std::fs::DirEntry>| e.expect("an entry").path();
     let mut paths = std::fs::read_dir(dir.path()).expect("a directory").map(entry);
     let table = paths.find(|path| path.extension().is_some_and(|e| e == "tbl")).expect("a table");
-    let mut bytes = std::fs::read(&table).expect("read");
-    bytes[100] ^= 1;
-    std::fs::write(&table, bytes).expect("written");
+    // The byte alone: a file that is written anew is empty for a moment, and a scrub may come to it just then.
+    let flipped = [std::fs::read(&table).expect("read")[100] ^ 1];
+    let mut file = std::fs::File::options().write(true).open(&table).expect("opens");
+    file.seek(SeekFrom::Start(100)).expect("its place");
+    assert_eq!(file.write(&flipped).expect("written"), 1);
     let found = std::iter::repeat_with(next).find_map(|event| match event {
         Event::ScrubDone { first_damage, damages: 1.., .. } => first_damage,
         _ => None,
@@ -384,6 +394,7 @@ fn the_scrub_tells_of_damage_and_ends_at_close() {
     std::thread::sleep(Duration::from_millis(300));
     let begun = Instant::now();
     db.close().expect("closes");
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    // Not the three minutes that it would take.
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     assert_eq!(db.metrics().scrub.scrubs, 0);
 }

@@ -466,7 +466,7 @@ mod tests {
             let seen = inner.store.visible.load();
             sender.send((later, flushed, inner.close(), seen.0)).expect("the test listens");
         });
-        let told = receiver.recv_timeout(Duration::from_secs(20));
+        let told = receiver.recv_timeout(Duration::from_secs(60));
         let (later, flushed, closed, seen) = told.expect("nobody waits");
         for answer in [later, flushed, closed] {
             assert!(matches!(answer, Err(Error::Poisoned { .. })), "{answer:?}");

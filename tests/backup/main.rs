@@ -9,6 +9,7 @@ mod fixture;
 mod followed;
 mod golden;
 mod histories;
+#[expect(dead_code, reason = "shared with tests that use more of it")]
 #[path = "../hooked_fs/mod.rs"]
 mod hooked_fs;
 mod increments;

@@ -3,7 +3,7 @@
 use crate::fixture::{
     BACKUP, DIR, Entries, all, fill, names, noise, open, options, quiet_disk, read_file,
 };
-use crate::hooked_fs::{HookedFs, soon, spawn};
+use crate::hooked_fs::{Gate, HookedFs, soon, spawn};
 use esker::sim::{CallKind, CrashModel, SimFs};
 use esker::{Db, Error, Options, RestoreOptions, Snapshot, SyncPolicy};
 use std::io;
@@ -253,23 +253,16 @@ fn held_while_restored(
     let (restored, old) = changed_since(&db);
     let snapshot = db.snapshot();
     prepare(&db);
-    let (reached, has_reached) = channel();
-    let (go_on, may_go_on) = channel::<()>();
-    let mut is_first = true;
+    let (gate, has_reached, go_on) = Gate::new();
     fs.set_hook(move |call| {
-        if call.kind == CallKind::SyncData
-            && is_its(&call.path.to_string_lossy())
-            && std::mem::take(&mut is_first)
-        {
-            reached.send(()).expect("the test listens");
-            may_go_on.recv_timeout(Duration::from_secs(20)).expect("the test goes on");
+        if call.kind == CallKind::SyncData && is_its(&call.path.to_string_lossy()) {
+            gate.pass();
         }
         Ok(())
     });
     let working = db.clone();
     let job = spawn(move || job(&working));
     soon(&has_reached, "the job");
-    // Calls pass without the hook while it runs.
     db.restore(BACKUP).expect("restored");
     db.set("after", "1").expect("a commit");
     go_on.send(()).expect("it waits");
@@ -337,19 +330,15 @@ fn close_waits_for_one_that_is_being_put_in_force_and_ends_one_that_is_read() {
     let db = open(&fs);
     let (restored, _) = changed_since(&db);
     db.flush().expect("flushed");
-    let (reached, has_reached) = channel();
-    let (go_on, may_go_on) = channel::<()>();
-    let mut is_first = true;
+    let (gate, has_reached, go_on) = Gate::new();
     let is_restoring = Arc::new(AtomicBool::new(false));
     let armed = Arc::clone(&is_restoring);
     fs.set_hook(move |call| {
         let is_manifest = call.path.to_string_lossy().contains("MANIFEST");
         // The threads of the database have names, that which restores has none.
         let is_its = armed.load(Ordering::SeqCst) && std::thread::current().name().is_none();
-        if is_its && call.kind == CallKind::SyncData && is_manifest && std::mem::take(&mut is_first)
-        {
-            reached.send(()).expect("the test listens");
-            may_go_on.recv_timeout(Duration::from_secs(20)).expect("the test goes on");
+        if is_its && call.kind == CallKind::SyncData && is_manifest {
+            gate.pass();
         }
         Ok(())
     });

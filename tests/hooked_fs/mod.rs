@@ -7,10 +7,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A call on its way to the file system below, or back from it.
 #[derive(Debug, Clone, Copy)]
@@ -30,15 +30,19 @@ impl Call<'_> {
     }
 }
 
-type Hook = dyn FnMut(Call<'_>) -> io::Result<()> + Send;
+type Hook = dyn Fn(Call<'_>) -> io::Result<()> + Send + Sync;
 
 /// A [`SimFs`] whose writes, syncs, renames and removals pass through a hook, before and
-/// after: it can fail them either way, block them or panic. What other threads
-/// call while it runs passes without it.
+/// after: it can fail them either way, block them or panic.
+///
+/// Calls of several threads run it at the same time, also while it holds one of them up, and
+/// a hook may make calls itself. (It was taken out while it ran, and what other threads called meanwhile
+/// passed without it: with the flush worker stopped by the system in the midst of it, the very call
+/// that a test had waited for went by.)
 #[derive(Clone)]
 pub struct HookedFs {
     below: SimFs,
-    hook: Arc<Mutex<Option<Box<Hook>>>>,
+    hook: Arc<Mutex<Option<Arc<Hook>>>>,
     tables_refused: Arc<AtomicBool>,
 }
 
@@ -53,8 +57,8 @@ impl HookedFs {
         self.tables_refused.store(refused, Ordering::Release);
     }
 
-    pub fn set_hook(&self, hook: impl FnMut(Call<'_>) -> io::Result<()> + Send + 'static) {
-        *self.hook.lock().expect("no panic under the lock") = Some(Box::new(hook));
+    pub fn set_hook(&self, hook: impl Fn(Call<'_>) -> io::Result<()> + Send + Sync + 'static) {
+        *self.hook.lock().expect("no panic under the lock") = Some(Arc::new(hook));
     }
 
     pub fn clear_hook(&self) {
@@ -79,12 +83,9 @@ impl HookedFs {
     }
 
     fn run_hook(&self, call: Call<'_>) -> io::Result<()> {
-        // Out of the lock while it runs, since it may block or panic.
-        let taken = self.hook.lock().expect("no panic under the lock").take();
-        let Some(mut hook) = taken else { return Ok(()) };
-        let answer = hook(call);
-        self.hook.lock().expect("no panic under the lock").get_or_insert(hook);
-        answer
+        // Not under the lock, since it may block, panic, or make calls.
+        let hook = self.hook.lock().expect("no panic under the lock").clone();
+        hook.map_or(Ok(()), |hook| hook(call))
     }
 }
 
@@ -174,6 +175,71 @@ impl File for HookedFile {
     }
 }
 
+/// True for the first who asks.
+#[derive(Debug, Default)]
+pub struct Once(AtomicBool);
+
+impl Once {
+    pub fn is_first(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
+
+/// A gate at which one call waits until it is opened: by a message, or by the end of who would send it.
+#[derive(Debug)]
+pub struct Gate {
+    once: Once,
+    reached: Sender<()>,
+    opened: Mutex<Receiver<()>>,
+}
+
+impl Gate {
+    /// The gate, what tells that a call has come to it, and what opens it.
+    pub fn new() -> (Gate, Receiver<()>, Sender<()>) {
+        let (reached, has_reached) = channel();
+        let (open, opened) = channel();
+        let opened = Mutex::new(opened);
+        (Gate { once: Once::default(), reached, opened }, has_reached, open)
+    }
+
+    /// The first who comes here waits; who comes later goes on.
+    pub fn pass(&self) {
+        if self.once.is_first() {
+            self.reached.send(()).expect("the test listens");
+            // An error: the test has let go of it.
+            let _ = self.opened.lock().expect("nobody else is here").recv();
+        }
+    }
+}
+
+/// How long a test waits for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `is_so`, which must come, however busy the machine is.
+#[track_caller]
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What `attempt` comes to, with a longer and longer wait, until it comes to something: for what a busy machine
+/// may not let happen in any given time, such as that two threads have both come to wait for a third.
+#[track_caller]
+pub fn patiently<T>(what: &str, attempt: impl Fn(Duration) -> Option<T>) -> T {
+    let begun = Instant::now();
+    let mut wait = Duration::from_millis(20);
+    loop {
+        if let Some(made) = attempt(wait) {
+            return made;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        wait = wait * 3 / 2;
+    }
+}
+
 /// Runs `act` on a thread of its own; its result comes through the receiver.
 pub fn spawn<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
     let (sender, receiver) = channel();
@@ -184,6 +250,7 @@ pub fn spawn<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> Rec
 }
 
 /// What comes through `receiver`, unless it hangs. (A thread that panicked counts as such.)
+#[track_caller]
 pub fn soon<T>(receiver: &Receiver<T>, what: &str) -> T {
-    receiver.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|e| panic!("{what}: {e}"))
+    receiver.recv_timeout(PATIENCE).unwrap_or_else(|e| panic!("{what}: {e}"))
 }

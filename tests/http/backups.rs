@@ -1,5 +1,6 @@
 //! `/backup`, `/restore`, `/backups`.
 
+use crate::client::{Reply, until};
 use crate::serving::{Serving, of_each_engine};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -155,26 +156,30 @@ fn one_at_a_time() {
     for n in 0..48 {
         server.set(&format!("k{n}"), &value);
     }
-    let statuses: Vec<u16> = std::thread::scope(|scope| {
-        let posts: Vec<_> = (0..8)
-            .map(|n| {
-                let body = json!({"path": format!("b{n}.db")}).to_string();
-                let server = &server;
-                scope.spawn(move || server.post("/backup", &body))
-            })
-            .collect();
-        let replies = posts.into_iter().map(|post| post.join().expect("no panic"));
-        replies
-            .map(|reply| {
-                if reply.status == 409 {
-                    assert!(reply.failure(409).contains("another backup is running"));
-                }
-                reply.status
-            })
-            .collect()
+    let mut made = BTreeSet::new();
+    // Until two have met: on a busy machine each may come when the one before has ended.
+    until("two meet", || {
+        let replies: Vec<Reply> = std::thread::scope(|scope| {
+            let posts: Vec<_> = (0..8)
+                .map(|n| {
+                    let body = json!({"path": format!("b{n}.db")}).to_string();
+                    let server = &server;
+                    scope.spawn(move || server.post("/backup", &body))
+                })
+                .collect();
+            posts.into_iter().map(|post| post.join().expect("no panic")).collect()
+        });
+        let (refused, done): (Vec<_>, Vec<_>) =
+            (0..).zip(&replies).partition(|(_, reply)| reply.status == 409);
+        for (_, reply) in &refused {
+            assert!(reply.failure(409).contains("another backup is running"));
+        }
+        for (_, reply) in &done {
+            reply.ok();
+        }
+        assert!(!done.is_empty(), "one of them is the first");
+        made.extend(done.into_iter().map(|(n, _)| n));
+        !refused.is_empty()
     });
-    assert!(statuses.contains(&200) && statuses.contains(&409), "{statuses:?}");
-    assert!(statuses.iter().all(|status| matches!(status, 200 | 409)), "{statuses:?}");
-    let made = statuses.iter().filter(|status| **status == 200).count();
-    assert_eq!(server.get("/backups").ok().as_array().map(Vec::len), Some(made));
+    assert_eq!(server.get("/backups").ok().as_array().map(Vec::len), Some(made.len()));
 }

@@ -66,8 +66,9 @@ fn memory_and_descriptors_stay_below_a_bound() {
         ["--body-bytes-max", "16MiB"],
         ["--bodies-bytes-max", "32MiB"],
         ["--memory-bytes-max", "64MiB"],
-        ["--header-timeout", "10s"],
-        ["--stall-timeout", "10s"],
+        // Longer than it takes to have all of them there: what goes by itself meanwhile would not count.
+        ["--header-timeout", "90s"],
+        ["--stall-timeout", "90s"],
         ["--log", "error"],
     ];
     let serve = Serve::start(command(dir.path(), &arguments.concat()));

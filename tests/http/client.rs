@@ -2,10 +2,20 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `is_so`, which must come, however busy the machine is.
+#[track_caller]
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +79,7 @@ impl Connection {
 
     /// Opens one to a server that may be gone meanwhile.
     pub fn try_open(address: SocketAddr) -> std::io::Result<Connection> {
+        raise_the_limit_of_files();
         let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -160,6 +171,22 @@ impl Connection {
         !self.fill()
     }
 }
+
+/// The files that a test process may have open: often 1,024, where some tests have 2,000 connections, with both their
+/// ends in it. What the system lets us have without asking anybody, 4,096 at least as a rule, is enough.
+#[cfg(target_os = "linux")]
+pub fn raise_the_limit_of_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        // Where it is refused, who opens too many files is told.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    });
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn raise_the_limit_of_files() {}
 
 /// A head with `headers`; those of every request are added.
 pub fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> String {

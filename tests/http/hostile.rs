@@ -1,17 +1,22 @@
 //! Clients that are slow, huge, broken or many: they cost a bounded time, and nobody else anything.
 
-use crate::client::{Connection, PATIENCE, head};
+use crate::client::{Connection, PATIENCE, head, until};
 use crate::serving::Serving;
-use esker::server::ServerConfig;
 use std::time::{Duration, Instant};
 
-fn impatient(config: &mut ServerConfig) {
-    config.header_timeout = Duration::from_millis(400);
-    config.stall_timeout = Duration::from_millis(400);
+/// So soon a server loses its patience here. Who asks it for something else may be late himself, on a busy machine: he
+/// asks again, or another server over the same directory.
+const SOON: Duration = Duration::from_millis(400);
+
+/// Whether a server that may have lost its patience with us answers as it should.
+fn is_answered(address: std::net::SocketAddr) -> bool {
+    let mut connection = Connection::open(address);
+    connection.send(format!("{}\r\n", head("GET", "/kv/", &[])).as_bytes());
+    connection.reply().is_some_and(|reply| reply.status == 200 && reply.is_whole)
 }
 
-/// Sends `bytes` one by one until the server has had enough; for how long that was.
-fn trickle(connection: &mut Connection, bytes: &[u8]) -> Duration {
+/// Sends `bytes` one by one until the server has had enough.
+fn trickle(connection: &mut Connection, bytes: &[u8]) {
     use std::io::Write;
     let begun = Instant::now();
     for byte in bytes.iter().cycle() {
@@ -21,24 +26,22 @@ fn trickle(connection: &mut Connection, bytes: &[u8]) -> Duration {
         assert!(begun.elapsed() < PATIENCE, "it takes whatever comes");
         std::thread::sleep(Duration::from_millis(20));
     }
-    begun.elapsed()
 }
 
 #[test]
 fn a_head_has_a_deadline() {
-    let server = Serving::with(impatient);
+    let server = Serving::with(|config| config.header_timeout = SOON);
     let mut silent = Connection::open(server.address);
     assert!(silent.is_closed());
     let mut slow = Connection::open(server.address);
     slow.send(b"GET /kv/ HTTP/1.1\r\nHost: localhost\r\n");
-    let took = trickle(&mut slow, b"X-A: b\r\n");
-    assert!(took < Duration::from_secs(20), "{took:?}");
-    server.get("/kv/").ok();
+    trickle(&mut slow, b"X-A: b\r\n");
+    until("who comes in time is answered", || is_answered(server.address));
 }
 
 #[test]
 fn a_body_has_a_least_rate() {
-    let server = Serving::with(impatient);
+    let server = Serving::with(|config| config.stall_timeout = SOON);
     for (method, path) in [("PUT", "/kv/a?raw"), ("POST", "/import"), ("POST", "/batch/kv/set")] {
         // Nothing at all.
         let mut connection = Connection::open(server.address);
@@ -49,27 +52,25 @@ fn a_body_has_a_least_rate() {
         let mut connection = Connection::open(server.address);
         connection
             .send(format!("{}Content-Length: 100000\r\n\r\n", head(method, path, &[])).as_bytes());
-        let took = trickle(&mut connection, b" ");
-        assert!(took < Duration::from_secs(20), "{took:?}");
+        trickle(&mut connection, b" ");
     }
     assert_eq!(server.value("a"), None);
 }
 
 #[test]
 fn who_takes_no_answer_is_cut_off() {
-    let server = Serving::with(impatient);
-    server.set("large", &"x".repeat(32 << 20));
+    let dir = tempfile::tempdir().expect("a directory");
+    Serving::in_dir(dir.path(), |_| {}).set("large", &"x".repeat(32 << 20));
+    let server = Serving::in_dir(dir.path(), |config| config.stall_timeout = SOON);
     let mut held = Vec::new();
     for _ in 0..4 {
         let mut connection = Connection::open(server.address);
         connection.send(format!("{}\r\n", head("GET", "/kv/large?raw", &[])).as_bytes());
         held.push(connection);
     }
-    let begun = Instant::now();
-    while !server.get("/metrics").text().contains("\nesker_http_connections 1\n") {
-        assert!(begun.elapsed() < PATIENCE);
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("they are cut off", || {
+        server.get("/metrics").text().contains("\nesker_http_connections 1\n")
+    });
     for mut connection in held {
         let reply = connection.reply().expect("its beginning");
         assert!(!reply.is_whole);
@@ -172,7 +173,7 @@ fn idle_connections_starve_nobody() {
     for n in 0..20 {
         let begun = Instant::now();
         server.set(&format!("k{n}"), "v");
-        assert!(begun.elapsed() < Duration::from_secs(20));
+        assert!(begun.elapsed() < PATIENCE);
     }
     let metrics = server.get("/metrics").text();
     let value = |name: &str| {

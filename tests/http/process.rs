@@ -1,12 +1,14 @@
 //! A server in a process of its own, that is killed or told to end.
 
-use crate::client::{Connection, head, request};
+use crate::client::{Connection, PATIENCE, head, request, until};
 use crate::serving::config;
 use esker::server::{Server, signalled};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Where the server of the child is to be; without, [`child`] does nothing.
@@ -16,7 +18,11 @@ const DIR: &str = "ESKER_TEST_HTTP_DIR";
 #[test]
 fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
-    let server = Server::bind(config(Path::new(&dir))).expect("it listens");
+    let mut config = config(Path::new(&dir));
+    // So that it is told from an end that comes at once, on any machine.
+    config.shutdown_timeout = Duration::from_secs(600);
+    config.header_timeout = Duration::from_secs(600);
+    let server = Server::bind(config).expect("it listens");
     // Before the address is told, so that no signal comes too early.
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -26,6 +32,13 @@ fn child() {
         server.run(told).await.expect("it ends well");
     });
     println!("\nended well");
+}
+
+/// Sends `signal` to a process. A shell has `kill`; a program of that name is not everywhere.
+#[cfg(unix)]
+pub fn send(signal: &str, pid: u32) {
+    let kill = Command::new("sh").args(["-c", &format!("kill {signal} {pid}")]).status();
+    assert!(kill.expect("a shell").success(), "{signal}");
 }
 
 struct Process {
@@ -78,8 +91,10 @@ fn what_was_acknowledged_survives_kill_9() {
             assert_eq!((reply.status, reply.body.as_slice()), (200, key.as_bytes()));
         }
         let address = process.address;
+        let counts: Arc<[AtomicUsize; 3]> = Arc::default();
         let writers: Vec<_> = (0..3)
             .map(|writer| {
+                let counts = Arc::clone(&counts);
                 std::thread::spawn(move || {
                     let mut keys = Vec::new();
                     let mut connection = Connection::open(address);
@@ -90,7 +105,10 @@ fn what_was_acknowledged_survives_kill_9() {
                         let put = format!("{head}Content-Length: {length}\r\n\r\n{key}");
                         connection.send(put.as_bytes());
                         match connection.reply() {
-                            Some(reply) if reply.status == 200 => keys.push(key),
+                            Some(reply) if reply.status == 200 => {
+                                keys.push(key);
+                                counts[writer].fetch_add(1, Ordering::SeqCst);
+                            }
                             _ => break,
                         }
                     }
@@ -99,6 +117,9 @@ fn what_was_acknowledged_survives_kill_9() {
             })
             .collect();
         std::thread::sleep(Duration::from_millis(300));
+        until("somebody is acknowledged", || {
+            counts.iter().all(|count| count.load(Ordering::SeqCst) > 0)
+        });
         process.child.kill().expect("killed");
         process.child.wait().expect("waited for");
         for writer in writers {
@@ -119,10 +140,9 @@ fn sigterm_and_sigint_end_it_well() {
         request(process.address, "PUT", "/kv/a?raw", &[], b"1").ok();
         let idle = Connection::open(process.address);
         let begun = Instant::now();
-        let pid = process.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill").success());
+        send(signal, process.child.id());
         assert!(process.ends_well(), "{signal}");
-        assert!(begun.elapsed() < Duration::from_secs(20), "{signal}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < PATIENCE, "{signal}: {:?}", begun.elapsed());
         drop(idle);
         let process = Process::start(dir.path());
         let reply = request(process.address, "GET", "/kv/a?raw", &[], b"");

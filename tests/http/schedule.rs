@@ -67,12 +67,14 @@ fn the_schedule_makes_backups_and_removes_its_own_alone() {
     for name in others.iter().copied().chain(["by-hand.db"]) {
         assert!(backups.join(name).exists(), "{name}");
     }
+    server.post("/backup", r#"{"path":"scheduled-mine.db"}"#).failure(400);
+    server.stop().expect("it ends well");
+    // Nobody makes any more, nor removes what it was to be restored from.
+    let server = Serving::in_dir(dir.path(), |_| {});
     let newest = ours(&names(&server))[0].clone();
     server.delete("/kv/a").ok();
     server.post("/restore", &format!("{{\"path\":\"{newest}\"}}")).ok();
     assert_eq!(server.value("a"), Some(b"1".to_vec()), "it is a backup like any other");
-    server.post("/backup", r#"{"path":"scheduled-mine.db"}"#).failure(400);
-    server.stop().expect("it ends well");
 }
 
 #[test]

@@ -53,8 +53,7 @@ impl Serve {
 
     /// Ends it by a signal; its code, and what it wrote to the log.
     fn end(mut self, signal: &str) -> (Option<i32>, String) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill").success());
+        crate::process::send(signal, self.child.id());
         let mut log = String::new();
         let errors = self.child.stderr.as_mut().expect("piped");
         errors.read_to_string(&mut log).expect("text");

@@ -1,6 +1,6 @@
 //! A server that runs while a test does.
 
-use crate::client::{Reply, request};
+use crate::client::{Reply, raise_the_limit_of_files, request};
 use esker::Config;
 use esker::server::{Server, ServerConfig};
 use std::net::SocketAddr;
@@ -47,6 +47,8 @@ impl Serving {
 
     /// In `dir`.
     pub fn in_dir(dir: &Path, change: impl FnOnce(&mut ServerConfig)) -> Serving {
+        // A server takes as many connections as it may have files for.
+        raise_the_limit_of_files();
         let mut config = config(dir);
         change(&mut config);
         let server = Server::bind(config).expect("it listens");

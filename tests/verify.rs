@@ -378,7 +378,9 @@ fn the_scrub_tells_of_damage_and_ends_at_close() {
     let mut file = std::fs::File::options().write(true).open(&table).expect("opens");
     file.seek(SeekFrom::Start(100)).expect("its place");
     assert_eq!(file.write(&flipped).expect("written"), 1);
-    let found = std::iter::repeat_with(next).find_map(|event| match event {
+    let begun = Instant::now();
+    let mut scrubs = std::iter::repeat_with(next).take_while(|_| begun.elapsed() < PATIENCE);
+    let found = scrubs.find_map(|event| match event {
         Event::ScrubDone { first_damage, damages: 1.., .. } => first_damage,
         _ => None,
     });

@@ -1,6 +1,6 @@
 //! A browser, driven over WebDriver: HTTP and JSON, which [`crate::client`] speaks.
 
-use crate::client::{PATIENCE, request};
+use crate::client::{PATIENCE, Reply, request, until};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -70,11 +70,15 @@ impl Browser {
 
     #[track_caller]
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
-        let body = if method == "POST" { body.to_string() } else { String::new() };
-        let headers = [("Content-Type", "application/json")];
-        let reply = request(self.address, method, path, &headers, body.as_bytes());
+        let reply = self.send(method, path, body);
         assert_eq!(reply.status, 200, "{method} {path}: {}", reply.text());
         reply.json()["value"].clone()
+    }
+
+    fn send(&self, method: &str, path: &str, body: &Value) -> Reply {
+        let body = if method == "POST" { body.to_string() } else { String::new() };
+        let headers = [("Content-Type", "application/json")];
+        request(self.address, method, path, &headers, body.as_bytes())
     }
 
     #[track_caller]
@@ -127,7 +131,15 @@ impl Browser {
     /// Clicks on what `selector` finds, as a mouse does: an element that is hidden, disabled or covered is not hit.
     #[track_caller]
     pub fn click(&self, selector: &str) {
-        self.post(&format!("{}/click", self.element(selector)), &json!({}));
+        // The page draws some of its elements anew every second: one that was found may be gone when it is to be
+        // clicked, and then nothing has been.
+        until("an element that stays", || {
+            let path = format!("/session/{}{}/click", self.session, self.element(selector));
+            let reply = self.send("POST", &path, &json!({}));
+            let is_gone = reply.json()["value"]["error"] == "stale element reference";
+            assert!(is_gone || reply.status == 200, "{selector}: {}", reply.text());
+            !is_gone
+        });
     }
 
     /// Types `text` into what `selector` finds.

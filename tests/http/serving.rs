@@ -1,6 +1,6 @@
 //! A server that runs while a test does.
 
-use crate::client::{Reply, raise_the_limit_of_files, request};
+use crate::client::{Reply, raise_the_limit_of_files, request, until};
 use esker::Config;
 use esker::server::{Server, ServerConfig};
 use std::net::SocketAddr;
@@ -74,7 +74,9 @@ impl Serving {
     /// Ends it, and returns what it returned.
     pub fn stop(&mut self) -> esker::Result<()> {
         self.begin_stop();
-        self.thread.take().expect("it runs").join().expect("no panic")
+        let thread = self.thread.take().expect("it runs");
+        until("the server ends", || thread.is_finished());
+        thread.join().expect("no panic")
     }
 
     pub fn request(&self, method: &str, path: &str, body: &str) -> Reply {

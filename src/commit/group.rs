@@ -3,7 +3,8 @@
 use super::batch::Batch;
 use super::check::Premise;
 use super::queue::{Placed, Request, Verdict, Waiter};
-use crate::error::{Error, Result};
+use crate::error::Error;
+use crate::format::SeqNo;
 use crate::format::codec::to_u64;
 use crate::format::frame::FRAME_HEADER_SIZE;
 use crate::wal::ops;
@@ -35,6 +36,11 @@ impl<'a> Group<'a> {
         Group { own, others, refusals: Vec::new() }
     }
 
+    /// The leader's own request, where it is the only one.
+    pub fn lone(&self) -> Option<&'a Request> {
+        self.others.is_empty().then_some(self.own)
+    }
+
     /// Requests in it.
     pub fn len(&self) -> usize {
         1 + self.others.len()
@@ -48,9 +54,8 @@ impl<'a> Group<'a> {
     }
 
     /// Those that commit and are not refused, in order.
-    pub fn members(&self) -> impl Iterator<Item = Member<'a>> {
-        let is_in = |index: &usize| self.refusal(*index).is_none();
-        (0..self.len()).filter(is_in).filter_map(|index| as_member(self.request(index)))
+    pub fn members(&self) -> impl Iterator<Item = Member<'a>> + use<'_, 'a> {
+        self.members_in_order().map(|(_, member)| member)
     }
 
     /// What the request at `index` relies upon.
@@ -113,38 +118,48 @@ impl<'a> Group<'a> {
         self.members().map(|member| to_u64(member.batch.ops().len() + overhead)).sum()
     }
 
-    /// Tells all but its leader what became of them. `placed`: the place of the first member that is
-    /// not refused, or what the whole group failed with.
-    pub fn tell_others(&self, placed: &Result<Option<Placed>>) {
-        let mut next = placed.as_ref().ok().and_then(Clone::clone);
-        for index in 0..self.len() {
-            let told = match (self.refusal(index), placed) {
-                (Some(refusal), _) => Err(refusal.clone()),
-                (None, Err(e)) => Err(e.clone()),
-                (None, Ok(_)) => {
-                    let own = next.clone();
-                    if let Some(next) = &mut next {
-                        next.pass(self.request(index));
-                    }
-                    Ok(own)
-                }
-            };
-            if let Some(waiter) = index.checked_sub(1).and_then(|other| self.others.get(other)) {
-                let told = told.map(|own| own.expect("who is not refused has a place"));
-                waiter.tell(Verdict::Done(told));
-            }
+    /// Those that commit and are not refused, with their place in the group.
+    pub fn members_in_order(&self) -> impl Iterator<Item = (usize, Member<'a>)> {
+        let is_in = |index: &usize| self.refusal(*index).is_none();
+        let member = |index| Some((index, as_member(self.request(index))?));
+        (0..self.len()).filter(is_in).filter_map(member)
+    }
+
+    /// The same with what they need to get into the memtable. `first`: that of the first of them.
+    pub fn places(&self, first: &Placed) -> impl Iterator<Item = (usize, Member<'a>, Placed)> {
+        let mut next = first.clone();
+        self.members_in_order().map(move |(index, member)| {
+            let own = next.clone();
+            next.pass(member);
+            (index, member, own)
+        })
+    }
+
+    /// Those that are refused, but for the leader, and why.
+    pub fn refused_others(&self) -> impl Iterator<Item = (&'a Waiter, Error)> {
+        let refusals = self.refusals.iter().skip(1).zip(self.others);
+        refusals.filter_map(|(refusal, other)| Some((&**other, refusal.clone()?)))
+    }
+
+    /// Tells the one at `index`, unless it is the leader.
+    pub fn tell(&self, index: usize, verdict: impl FnOnce() -> Verdict) {
+        if let Some(waiter) = index.checked_sub(1).and_then(|other| self.others.get(other)) {
+            waiter.tell(verdict());
         }
     }
 }
 
 impl Placed {
-    /// Goes on to the member that comes after the one with `request`.
-    fn pass(&mut self, request: &Request) {
-        if let Some(Member { batch, .. }) = as_member(request) {
-            self.first_seq.0 += batch.entries();
-            if let Some(place) = &mut self.place {
-                place.offset += to_u64(FRAME_HEADER_SIZE + batch.ops().len());
-            }
+    /// The number of the last operation of `member`, whose place it is.
+    pub fn last_seq(&self, member: Member<'_>) -> SeqNo {
+        SeqNo(self.first_seq.0 + member.batch.entries() - 1)
+    }
+
+    /// Goes on to the member that comes after `member`.
+    fn pass(&mut self, member: Member<'_>) {
+        self.first_seq.0 += member.batch.entries();
+        if let Some(place) = &mut self.place {
+            place.offset += to_u64(FRAME_HEADER_SIZE + member.batch.ops().len());
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The commit pipeline: from a batch to a visible, durable commit.
 //!
 //! Place on the data's path: where writers meet. Batches queue, a leader
-//! writes a group to the log (and syncs it), members put their own batch into
-//! the memtable, and the visible sequence number moves over the group.
+//! writes a group to the log (and syncs it) and puts it into the memtable, but for large batches, which
+//! their writers put there, and the visible sequence number moves over the group.
 //!
 //! INV-1: one leader at a time; sequence numbers, log order and the order of
 //! publication are the same order, the commit order.
@@ -40,6 +40,7 @@ mod check;
 mod group;
 mod log;
 mod pipeline;
+mod publish;
 mod queue;
 mod replace;
 mod waits;

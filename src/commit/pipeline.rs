@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, BodyPlace};
 use super::check::Premise;
-use super::group::{Group, Member, as_member};
+use super::group::{Group, Member};
 use super::log::{Log, Record, Sealed};
 use super::queue::{Entry, Placed, Queue, Request, Verdict, Waiter};
 use super::window::Window;
@@ -104,6 +104,12 @@ impl Pipeline {
         let latency = if sync { &latencies.synced_commit } else { &latencies.unsynced_commit };
         latency.record(self.store.since(begun));
         Ok(last_seq)
+    }
+
+    /// Writers that wait to be taken along.
+    #[cfg(test)]
+    pub fn queued(&self) -> usize {
+        self.queue.waiting()
     }
 
     /// The log file that is being written, and where in it its records end.
@@ -217,7 +223,8 @@ impl Pipeline {
             Entry::Lead(request) => self.lead(&request),
             Entry::Wait(waiter) => match waiter.wait() {
                 Verdict::Lead => self.lead(&waiter.request),
-                Verdict::Done(placed) => self.finish(&waiter.request, placed),
+                Verdict::Placed(placed) => self.publish_own(&waiter.request, &placed),
+                Verdict::Done(done) => done,
             },
         }
     }
@@ -254,13 +261,7 @@ impl Pipeline {
             done.or_else(|e| if self.has_made_room(&e, &group) { act(&mut group) } else { Err(e) })
         });
         self.queue.hand_over(others.len() + 1);
-        group.tell_others(&placed);
-        match (group.refusal(0), placed) {
-            (Some(refusal), _) => Err(refusal.clone()),
-            (None, Ok(Some(own))) => self.finish(request, Ok(own)),
-            (None, Ok(None)) => Ok(None),
-            (None, Err(e)) => Err(e),
-        }
+        self.settle(&group, placed)
     }
 
     /// The most operations that go along with a leader, in bytes: few enough that the log
@@ -277,25 +278,6 @@ impl Pipeline {
             waiter.tell(Verdict::Done(Err(poisoned.clone())));
         }
         self.queue.hand_over(others.len() + 1);
-    }
-
-    /// Puts a member's batch into the memtable and waits until it is visible. Returns the number of
-    /// its last operation.
-    fn finish(&self, request: &Request, placed: Result<Placed>) -> Result<Option<SeqNo>> {
-        let Placed { memtable, first_seq, place, ticket } = placed?;
-        let Some(Member { batch, .. }) = as_member(request) else { return Ok(None) };
-        let Store { health, visible, .. } = &*self.store;
-        // Poisoned first: whoever is woken looks there for the cause.
-        let abandon = |e| {
-            health.poison(e);
-            visible.abandon(ticket);
-        };
-        on_panic(abandon, || batch.insert_into(&memtable, first_seq, place));
-        visible.member_done(ticket);
-        if !visible.wait(ticket) {
-            health.check_sound().map_err(indeterminate)?;
-        }
-        Ok(Some(SeqNo(first_seq.0 + batch.entries() - 1)))
     }
 
     /// Gives up the reserve where `e` says that the disk is full; whether the group may be
@@ -467,7 +449,7 @@ impl Pipeline {
 }
 
 /// What a commit is told whose sync failed.
-fn indeterminate(e: Error) -> Error {
+pub(super) fn indeterminate(e: Error) -> Error {
     match e {
         Error::Poisoned { cause } => Error::Indeterminate { cause },
         other => other,

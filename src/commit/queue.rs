@@ -29,8 +29,10 @@ pub struct Placed {
 pub enum Verdict {
     /// You lead; you are no longer in the queue.
     Lead,
-    /// A leader took you along.
-    Done(Result<Placed>),
+    /// A leader took you along; what is left to do is yours: your batch is to go there.
+    Placed(Placed),
+    /// A leader took you along, and this became of it: the number of your last operation, if you have any.
+    Done(Result<Option<SeqNo>>),
 }
 
 /// What a writer wants.
@@ -54,6 +56,11 @@ pub enum Request {
 /// How often a writer looks before it goes to sleep. A group that is not
 /// synced takes a microsecond or two, a sleep and its wake ten.
 const SPINS: usize = 200;
+
+/// And how often it then gives way to others, its leader among them, before it does. Where there are more writers
+/// than cores, each commit costs a sleep and a wake otherwise, once they have begun to sleep: 93,000 unsynced sets a second
+/// of sixteen threads on two cores, 230,000 with it; two threads 233,000 and 285,000.
+const YIELDS_BEFORE_SLEEP: usize = 10;
 
 /// How often a leader gives way, at most, to writers that are likely to come
 /// along: some 20 us in all if they do not, a fifth of a sync.
@@ -93,6 +100,12 @@ impl Waiter {
                     break;
                 }
                 std::hint::spin_loop();
+            }
+            for _ in 0..YIELDS_BEFORE_SLEEP {
+                if self.told.load(Ordering::Acquire) {
+                    break;
+                }
+                std::thread::yield_now();
             }
         }
         let mut verdict = self.verdict.lock();
@@ -141,6 +154,12 @@ impl Queue {
         let waiter = Arc::new(Waiter::new(request));
         line.waiting.push_back(Arc::clone(&waiter));
         Entry::Wait(waiter)
+    }
+
+    /// How many wait.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.line.lock().waiting.len()
     }
 
     /// Enters where nobody leads, and then leads; whether it does.

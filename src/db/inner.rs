@@ -435,7 +435,9 @@ fn poison_on_panic(store: &Arc<Store>) -> impl FnOnce(Error) + Send + 'static {
 mod tests {
     use super::*;
     use crate::commit::Batch;
+    use crate::format::Content;
     use crate::fs::disk::DiskFs;
+    use crate::options::SyncPolicy;
     use std::sync::mpsc::channel;
     use std::thread;
 
@@ -472,5 +474,94 @@ mod tests {
             assert!(matches!(answer, Err(Error::Poisoned { .. })), "{answer:?}");
         }
         assert_eq!(seen, 1, "nothing after it is shown");
+    }
+
+    fn opened(dir: &Path) -> Arc<Inner> {
+        let options = Options { sync_policy: SyncPolicy::Never, ..Options::default() };
+        Arc::new(Inner::open(Arc::new(DiskFs::new()), dir, options).expect("opens"))
+    }
+
+    /// Commits `batches` as one group, the first of them leading; returns what each was told, or that it
+    /// panicked.
+    fn commit_as_group(
+        inner: &Arc<Inner>,
+        batches: Vec<Batch>,
+    ) -> Vec<thread::Result<Result<Option<SeqNo>>>> {
+        let mut threads = Vec::new();
+        let queue_up = || {
+            for (index, batch) in batches.into_iter().enumerate() {
+                let writer = Arc::clone(inner);
+                threads.push(thread::spawn(move || {
+                    let told = writer.pipeline.commit(batch, false, None)?;
+                    // What a writer is told is there is there.
+                    assert!(writer.store.visible.load() >= told.expect("a number"));
+                    Ok(told)
+                }));
+                while inner.pipeline.queued() <= index {
+                    thread::yield_now();
+                }
+            }
+            Ok(())
+        };
+        inner.pipeline.take_in(SeqNo(100), || (), queue_up).expect("leads");
+        threads.into_iter().map(thread::JoinHandle::join).collect()
+    }
+
+    // The leader puts what is small into the memtable for its members, who are told when all is
+    // visible; what is large its own writer puts there.
+    #[test]
+    fn a_group_of_small_and_large_batches_is_shown_whole() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let inner = opened(dir.path());
+        let sizes = [1, 1, 300, 2, 9, 1];
+        let batches = sizes.iter().enumerate().map(|(index, size)| {
+            let mut batch = Batch::default();
+            for n in 0..*size {
+                batch.set(format!("{index}/{n}").as_bytes(), &[u8::try_from(index).expect("few")]);
+            }
+            batch
+        });
+        let told = commit_as_group(&inner, batches.collect());
+        let mut last = 100;
+        for (size, told) in sizes.iter().zip(told) {
+            last += size;
+            assert_eq!(told.expect("no panic").expect("committed"), Some(SeqNo(last)));
+        }
+        let counters = &inner.store.counters;
+        // The one that came before them, which leads alone, is no group.
+        assert_eq!((counters.commit_groups.get(), counters.commits.get()), (1, 7));
+        let memtable = Arc::clone(&inner.store.views.load().active);
+        for (index, size) in sizes.iter().enumerate() {
+            for n in 0..*size {
+                let key = format!("{index}/{n}");
+                let found =
+                    memtable.get(key.as_bytes(), SeqNo(last)).and_then(|entry| entry.value());
+                let value = [u8::try_from(index).expect("few")];
+                assert_eq!(found, Some((None, Content::Inline(&value))), "{key}");
+            }
+        }
+        inner.close().expect("closes");
+    }
+
+    // A leader that panics over the batch of a member has others who wait for its word.
+    #[test]
+    fn a_panic_over_a_members_batch_leaves_nobody_waiting() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let inner = opened(dir.path());
+        let (sender, receiver) = channel();
+        thread::spawn(move || {
+            let batches = [b"a", b"b", b"c"].map(|key| batch(key).without_room());
+            let told = commit_as_group(&inner, batches.into());
+            sender.send((told, inner.store.visible.load(), inner.close())).expect("listens");
+        });
+        let told = receiver.recv_timeout(Duration::from_secs(60));
+        let (mut told, seen, closed) = told.expect("nobody waits");
+        told.remove(0).expect_err("the panic goes on in the leader's thread");
+        for told in told {
+            let told = told.expect("no panic here");
+            assert!(matches!(told, Err(Error::Indeterminate { .. })), "{told:?}");
+        }
+        assert_eq!(seen, SeqNo(100), "nothing of it is shown");
+        assert!(matches!(closed, Err(Error::Poisoned { .. })), "{closed:?}");
     }
 }

@@ -65,9 +65,14 @@ impl VisibleSeq {
 
     /// A member's batch is in the memtable.
     pub fn member_done(&self, ticket: Ticket) {
+        self.members_done(ticket, 1);
+    }
+
+    /// The batches of `count` members are in the memtable.
+    pub fn members_done(&self, ticket: Ticket, count: usize) {
         let mut order = self.order.lock();
         let place = usize::try_from(ticket.index - order.front).expect("fits: it is in memory");
-        order.groups[place].remaining -= 1;
+        order.groups[place].remaining -= count;
         let mut risen = None;
         while order.groups.front().is_some_and(|group| group.remaining == 0) {
             risen = order.groups.pop_front().map(|group| group.last_seq);

@@ -3,6 +3,7 @@
 
 use esker::sim::{CallKind, CrashModel, Fault, FaultPlan, SimFs};
 use esker::{Db, Error, Options, SyncPolicy, WriteBatch, WriteOptions};
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -451,4 +452,80 @@ fn options_out_of_range_are_refused_before_anything_is_made() {
     let e = Db::open_with_fs(Arc::new(fs.clone()), DIR, wrong).expect_err("one is too few");
     assert!(matches!(e, Error::InvalidArgument { .. }), "{e}");
     assert_eq!(fs.mutating_calls(), 0);
+}
+
+/// Wherever a read fails, an iterator gives out what is there up to that place, tells the error, and has
+/// ended, at both ends; a transaction's as well. What was not read is never taken for what is not there.
+#[test]
+fn an_iterator_that_meets_an_unreadable_place_tells_it_and_ends() {
+    let fs = SimFs::new();
+    fs.set_threads(false);
+    let tables = Options {
+        block_bytes: 256,
+        table_bytes: 4 << 10,
+        block_cache_bytes: 0,
+        auto_compaction: false,
+        ..options(SyncPolicy::Never)
+    };
+    let db =
+        Db::open_with_fs(Arc::new(fs.clone()), DIR, Options { value_threshold: 100, ..tables })
+            .expect("opens");
+    let key = |n: u32| format!("key {n:03}").into_bytes();
+    for layer in 0..4 {
+        for n in (0..240).filter(|n| n % (layer + 1) == 0) {
+            match (n + layer) % 5 {
+                0 => db.delete(key(n)).expect("delete"),
+                1 => db.set(key(n), vec![b'l'; 150]).expect("set"),
+                _ => db.set(key(n), format!("layer {layer}")).expect("set"),
+            }
+        }
+        db.flush().expect("flush");
+        if layer == 1 {
+            db.compact().expect("compact");
+        }
+    }
+    let all: Vec<Vec<u8>> = db.iter().keys().map(|key| key.expect("a key").to_vec()).collect();
+    let mut tx = db.transaction();
+    tx.set("key 000", "own").expect("set");
+    let (mut met, mut whole) = (0, 0);
+    for nth in 1.. {
+        for turns in [0b0, 0b1, 0b0110, 0b1110] {
+            for is_tx in [false, true] {
+                let mut left: VecDeque<Vec<u8>> = all.iter().cloned().collect();
+                if is_tx && left[0] != b"key 000" {
+                    left.push_front(b"key 000".to_vec());
+                }
+                type Rows<'a> =
+                    dyn DoubleEndedIterator<Item = esker::Result<(esker::Key, esker::Value)>> + 'a;
+                let mut rows: Box<Rows<'_>> =
+                    if is_tx { Box::new(tx.iter()) } else { Box::new(db.iter()) };
+                fs.fail(FaultPlan::from_on(nth, Fault::Errno(5)).only(CallKind::Read));
+                for turn in 0.. {
+                    let is_front = turns >> (turn % 4) & 1 == 0;
+                    let row = if is_front { rows.next() } else { rows.next_back() };
+                    let want = if is_front { left.pop_front() } else { left.pop_back() };
+                    match row {
+                        Some(Ok((key, _))) => assert_eq!(Some(key.to_vec()), want),
+                        Some(Err(e)) => {
+                            assert!(matches!(e, Error::Io { .. }), "{e}");
+                            met += 1;
+                            break;
+                        }
+                        None => {
+                            assert_eq!(want, None, "read {nth}");
+                            whole += 1;
+                            break;
+                        }
+                    }
+                }
+                fs.clear_faults();
+                assert!(rows.next().is_none() && rows.next_back().is_none());
+            }
+        }
+        if whole >= 8 {
+            break;
+        }
+        whole = 0;
+    }
+    assert!(met > 100, "{met}");
 }

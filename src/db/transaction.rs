@@ -7,7 +7,7 @@ use crate::commit::{check_key, check_value};
 use crate::error::{Error, Result};
 use crate::options::{SyncPolicy, WriteOptions};
 use crate::read::{Bounds, Key, Value};
-use crate::txn::{Entries, Overlay, ReadSet, Reads, Row, RowKeys, Write, Writes};
+use crate::txn::{Entries, Overlay, ReadSet, Reads, Row, RowKeys, Stored, Write, Writes};
 use std::cell::RefCell;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -134,7 +134,8 @@ impl DbTransaction {
             let id = open.reads.borrow_mut().begin_walk(&self.db.inner.store, &bounds);
             let (low, high) = bounds.to_half_open();
             let own = open.writes.range(&low, high.as_deref());
-            Overlay::new(Entries(open.snapshot.scan(bounds)), own, &open.reads, id)
+            let stored = Entries(open.snapshot.scan(bounds));
+            Overlay::new(stored, own, &self.db.inner.store, &open.reads, id)
         });
         TransactionRange { walk: Walk::new(walk) }
     }
@@ -279,7 +280,7 @@ enum Walk<'a, I: DoubleEndedIterator> {
     Failed(Option<Error>),
 }
 
-impl<'a, R: Row, I: DoubleEndedIterator<Item = Result<R>>> Walk<'a, I> {
+impl<'a, R: Row, I: DoubleEndedIterator<Item = Result<Stored<R>>>> Walk<'a, I> {
     fn new(rows: Result<Overlay<'a, I>>) -> Self {
         match rows {
             Ok(rows) => Walk::On(Box::new(rows)),

@@ -1,5 +1,7 @@
 //! A range, from both ends.
 
+mod expiring;
+
 use super::prefetch::{Prefetch, Scout};
 use super::source::{LevelTables, Source};
 use super::value::{Key, Value};
@@ -9,7 +11,6 @@ use crate::format::{Content, Level, SeqNo, TableMeta};
 use crate::iter::{Concat, Cursor, Merge};
 use crate::store::{DEAD_MANY, Store, View};
 use crate::table::Table;
-use std::cell::Cell;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -198,59 +199,6 @@ impl Scan {
         self.step(|scan| scan.step_back(|_, key, _| see(key)))
     }
 
-    /// What `see` makes of the next entry from the front that is alive at `now_ms`, whatever the clock
-    /// says: of its key, of when it expires (`None`: never), and of its value.
-    ///
-    /// # Errors
-    /// As [`Scan::next`].
-    pub fn next_as_of<R>(
-        &mut self,
-        now_ms: u64,
-        see: impl FnOnce(&[u8], Option<u64>, &[u8]) -> R,
-    ) -> Option<Result<R>> {
-        self.step(|scan| {
-            let seen = scan.step_as_of(now_ms, |values, key, expires_at_ms, content| {
-                with_value(|key, value| see(key, expires_at_ms, value))(values, key, content)
-            });
-            seen.and_then(Option::transpose)
-        })
-    }
-
-    /// As [`Scan::next_as_of`]; no value is read.
-    ///
-    /// # Errors
-    /// As [`Scan::next`].
-    pub fn next_key_as_of<R>(
-        &mut self,
-        now_ms: u64,
-        see: impl FnOnce(&[u8], Option<u64>) -> R,
-    ) -> Option<Result<R>> {
-        self.step(|scan| {
-            scan.step_as_of(now_ms, |_, key, expires_at_ms, _| see(key, expires_at_ms))
-        })
-    }
-
-    fn step_as_of<R>(
-        &mut self,
-        now_ms: u64,
-        see: impl FnOnce(Values<'_>, &[u8], Option<u64>, Content<'_>) -> R,
-    ) -> Result<Option<R>> {
-        // Who is asked about last, and is alive, is who is seen.
-        let expires_at_ms = Cell::new(None);
-        let is_expired = |store: &Store, at_ms: u64| {
-            let is_expired = at_ms <= now_ms && at_ms != u64::MAX;
-            if is_expired {
-                store.expiry.raise(at_ms); // As for any reader, see `ExpiryFloor`.
-            } else {
-                expires_at_ms.set((at_ms != u64::MAX).then_some(at_ms));
-            }
-            is_expired
-        };
-        self.step_front_by(is_expired, |values, key, content| {
-            see(values, key, expires_at_ms.get(), content)
-        })
-    }
-
     #[inline]
     fn step<R>(&mut self, step: impl FnOnce(&mut Self) -> Result<Option<R>>) -> Option<Result<R>> {
         if self.ended {
@@ -305,8 +253,17 @@ impl Scan {
         Ok(seen)
     }
 
+    #[inline]
     fn step_back<R>(
         &mut self,
+        see: impl FnOnce(Values<'_>, &[u8], Content<'_>) -> R,
+    ) -> Result<Option<R>> {
+        self.step_back_by(Store::is_expired, see)
+    }
+
+    fn step_back_by<R>(
+        &mut self,
+        is_expired: impl Fn(&Store, u64) -> bool,
         see: impl FnOnce(Values<'_>, &[u8], Content<'_>) -> R,
     ) -> Result<Option<R>> {
         self.store.health.check_open()?;
@@ -328,7 +285,7 @@ impl Scan {
         let see = |key: &[u8], content: Content<'_>| {
             see(Values { store, view, prefetch: &mut *prefetch }, key, content)
         };
-        let seen = back.next(|expires_at_ms| store.is_expired(expires_at_ms), &limit, see);
+        let seen = back.next(|expires_at_ms| is_expired(store, expires_at_ms), &limit, see);
         report_dead(store, back.take_dead());
         let seen = seen?;
         if prefetch.wants_scout() {

@@ -70,9 +70,10 @@ impl<C: Cursor> Forward<C> {
                 return Ok(None);
             }
             if let Some(value) = alive(entry, &is_expired) {
-                let seen = see(entry.key, value);
+                // Before `see`, which may panic: who catches that and goes on is not to
+                // come to what was given out before, from the other end.
                 self.is_on_given = true;
-                return Ok(Some(seen));
+                return Ok(Some(see(entry.key, value)));
             }
             self.dead += 1;
             hidden = 0;

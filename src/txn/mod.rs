@@ -38,7 +38,7 @@ mod read_set;
 mod reads;
 mod writes;
 
-pub use overlay::{Entries, Overlay, Row, RowKeys};
+pub use overlay::{Entries, Overlay, Row, RowKeys, Stored};
 pub use read_set::ReadSet;
 pub use reads::Reads;
 pub use writes::{Write, Writes};

@@ -4,6 +4,7 @@ use super::reads::{Reads, WalkId};
 use super::writes::Write;
 use crate::error::Result;
 use crate::read::{Key, Scan, Value};
+use crate::store::Store;
 use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::btree_map;
@@ -37,21 +38,34 @@ impl Row for Key {
     }
 }
 
+/// A row of the snapshot. It may be kept, while own ones come first, until after its time.
+pub struct Stored<R> {
+    row: R,
+    /// In milliseconds since the Unix epoch; `u64::MAX`: never.
+    expires_at_ms: u64,
+}
+
+impl<R> Stored<R> {
+    fn new((row, expires_at_ms): (R, u64)) -> Self {
+        Stored { row, expires_at_ms }
+    }
+}
+
 /// The snapshot's entries, from either end.
 #[derive(Debug)]
 pub struct Entries(pub Scan);
 
 impl Iterator for Entries {
-    type Item = Result<(Key, Value)>;
+    type Item = Result<Stored<(Key, Value)>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next_entry()
+        self.0.next_entry_until().map(|row| row.map(Stored::new))
     }
 }
 
 impl DoubleEndedIterator for Entries {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.0.next_entry_back()
+        self.0.next_entry_back_until().map(|row| row.map(Stored::new))
     }
 }
 
@@ -60,16 +74,16 @@ impl DoubleEndedIterator for Entries {
 pub struct RowKeys(pub Scan);
 
 impl Iterator for RowKeys {
-    type Item = Result<Key>;
+    type Item = Result<Stored<Key>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next_key(Key::copy)
+        self.0.next_key_until().map(|key| key.map(Stored::new))
     }
 }
 
 impl DoubleEndedIterator for RowKeys {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.0.next_key_back(Key::copy)
+        self.0.next_key_back_until().map(|key| key.map(Stored::new))
     }
 }
 
@@ -116,6 +130,7 @@ enum End {
 pub struct Overlay<'a, I: DoubleEndedIterator> {
     stored: Peeked<I>,
     own: Peeked<btree_map::Range<'a, Vec<u8>, Write>>,
+    store: &'a Store,
     reads: &'a RefCell<Reads>,
     walk: WalkId,
     has_ended: bool,
@@ -125,12 +140,16 @@ impl<'a> Overlay<'a, Entries> {
     /// What is left of it, keys alone.
     pub fn keys(self) -> Overlay<'a, RowKeys> {
         let Overlay { stored: Peeked { items: Entries(scan), front, back }, own, .. } = self;
-        let key = |row: Result<(Key, Value)>| row.map(|(key, _)| key);
-        let (front, back) = (front.map(key), back.map(key));
-        let Overlay { reads, walk, has_ended, .. } = self;
+        let key = |stored: Stored<(Key, Value)>| {
+            let Stored { row: (row, _), expires_at_ms } = stored;
+            Stored { row, expires_at_ms }
+        };
+        let (front, back) = (front.map(|row| row.map(key)), back.map(|row| row.map(key)));
+        let Overlay { store, reads, walk, has_ended, .. } = self;
         Overlay {
             stored: Peeked { items: RowKeys(scan), front, back },
             own,
+            store,
             reads,
             walk,
             has_ended,
@@ -138,16 +157,17 @@ impl<'a> Overlay<'a, Entries> {
     }
 }
 
-impl<'a, R: Row, I: DoubleEndedIterator<Item = Result<R>>> Overlay<'a, I> {
-    /// Of `stored` under `own`, both of the range of `walk`.
+impl<'a, R: Row, I: DoubleEndedIterator<Item = Result<Stored<R>>>> Overlay<'a, I> {
+    /// Of `stored`, which is in `store`, under `own`, both of the range of `walk`.
     pub fn new(
         stored: I,
         own: btree_map::Range<'a, Vec<u8>, Write>,
+        store: &'a Store,
         reads: &'a RefCell<Reads>,
         walk: WalkId,
     ) -> Self {
         let (stored, own) = (Peeked::new(stored), Peeked::new(own));
-        Overlay { stored, own, reads, walk, has_ended: false }
+        Overlay { stored, own, store, reads, walk, has_ended: false }
     }
 
     /// The next from the front.
@@ -164,7 +184,11 @@ impl<'a, R: Row, I: DoubleEndedIterator<Item = Result<R>>> Overlay<'a, I> {
         if self.has_ended {
             return None;
         }
-        let row = self.next_row(end);
+        // Own rows, and one that is kept, ask nothing of the store.
+        let row = match self.store.health.check_open() {
+            Ok(()) => self.next_row(end),
+            Err(e) => Some(Err(e)),
+        };
         let mut reads = self.reads.borrow_mut();
         match (&row, end) {
             (Some(Ok(row)), End::Front) => reads.walk_front(self.walk, row.key()),
@@ -181,17 +205,23 @@ impl<'a, R: Row, I: DoubleEndedIterator<Item = Result<R>>> Overlay<'a, I> {
     fn next_row(&mut self, end: End) -> Option<Result<R>> {
         loop {
             let (stored, own) = (self.stored.at(end), self.own.at(end));
+            if let Some(Ok(row)) = stored
+                && self.store.is_expired(row.expires_at_ms)
+            {
+                *stored = None;
+                continue;
+            }
             let order = match (&*stored, &*own) {
                 (None, None) => return None,
                 (Some(Err(_)), _) | (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
-                (Some(Ok(row)), Some((key, _))) => match end {
+                (Some(Ok(Stored { row, .. })), Some((key, _))) => match end {
                     End::Front => row.key().cmp(key),
                     End::Back => row.key().cmp(key).reverse(),
                 },
             };
             if order == Ordering::Less {
-                return stored.take();
+                return stored.take().map(|stored| stored.map(|stored| stored.row));
             }
             if order == Ordering::Equal {
                 *stored = None; // The own one hides it.

@@ -190,6 +190,11 @@ impl SimLsm {
         SimLsm { engine: Mutex::new(SimLsm::open(&fs)), fs }
     }
 
+    /// The engine, with the database under it.
+    pub fn lsm(&self) -> Arc<LsmEngine> {
+        Arc::clone(&self.engine.lock())
+    }
+
     fn open(fs: &esker::sim::SimFs) -> Arc<LsmEngine> {
         let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", small_options()).expect("it opens");
         Arc::new(LsmEngine::new(db))

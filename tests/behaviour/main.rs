@@ -10,6 +10,8 @@ mod fixture;
 
 mod backups;
 mod batches;
+#[cfg(feature = "sim")]
+mod differential;
 mod errors;
 mod kv;
 mod lifecycle;

@@ -222,3 +222,41 @@ fn it_outlives_the_handle() {
     let db = Db::open(dir.path(), Options::default()).expect("opens");
     assert!(db.get("k").expect("get").is_some());
 }
+
+/// A row of the snapshot was looked at to be compared with one of the transaction's own, which came first, and
+/// kept for the next step. Its time passed meanwhile, and another reader was told so; the iterator gave it out all
+/// the same. After a close it gave out what it had kept, too, and own rows, where it had to say that it is closed.
+#[test]
+fn a_row_that_was_looked_at_ahead_still_expires_and_ends_with_the_database() {
+    for is_front in [true, false] {
+        for is_keys in [false, true] {
+            let (fs, db) = quiet(small_options(SyncPolicy::Never));
+            let ttl = std::time::Duration::from_millis(10);
+            db.set_with_ttl("m", "expires", ttl).expect("set");
+            let mut tx = db.transaction();
+            for own in ["a", "b", "y", "z"] {
+                tx.set(own, "own").expect("set");
+            }
+            let key = |row: esker::Result<(esker::Key, esker::Value)>| row.map(|(key, _)| key);
+            let mut rows: Box<dyn DoubleEndedIterator<Item = esker::Result<esker::Key>>> =
+                if is_keys { Box::new(tx.iter().keys()) } else { Box::new(tx.iter().map(key)) };
+            let mut step = || if is_front { rows.next() } else { rows.next_back() };
+            let mut next = || step().map(|key| key.expect("a key").to_vec());
+            let [ahead, behind] =
+                if is_front { [["a", "b"], ["y", "z"]] } else { [["z", "y"], ["b", "a"]] };
+            assert_eq!(next().as_deref(), Some(ahead[0].as_bytes()));
+            fs.sim_clock().advance(ttl);
+            assert_eq!(db.get("m").expect("get"), None);
+            for own in [ahead[1], behind[0]] {
+                assert_eq!(
+                    next().as_deref(),
+                    Some(own.as_bytes()),
+                    "front {is_front}, keys {is_keys}"
+                );
+            }
+            db.close().expect("close");
+            assert!(matches!(step(), Some(Err(Error::Closed))));
+            assert!(step().is_none());
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //!
 //! A failure is shrunk and its seed is kept below `proptest-regressions`.
 
+mod held;
 mod metamorphic;
 mod options;
 mod run;

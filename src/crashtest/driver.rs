@@ -4,7 +4,7 @@ use super::history::{History, State, difference};
 use super::store::{Failure, Seen, Store, Transacted};
 use super::workload::{Op, Step};
 use crate::clock::Clock;
-use crate::fs::sim::SimFs;
+use crate::fs::sim::{CrashModel, SimFs};
 use crate::options::{Options, SyncPolicy};
 
 /// What failing calls mean to the driver.
@@ -14,12 +14,6 @@ pub enum Mode {
     Flawless,
     /// The power may go: the first failure ends the run.
     UntilCrash,
-    /// Calls may fail: the run ends so many steps after the one in which a call
-    /// did, with nothing mended after it.
-    UntilFault {
-        /// How many steps.
-        more: usize,
-    },
     /// Calls may fail: go on, in the same handle if it allows, else in a new
     /// one. In the end all faults are cleared, and the handle must work again,
     /// unless it is poisoned.
@@ -29,6 +23,12 @@ pub enum Mode {
 /// After so many failures in a row of opens, or failed commits between two
 /// opens, the disk counts as broken for good.
 const FAILURES_MAX: usize = 5;
+
+/// A disk at a moment of a run with failing calls, as the process that dies leaves it, and what must hold then.
+pub(super) struct Moment {
+    pub(super) fs: SimFs,
+    pub(super) history: History,
+}
 
 /// Why a run ended early.
 struct Ended;
@@ -45,6 +45,8 @@ struct Driver<'a, S> {
     chain: Vec<State>,
     /// Whether increments can follow upon it.
     is_followed: bool,
+    /// Of [`Mode::Onward`]: where a call first failed, and one step later.
+    struck: Vec<Moment>,
 }
 
 /// Runs `steps` on a store in `fs`, drops it, and returns what must hold.
@@ -53,6 +55,17 @@ struct Driver<'a, S> {
 /// When a reader of the live store is told something wrong, or a call fails
 /// that must not.
 pub fn run<S: Store>(fs: &SimFs, options: &Options, steps: &[Step], mode: Mode) -> History {
+    run_through::<S>(fs, options, steps, mode).0
+}
+
+/// As [`run`]; and of [`Mode::Onward`] the disk at the end of the step in which a call failed, before anything was
+/// mended, and the disk one step later: a flush heals much, so what comes afterwards would hide what was lost.
+pub(super) fn run_through<S: Store>(
+    fs: &SimFs,
+    options: &Options,
+    steps: &[Step],
+    mode: Mode,
+) -> (History, Vec<Moment>) {
     let history = History::new(options.wal_enabled);
     let mut driver = Driver::<S> {
         fs,
@@ -63,6 +76,7 @@ pub fn run<S: Store>(fs: &SimFs, options: &Options, steps: &[Step], mode: Mode) 
         backup: None,
         chain: Vec::new(),
         is_followed: false,
+        struck: Vec::new(),
     };
     let mut steps = steps.iter();
     let mut steps_since_fault = 0;
@@ -70,18 +84,28 @@ pub fn run<S: Store>(fs: &SimFs, options: &Options, steps: &[Step], mode: Mode) 
     while let (Ok(()), Some(step)) = (&state, steps.next()) {
         state = driver.step(step);
         steps_since_fault += usize::from(fs.faults_hit() > 0);
-        if matches!(mode, Mode::UntilFault { more } if steps_since_fault > more) {
-            break;
+        for more in 0..steps_since_fault.min(2) {
+            driver.strike(more);
         }
     }
+    driver.strike(0);
+    driver.strike(1);
     if mode == Mode::Onward {
         driver.after_the_faults();
     }
     driver.store = None;
-    driver.history
+    (driver.history, driver.struck)
 }
 
 impl<S: Store> Driver<'_, S> {
+    /// Keeps this moment, so many steps after the one in which a call failed, unless that was passed before.
+    fn strike(&mut self, more: usize) {
+        if self.mode == Mode::Onward && self.struck.len() == more {
+            let fs = self.fs.crash_image(&CrashModel::Everything);
+            self.struck.push(Moment { fs, history: self.history.clone() });
+        }
+    }
+
     fn step(&mut self, step: &Step) -> Result<(), Ended> {
         match step {
             Step::Commit { ops, sync } => self.commit(ops, *sync),
@@ -363,7 +387,7 @@ impl<S: Store> Driver<'_, S> {
     }
 
     /// Whether there may be a failure at all, here, and a next step.
-    fn judge(&self, failure: &Failure) -> Result<(), Ended> {
+    fn judge(&mut self, failure: &Failure) -> Result<(), Ended> {
         if let Failure::Wrong(text) = failure {
             panic!("no failing disk excuses this: {text}");
         }
@@ -373,8 +397,10 @@ impl<S: Store> Driver<'_, S> {
                 assert!(self.fs.is_off(), "failed with the power on: {failure}");
                 Err(Ended)
             }
-            Mode::UntilFault { more: 0 } => Err(Ended),
-            Mode::UntilFault { .. } | Mode::Onward => Ok(()),
+            Mode::Onward => {
+                self.strike(0);
+                Ok(())
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Cuts the power everywhere, fails every call, and examines what is left.
 
 use super::counts::{Counts, ImageKey, Tally};
-use super::driver::{self, Mode};
+use super::driver::{self, Mode, Moment};
 use super::history::{History, difference};
 use super::images::{Breadth, Image, images};
 use super::store::{Seen, Store};
@@ -167,21 +167,29 @@ impl<S: Store> Explorer<S> {
         let fs = self.fresh(0);
         plans.iter().for_each(|plan| fs.fail(plan.clone()));
         self.fail_onward(&fs, Mode::Onward, 0, format!("{plans:?}"));
-        for more in [0, 1] {
-            self.cut_power_after(plans, more, 0, format!("{plans:?}"));
-        }
         self.counts
     }
 
-    /// Runs on with calls that fail, and looks at what is left.
+    /// Runs on with calls that fail, and looks at what is left; and at what a power cut leaves after the step in
+    /// which a call failed, and after the next, before what comes later has made up for it.
     fn fail_onward(&mut self, fs: &SimFs, mode: Mode, nth: u64, what: String) {
-        let history = self.run(fs, mode, what);
+        self.at(what.clone());
+        let Case { options, steps, .. } = &self.case;
+        let (history, struck) = driver::run_through::<S>(fs, options, steps, mode);
         self.counts.points += 1;
         self.counts.faults += fs.faults_hit();
+        for (Moment { fs, history }, more) in struck.into_iter().zip(0..) {
+            self.counts.points += 1;
+            let seed = Dice(self.case.seed ^ nth).next();
+            for image in images(&fs, FAULTED, seed) {
+                self.examine(image, &history, nth, &format!("{what}, {more} more"));
+            }
+        }
         for model in [CrashModel::SyncedOnly, CrashModel::Everything] {
             let is_kill = model == CrashModel::Everything;
             let name = format!("{model:?}");
-            self.examine(Image { fs: fs.crash_image(&model), name, is_kill }, &history, nth);
+            let image = Image { fs: fs.crash_image(&model), name, is_kill };
+            self.examine(image, &history, nth, &what);
         }
     }
 
@@ -208,28 +216,10 @@ impl<S: Store> Explorer<S> {
                 (FaultPlan::once(nth, fault), "in call")
             };
             let what = format!("{fault:?} {how} {nth}");
-            fs.fail(plan.clone());
-            self.fail_onward(&fs, mode, nth, what.clone());
-            if !is_transparent {
-                for more in [0, 1] {
-                    self.cut_power_after(std::slice::from_ref(&plan), more, nth, what.clone());
-                }
-            }
+            fs.fail(plan);
+            self.fail_onward(&fs, mode, nth, what);
         }
         self.counts
-    }
-
-    /// Cuts the power after the step in which a call failed, or some `more`,
-    /// before what comes later has made up for it: a flush heals much.
-    fn cut_power_after(&mut self, plans: &[FaultPlan], more: usize, nth: u64, what: String) {
-        let fs = self.fresh(nth);
-        plans.iter().for_each(|plan| fs.fail(plan.clone()));
-        let history = self.run(&fs, Mode::UntilFault { more }, format!("{what}, {more} more"));
-        self.counts.points += 1;
-        let seed = Dice(self.case.seed ^ nth).next();
-        for image in images(&fs, FAULTED, seed) {
-            self.examine(image, &history, nth);
-        }
     }
 
     /// The disk as in the beginning, with its own chance.
@@ -255,13 +245,13 @@ impl<S: Store> Explorer<S> {
         let breadth = Breadth { exhaustive_max, corners_max, samples };
         let seed = Dice(self.case.seed ^ nth).next();
         for image in images(fs, breadth, seed) {
-            self.examine(image, history, nth);
+            self.examine(image, history, nth, "");
         }
     }
 
     /// Opens what is left, and holds it against the history.
-    fn examine(&mut self, image: Image, history: &History, nth: u64) {
-        self.at(format!("image {} after call {nth}", image.name));
+    fn examine(&mut self, image: Image, history: &History, nth: u64, what: &str) {
+        self.at(format!("image {} after call {nth} {what}", image.name));
         let Image { fs, is_kill, .. } = image;
         let at_least = if is_kill { history.after_kill() } else { history.after_power_cut() };
         self.counts.images += 1;

@@ -7,15 +7,52 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A source of time.
+///
+/// ```
+/// use esker::{Clock, Engine, MemoryEngine};
+/// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+/// use std::time::Duration;
+/// /// One that the test moves.
+/// #[derive(Debug, Default)]
+/// struct Hand(AtomicU64);
+/// impl Clock for Hand {
+///     fn now_ms(&self) -> u64 {
+///         self.0.load(Ordering::Relaxed)
+///     }
+///     fn elapsed(&self) -> Duration {
+///         Duration::from_millis(self.now_ms())
+///     }
+/// }
+/// let clock = Arc::new(Hand::default());
+/// let engine = MemoryEngine::with_clock(clock.clone());
+/// engine.set_service("web", b"{}", Duration::from_millis(30))?;
+/// clock.0.store(29, Ordering::Relaxed);
+/// assert_eq!(engine.list_services()?, ["web"]);
+/// clock.0.store(30, Ordering::Relaxed);
+/// assert!(engine.list_services()?.is_empty());
+/// # Ok::<(), esker::Error>(())
+/// ```
 pub trait Clock: Send + Sync + Debug {
     /// Wall time in milliseconds since the Unix epoch. May step backwards.
+    ///
+    /// See the example of [`Clock`].
     fn now_ms(&self) -> u64;
 
     /// Time since some fixed moment. Never steps backwards.
+    ///
+    /// See the example of [`Clock`].
     fn elapsed(&self) -> Duration;
 }
 
 /// The machine's clock.
+///
+/// ```
+/// use esker::{Clock, SystemClock};
+/// let clock = SystemClock::default();
+/// assert!(clock.now_ms() > 1_700_000_000_000); // After 2023.
+/// let before = clock.elapsed();
+/// assert!(clock.elapsed() >= before);
+/// ```
 #[derive(Debug)]
 pub struct SystemClock {
     start: Instant,

@@ -10,12 +10,42 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What every call of this crate returns.
+///
+/// ```
+/// fn port(db: &esker::Db) -> esker::Result<Option<u16>> {
+///     let bytes = db.get("port")?;
+///     Ok(bytes.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.parse().ok()))
+/// }
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("port", "8500")?;
+/// assert_eq!(port(&db)?, Some(8500));
+/// db.close()?;
+/// assert!(port(&db).is_err());
+/// # Ok::<(), esker::Error>(())
+/// ```
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a call failed.
 ///
 /// An error is cheap to clone: a commit group shares the one cause among its
 /// members, and a poisoned handle repeats its first cause for good.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// use esker::Error;
+/// match db.set([0; 65_536], "") {
+///     Err(Error::TooLarge { what, limit_bytes, .. }) => assert_eq!((what, limit_bytes), ("key", 65_535)),
+///     other => panic!("{other:?}"),
+/// }
+/// let missing = Error::KeyNotFound;
+/// assert_eq!(missing.to_string(), "key not found");
+/// assert_eq!(missing.remedy(), Some("check the key name, create it if needed"));
+/// assert!(Error::Conflict.is_retryable() && !missing.is_retryable());
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Error {
@@ -148,12 +178,16 @@ impl Error {
     /// True when the same call may succeed later without anything being
     /// reopened or repaired: an I/O refusal, a directory that is in use, or, of a
     /// transaction, a conflict: there it is the whole transaction that is to be run again.
+    ///
+    /// See the example of [`Error`].
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Error::Io { .. } | Error::Locked { .. } | Error::Conflict)
     }
 
     /// What to do about it, in one clause; `None` where the caller knows best.
+    ///
+    /// See the example of [`Error`].
     #[must_use]
     pub fn remedy(&self) -> Option<&'static str> {
         Some(match self {

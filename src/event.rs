@@ -6,6 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Why writers wait.
+///
+/// ```
+/// use esker::{Event, StallReason};
+/// /// Whether compaction does not keep up with the writers.
+/// fn is_behind(event: &Event) -> bool {
+///     let wait = StallReason::Level0;
+///     matches!(event, Event::StallBegan { reason, .. } if *reason == wait)
+/// }
+/// assert_eq!(StallReason::Level0.to_string(), "as many tables in level 0 as may be");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StallReason {
@@ -35,6 +45,8 @@ impl fmt::Display for StallReason {
 /// Something that happened in an open database. Sizes are in bytes.
 ///
 /// Keys and values are in none of them.
+///
+/// See the example of [`Listener`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
@@ -194,6 +206,8 @@ pub struct Listener(Arc<dyn Fn(&Event) + Send + Sync>);
 
 impl Listener {
     /// Calls `act` for each event.
+    ///
+    /// See the example of [`Listener`].
     pub fn new(act: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         Listener(Arc::new(act))
     }

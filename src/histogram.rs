@@ -131,6 +131,20 @@ impl Latency {
     /// `quantile(0.99)` what one in a hundred exceeded. Zero where there is none. It is off
     /// by 3.2 % at most; beyond 18 minutes it is only known to be between that and
     /// [`Latency::max`]. A `q` outside of 0 to 1 counts as the nearer of them.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// for n in 0..100_u8 {
+    ///     db.set([n], "value")?;
+    /// }
+    /// let latency = db.metrics().latencies.synced_commit;
+    /// let (median, p99) = (latency.quantile(0.5), latency.quantile(0.99));
+    /// assert!(latency.min <= p99 && median <= p99);
+    /// assert!(latency.min <= latency.mean() && latency.mean() <= latency.max);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn quantile(&self, q: f64) -> Duration {
         let rank = q.clamp(0.0, 1.0) * self.count as f64;
@@ -172,6 +186,8 @@ impl Latency {
     }
 
     /// The mean; zero where there is none.
+    ///
+    /// See the example of [`Latency::quantile`].
     #[must_use]
     pub fn mean(&self) -> Duration {
         let mean_ns = self.sum.as_nanos().checked_div(self.count.into()).unwrap_or(0);

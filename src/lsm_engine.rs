@@ -58,6 +58,22 @@ pub fn new_engine(config: &Config) -> Result<Arc<dyn Engine>> {
 /// What `Ok` from a write promises is the `sync_policy` that the database was
 /// opened with. Cheap to clone; all clones are one engine, and closing one
 /// closes all, and the database under them.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// use esker::{Engine, LsmEngine, Options};
+/// let engine = LsmEngine::open(dir.path(), Options::default())?;
+/// engine.set("a", b"1")?;
+/// assert!(engine.db().get("kv:a")?.is_some()); // As it stands in the database.
+/// engine.db().flush()?;
+/// engine.close()?;
+///
+/// let reader = LsmEngine::open_read_only(dir.path(), Options::default())?;
+/// assert_eq!(reader.get("a")?, b"1");
+/// assert!(matches!(reader.delete("a"), Err(esker::Error::ReadOnly)));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct LsmEngine {
     db: Db,
@@ -65,6 +81,8 @@ pub struct LsmEngine {
 
 impl LsmEngine {
     /// Opens the database in `dir`.
+    ///
+    /// See the example of [`LsmEngine`].
     ///
     /// # Errors
     /// As [`Db::open`]: [`Error::Locked`] when another handle has it open,
@@ -76,6 +94,8 @@ impl LsmEngine {
 
     /// Opens the database in `dir` for reading only, as [`Db::open_read_only`] does.
     ///
+    /// See the example of [`LsmEngine`].
+    ///
     /// # Errors
     /// As there.
     pub fn open_read_only(dir: impl AsRef<Path>, options: Options) -> Result<LsmEngine> {
@@ -83,6 +103,18 @@ impl LsmEngine {
     }
 
     /// An engine over a database that is open already.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// use esker::{Engine, LsmEngine};
+    /// let engine = LsmEngine::new(db.clone());
+    /// engine.set("a", b"1")?;
+    /// db.set("beside", "no key of the engine")?;
+    /// assert_eq!(engine.list("")?, ["a"]);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn new(db: Db) -> LsmEngine {
         LsmEngine { db }
@@ -90,6 +122,8 @@ impl LsmEngine {
 
     /// The database under this engine, for what [`Engine`] does not offer:
     /// ranges, snapshots, `persist`, `flush`, `metrics`.
+    ///
+    /// See the example of [`LsmEngine`].
     #[must_use]
     pub fn db(&self) -> &Db {
         &self.db

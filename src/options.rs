@@ -14,6 +14,24 @@ use std::time::Duration;
 /// The contract, whatever the policy: after any crash, the database equals the
 /// result of some prefix of the commit order. The prefix contains every commit
 /// acknowledged as durable. Batches and transactions appear whole or not at all.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// use esker::sim::{CrashModel, SimFs};
+/// use esker::{Db, Options, SyncPolicy};
+/// use std::sync::Arc;
+/// for (sync_policy, survives_a_power_cut) in [(SyncPolicy::Always, true), (SyncPolicy::Never, false)] {
+///     let (fs, options) = (SimFs::new(), Options { sync_policy, ..Options::default() });
+///     let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", options.clone())?;
+///     db.set("key", "value")?;
+///     let [power, kill] = [CrashModel::SyncedOnly, CrashModel::Everything].map(|model| fs.crash_image(&model));
+///     let db = Db::open_with_fs(Arc::new(power), "/db", options.clone())?;
+///     assert_eq!(db.get("key")?.is_some(), survives_a_power_cut);
+///     let db = Db::open_with_fs(Arc::new(kill), "/db", options)?;
+///     assert!(db.get("key")?.is_some()); // The death of the process takes nothing.
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SyncPolicy {
     /// `Ok` means: this commit and all before it are on stable storage:
@@ -32,6 +50,20 @@ pub enum SyncPolicy {
 }
 
 /// How the blocks of a table are compressed.
+///
+/// ```
+/// use esker::{Compression, Db, Options, sim::SimFs};
+/// use std::sync::Arc;
+/// let table_bytes = |compression| -> esker::Result<u64> {
+///     let options = Options { compression, ..Options::default() };
+///     let db = Db::open_with_fs(Arc::new(SimFs::new()), "/db", options)?;
+///     db.set("key", [7; 1000])?;
+///     db.flush()?;
+///     Ok(db.metrics().table_bytes)
+/// };
+/// assert!(table_bytes(Compression::Snappy)? < table_bytes(Compression::None)? / 2);
+/// # Ok::<(), esker::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
     /// Blocks are stored as they are.
@@ -217,6 +249,14 @@ impl Options {
 
     /// Checks every field against its range.
     ///
+    /// ```
+    /// use esker::{Error, Options};
+    /// assert!(Options::default().validate().is_ok());
+    /// let options = Options { memtables_max: 1, ..Options::default() };
+    /// let Err(Error::InvalidArgument { detail }) = options.validate() else { panic!("it passed") };
+    /// assert_eq!(detail, "memtables_max is 1; it must be at least 2");
+    /// ```
+    ///
     /// # Errors
     /// [`Error::InvalidArgument`] naming the field, its value and its range.
     pub fn validate(&self) -> Result<()> {
@@ -305,6 +345,8 @@ impl Options {
 }
 
 /// How one commit differs from the database's [`Options`].
+///
+/// See the example of [`crate::Db::write_with`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WriteOptions {
     /// `Some(true)`: durable on return, as under [`SyncPolicy::Always`].

@@ -6,6 +6,25 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// How far a backup or a restore is.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+/// use esker::{BackupOptions, BackupProgress};
+/// use std::ops::ControlFlow;
+/// db.set("key", [7; 1000])?;
+/// let mut seen = Vec::new();
+/// let mut note = |progress: BackupProgress| {
+///     seen.push(progress);
+///     ControlFlow::Continue(())
+/// };
+/// let options = BackupOptions { progress: Some(&mut note), ..BackupOptions::default() };
+/// db.backup_with(dir.path().join("backup"), options)?;
+/// assert!(!seen.is_empty());
+/// assert!(seen.iter().all(|progress| progress.bytes_done <= progress.bytes_total));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BackupProgress {
@@ -75,6 +94,27 @@ impl fmt::Debug for BackupOptions<'_> {
 }
 
 /// How a backup is restored.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// use esker::{Compression, Db, Options, RestoreOptions};
+/// use std::ops::ControlFlow;
+/// let options = Options { compression: Compression::None, ..Options::default() };
+/// let db = Db::open(dir.path().join("db"), options)?;
+/// db.set("a", vec![7; 2 << 20])?;
+/// db.set("b", vec![8; 2 << 20])?;
+/// let path = dir.path().join("backup");
+/// let written = db.backup(&path)?;
+/// let mut bytes = 0;
+/// let mut note = |progress: esker::BackupProgress| {
+///     bytes = progress.bytes_done;
+///     ControlFlow::Continue(())
+/// };
+/// db.restore_with(&path, RestoreOptions { progress: Some(&mut note) })?;
+/// assert!(2 << 20 < bytes && bytes <= written.bytes);
+/// # Ok(()) }
+/// ```
 #[derive(Default)]
 pub struct RestoreOptions<'a> {
     /// Told after each some 1 MiB, on the thread that restores. `Break` ends it
@@ -89,6 +129,20 @@ impl fmt::Debug for RestoreOptions<'_> {
 }
 
 /// What came of a backup.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+/// db.set("a", "1")?;
+/// db.set("b", "2")?;
+/// let path = dir.path().join("backup");
+/// let report = db.backup(&path)?;
+/// assert_eq!((report.entries, report.sequence_number), (2, 2));
+/// assert_eq!(report.bytes, std::fs::metadata(&path).expect("the file").len());
+/// assert_eq!(report.backup_id, esker::verify_backup(&path)?.backup_id);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BackupReport {
@@ -105,6 +159,8 @@ pub struct BackupReport {
 }
 
 /// A backup upon which an increment can follow.
+///
+/// See the example of [`crate::Db::followed_backups`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FollowedBackup {
@@ -121,6 +177,20 @@ impl From<BackupRef> for FollowedBackup {
 }
 
 /// What came of a restore.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+/// let path = dir.path().join("backup");
+/// db.set("a", "1")?;
+/// let backup = db.backup(&path)?;
+/// db.set("b", "2")?;
+/// let report = db.restore(&path)?;
+/// assert_eq!((report.entries, report.bytes), (1, backup.bytes));
+/// assert!(report.sequence_number > 2); // A commit after the two others.
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RestoreReport {
@@ -136,6 +206,25 @@ pub struct RestoreReport {
 }
 
 /// What a sound backup says of itself, and what was counted in it.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+/// use esker::{BackupOptions, verify_backup};
+/// let [full, next] = ["full", "next"].map(|name| dir.path().join(name));
+/// db.set("a", "1")?;
+/// let followed = BackupOptions { followed: true, ..BackupOptions::default() };
+/// let base = db.backup_with(&full, followed)?;
+/// db.delete("a")?;
+/// db.backup_since(base.backup_id, &next)?;
+/// let info = verify_backup(&next)?;
+/// assert_eq!(info.base_id, Some(base.backup_id));
+/// assert_eq!((info.since, info.sequence_number), (Some(1), 2));
+/// assert_eq!((info.entries, info.deletes), (1, 1));
+/// assert_eq!(info.database_id, verify_backup(&full)?.database_id);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BackupInfo {

@@ -24,6 +24,24 @@ pub(super) const STREAM: &str = "the backup's stream";
 /// vouch for. A checksum proves accident and not attack: whoever can write a backup can write any
 /// content into it.
 ///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+/// db.set("key", "value")?;
+/// let path = dir.path().join("backup");
+/// let report = db.backup(&path)?;
+/// let info = esker::verify_backup(&path)?;
+/// assert_eq!((info.entries, info.raw_bytes, info.bytes), (1, 8, report.bytes));
+/// assert_eq!(info.base_id, None); // It is a full one.
+///
+/// let mut bytes = std::fs::read(&path).expect("the backup");
+/// bytes[100] ^= 1;
+/// std::fs::write(&path, bytes).expect("it can be written");
+/// assert!(matches!(esker::verify_backup(&path), Err(esker::Error::Corruption { .. })));
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 /// [`Error::Corruption`] naming where and what is wrong, [`Error::UnsupportedFormat`] for one of a newer version,
 /// [`Error::Io`].
@@ -32,6 +50,8 @@ pub fn verify_backup(path: impl AsRef<Path>) -> Result<BackupInfo> {
 }
 
 /// As [`verify_backup`], of what `read` gives.
+///
+/// See the example of [`Db::backup_to`].
 ///
 /// # Errors
 /// As [`verify_backup`].
@@ -89,6 +109,21 @@ impl Db {
 
     /// As [`Db::backup`], with options.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+    /// use esker::{BackupOptions, Error};
+    /// use std::ops::ControlFlow;
+    /// db.set("key", "value")?;
+    /// let mut stop = |_| ControlFlow::Break(());
+    /// let options = BackupOptions { progress: Some(&mut stop), ..BackupOptions::default() };
+    /// let path = dir.path().join("backup");
+    /// assert!(matches!(db.backup_with(&path, options), Err(Error::Cancelled)));
+    /// assert!(!path.exists());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`Db::backup`]; [`Error::Cancelled`]; where increments are to follow ([`BackupOptions::followed`])
     /// [`Error::Poisoned`], [`Error::ReadOnly`], and [`Error::InvalidArgument`] when a restore came between.
@@ -102,6 +137,24 @@ impl Db {
 
     /// As [`Db::backup_with`], into a stream: a pipe, a socket, a file of the caller's own. Whoever
     /// reads it knows by its end whether it is whole. Syncing is the caller's affair.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+    /// use esker::{BackupOptions, RestoreOptions, verify_backup_from};
+    /// db.set("key", "value")?;
+    /// let mut stream = Vec::new(); // Or a socket, or a pipe.
+    /// let report = db.backup_to(&mut stream, BackupOptions::default())?;
+    /// assert_eq!(report.bytes, stream.len() as u64);
+    /// assert_eq!(verify_backup_from(stream.as_slice())?.entries, 1);
+    /// assert!(verify_backup_from(&stream[..stream.len() - 1]).is_err()); // Cut short.
+    ///
+    /// db.set("key", "other")?;
+    /// db.restore_from(stream.as_slice(), RestoreOptions::default())?;
+    /// assert_eq!(db.get("key")?.as_deref(), Some(&b"value"[..]));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Db::backup_with`]; [`Error::Io`] when `write` fails.
@@ -189,6 +242,19 @@ impl Db {
 
     /// Checks the backup at `path`, on the file system of the database, as [`verify_backup`] does.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// use esker::{Db, Error, Options, sim::SimFs};
+    /// use std::sync::Arc;
+    /// // On a file system on which `esker::verify_backup` would not find it.
+    /// let db = Db::open_with_fs(Arc::new(SimFs::new()), "/db", Options::default())?;
+    /// db.set("key", "value")?;
+    /// let report = db.backup("/backup")?;
+    /// assert_eq!(db.verify_backup("/backup")?.backup_id, report.backup_id);
+    /// assert!(matches!(db.verify_backup("/other"), Err(Error::Io { .. })));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`verify_backup`]; [`Error::Closed`].
     pub fn verify_backup(&self, path: impl AsRef<Path>) -> Result<BackupInfo> {
@@ -209,6 +275,26 @@ impl Db {
     /// until they are dropped. Times to live end when they would have ended. What was seen expired
     /// before the backup was made, or here, stays expired.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+    /// let path = dir.path().join("backup");
+    /// db.set("a", "1")?;
+    /// db.backup(&path)?;
+    /// db.delete("a")?;
+    /// db.set("b", "2")?;
+    /// let before = db.snapshot();
+    /// db.restore(&path)?;
+    /// assert!(db.get("a")?.is_some() && db.get("b")?.is_none());
+    /// assert!(before.get("b")?.is_some()); // What was begun before goes on.
+    ///
+    /// std::fs::write(&path, "no backup").expect("it can be written");
+    /// assert!(db.restore(&path).is_err());
+    /// assert!(db.get("a")?.is_some()); // As if nothing had been.
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// - [`Error::Corruption`], [`Error::UnsupportedFormat`]: the backup is not what was written;
     /// - [`Error::InvalidArgument`]: it is an increment: see [`Db::restore_chain`];
@@ -219,6 +305,24 @@ impl Db {
     }
 
     /// As [`Db::restore`], with options.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// use esker::{Compression, Db, Error, Options, RestoreOptions};
+    /// use std::ops::ControlFlow;
+    /// let options = Options { compression: Compression::None, ..Options::default() };
+    /// let db = Db::open(dir.path().join("db"), options)?;
+    /// db.set("large", vec![7; 4 << 20])?;
+    /// let path = dir.path().join("backup");
+    /// db.backup(&path)?;
+    /// db.set("key", "value")?;
+    /// let mut stop = |_| ControlFlow::Break(());
+    /// let stopped = db.restore_with(&path, RestoreOptions { progress: Some(&mut stop) });
+    /// assert!(matches!(stopped, Err(Error::Cancelled)));
+    /// assert!(db.get("key")?.is_some()); // Nothing has changed.
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Db::restore`]; [`Error::Cancelled`].
@@ -231,6 +335,8 @@ impl Db {
     }
 
     /// As [`Db::restore_with`], from what `read` gives.
+    ///
+    /// See the example of [`Db::backup_to`].
     ///
     /// # Errors
     /// As [`Db::restore_with`]; [`Error::Io`] when `read` fails.
@@ -273,6 +379,20 @@ impl Db {
 
     /// As [`Db::create_from_backup`], on another file system.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// use esker::{Db, Options, sim::SimFs};
+    /// use std::sync::Arc;
+    /// let fs = Arc::new(SimFs::new());
+    /// let db = Db::open_with_fs(fs.clone(), "/db", Options::default())?;
+    /// db.set("key", "value")?;
+    /// db.backup("/backup")?;
+    /// let copy = Db::create_from_backup_with_fs(fs, "/backup", "/copy", Options::default())?;
+    /// db.delete("key")?;
+    /// assert!(copy.get("key")?.is_some());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As there.
     pub fn create_from_backup_with_fs(
@@ -291,6 +411,20 @@ impl Db {
     /// It opens at once. What is changed in the one is not in the other: none of the files is ever written
     /// again; but their space is given back only when both have no use for them any more, and
     /// damage to one is damage to both: it is no backup. Until all of it is durable the directory does not open.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+    /// use esker::{Db, Options};
+    /// db.set("key", "value")?;
+    /// let path = dir.path().join("checkpoint");
+    /// db.checkpoint(&path)?;
+    /// db.delete("key")?;
+    /// let second = Db::open(&path, Options::default())?;
+    /// assert!(second.get("key")?.is_some() && db.get("key")?.is_none());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Db::flush`]; [`Error::InvalidArgument`] where the directory holds anything, [`Error::Locked`], [`Error::Io`].

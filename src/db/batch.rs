@@ -35,12 +35,16 @@ pub struct WriteBatch {
 
 impl WriteBatch {
     /// An empty batch.
+    ///
+    /// See the example of [`WriteBatch`].
     #[must_use]
     pub fn new() -> Self {
         WriteBatch::default()
     }
 
     /// Sets `key` to `value`. Keys have at most 65,535 bytes, values 1 GiB.
+    ///
+    /// See the example of [`WriteBatch`].
     pub fn set(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let (key, value) = (key.as_ref(), value.as_ref());
         if self.accepts(check_key(key).and_then(|()| check_value(value))) {
@@ -51,6 +55,24 @@ impl WriteBatch {
     /// Sets `key` to `value` for `ttl` from the moment of the commit. A
     /// fraction of a millisecond counts as a whole one; a time beyond
     /// representation means that the entry never expires; zero is an error.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// use std::time::Duration;
+    /// let mut batch = esker::WriteBatch::new();
+    /// batch.set("a", "for ever");
+    /// batch.set_with_ttl("b", "for a moment", Duration::ZERO);
+    /// // What was wrong is told at the commit, of which nothing is written.
+    /// assert!(matches!(db.write(batch.clone()), Err(esker::Error::InvalidArgument { .. })));
+    /// assert!(db.get("a")?.is_none());
+    /// batch.clear();
+    /// batch.set_with_ttl("b", "for an hour", Duration::from_secs(3600));
+    /// db.write(batch)?;
+    /// assert!(db.get("b")?.is_some());
+    /// # Ok(()) }
+    /// ```
     pub fn set_with_ttl(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>, ttl: Duration) {
         let (key, value) = (key.as_ref(), value.as_ref());
         let checked = check_key(key).and_then(|()| check_value(value));
@@ -70,6 +92,8 @@ impl WriteBatch {
     }
 
     /// Deletes `key`; one that is not there is fine.
+    ///
+    /// See the example of [`WriteBatch`].
     pub fn delete(&mut self, key: impl AsRef<[u8]>) {
         let key = key.as_ref();
         if self.accepts(check_key(key)) {
@@ -78,18 +102,32 @@ impl WriteBatch {
     }
 
     /// Operations in the batch.
+    ///
+    /// ```
+    /// let mut batch = esker::WriteBatch::new();
+    /// assert!(batch.is_empty());
+    /// batch.set("a", "1");
+    /// batch.delete("a"); // An operation of its own.
+    /// assert_eq!(batch.len(), 2);
+    /// batch.clear();
+    /// assert!(batch.is_empty());
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         usize::try_from(self.batch.entries()).unwrap_or(usize::MAX)
     }
 
     /// True without any operation.
+    ///
+    /// See the example of [`WriteBatch::len`].
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.batch.is_empty()
     }
 
     /// Forgets all operations and keeps the memory for new ones.
+    ///
+    /// See the example of [`WriteBatch::len`].
     pub fn clear(&mut self) {
         self.batch.clear();
         self.lifetimes.clear();

@@ -20,6 +20,8 @@ use std::sync::Arc;
 /// the one before: the first is full, and each other an increment upon the very backup before it.
 /// Returns what each says of itself; changes nothing.
 ///
+/// See the example of [`Db::backup_since`].
+///
 /// # Errors
 /// As [`crate::verify_backup`]; [`Error::InvalidArgument`] naming the one that does not follow, and why.
 pub fn verify_backup_chain<P: AsRef<Path>>(
@@ -88,6 +90,8 @@ impl Db {
 
     /// As [`Db::backup_since`], with options.
     ///
+    /// See the example of [`Db::restore_chain`].
+    ///
     /// # Errors
     /// As [`Db::backup_since`]; [`Error::Cancelled`].
     pub fn backup_since_with(
@@ -102,6 +106,8 @@ impl Db {
 
     /// As [`Db::backup_since_with`], into a stream, as [`Db::backup_to`] does.
     ///
+    /// See the example of [`Db::restore_chain_from`].
+    ///
     /// # Errors
     /// As [`Db::backup_since_with`]; [`Error::Io`] when `write` fails.
     pub fn backup_since_to(
@@ -115,6 +121,26 @@ impl Db {
     }
 
     /// The backups upon which [`Db::backup_since`] can follow now, the oldest first: there are few.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+    /// use esker::BackupOptions;
+    /// db.set("key", "value")?;
+    /// let options = BackupOptions { followed: true, ..BackupOptions::default() };
+    /// let full = db.backup_with(dir.path().join("full"), options)?;
+    /// let followed = db.followed_backups();
+    /// assert_eq!(followed.len(), 1);
+    /// assert_eq!(followed[0].backup_id, full.backup_id);
+    /// assert_eq!(followed[0].sequence_number, full.sequence_number);
+    /// assert_eq!(db.metrics().followed.oldest_seq, Some(full.sequence_number));
+    ///
+    /// db.follow_no_backups()?;
+    /// assert!(db.followed_backups().is_empty());
+    /// assert!(db.backup_since(full.backup_id, dir.path().join("next")).is_err());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn followed_backups(&self) -> Vec<FollowedBackup> {
         self.inner.store.followed.list().into_iter().map(FollowedBackup::from).collect()
@@ -122,6 +148,8 @@ impl Db {
 
     /// Has increments follow upon none of the backups made so far, so that what is kept for them goes: for who makes
     /// no increments any more. On return that is durable. Those that there are restore as ever.
+    ///
+    /// See the example of [`Db::followed_backups`].
     ///
     /// # Errors
     /// [`Error::Io`]: nothing has changed; [`Error::Closed`], [`Error::Poisoned`], [`Error::ReadOnly`].
@@ -154,6 +182,28 @@ impl Db {
     /// Nothing of it is visible before all of it has been read and checked. Memory is some MiB, and one value,
     /// for each backup of the chain.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+    /// use esker::{BackupOptions, RestoreOptions};
+    /// let path = |name: &str| dir.path().join(name);
+    /// db.set("a", "1")?;
+    /// let followed = BackupOptions { followed: true, ..BackupOptions::default() };
+    /// let full = db.backup_with(path("full"), followed)?;
+    /// db.set("b", "2")?;
+    /// db.backup_since_with(full.backup_id, path("next"), BackupOptions::default())?;
+    /// db.set("c", "3")?;
+    ///
+    /// // In another order it is refused, and nothing has changed.
+    /// assert!(db.restore_chain([path("next"), path("full")], RestoreOptions::default()).is_err());
+    /// assert_eq!(db.iter().count(), 3);
+    /// assert_eq!(db.verify_backup_chain([path("full"), path("next")])?.len(), 2);
+    /// db.restore_chain([path("full"), path("next")], RestoreOptions::default())?;
+    /// assert_eq!(db.iter().count(), 2);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`Db::restore_with`]; [`Error::InvalidArgument`], before anything is written, where one
     /// does not follow upon the one before: named twice, missing, in the wrong order, of another database, or of one that went another
@@ -171,6 +221,23 @@ impl Db {
 
     /// As [`Db::restore_chain`], from what each of `reads` gives.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+    /// use esker::{BackupOptions, RestoreOptions};
+    /// let [mut full, mut next] = [Vec::new(), Vec::new()];
+    /// let followed = BackupOptions { followed: true, ..BackupOptions::default() };
+    /// db.set("a", "1")?;
+    /// let report = db.backup_to(&mut full, followed)?;
+    /// db.set("b", "2")?;
+    /// db.backup_since_to(report.backup_id, &mut next, BackupOptions::default())?;
+    /// db.delete("a")?;
+    /// db.restore_chain_from([full.as_slice(), next.as_slice()], RestoreOptions::default())?;
+    /// assert_eq!(db.iter().count(), 2);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`Db::restore_chain`]; [`Error::Io`] when one of them fails.
     pub fn restore_chain_from<R: Read>(
@@ -186,6 +253,8 @@ impl Db {
 
     /// As [`verify_backup_chain`], on the file system of the database.
     ///
+    /// See the example of [`Db::restore_chain`].
+    ///
     /// # Errors
     /// As [`verify_backup_chain`]; [`Error::Closed`].
     pub fn verify_backup_chain<P: AsRef<Path>>(
@@ -199,6 +268,8 @@ impl Db {
 
     /// As [`Db::create_from_backup`], of a chain, as [`Db::restore_chain`] has it.
     ///
+    /// See the example of [`Db::backup_since`].
+    ///
     /// # Errors
     /// As those two.
     pub fn create_from_backups<P: AsRef<Path>>(
@@ -210,6 +281,23 @@ impl Db {
     }
 
     /// As [`Db::create_from_backups`], on another file system.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// use esker::{BackupOptions, Db, Options, sim::SimFs};
+    /// use std::sync::Arc;
+    /// let fs = Arc::new(SimFs::new());
+    /// let db = Db::open_with_fs(fs.clone(), "/db", Options::default())?;
+    /// db.set("a", "1")?;
+    /// let followed = BackupOptions { followed: true, ..BackupOptions::default() };
+    /// let full = db.backup_with("/full", followed)?;
+    /// db.set("b", "2")?;
+    /// db.backup_since(full.backup_id, "/next")?;
+    /// let chain = ["/full", "/next"];
+    /// let copy = Db::create_from_backups_with_fs(fs, chain, "/copy", Options::default())?;
+    /// assert_eq!(copy.iter().count(), 2);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As there.

@@ -7,6 +7,17 @@ use std::fmt;
 use std::time::Duration;
 
 /// What an ingest came to.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// let report = db.ingest([("a", vec![1; 10]), ("b", vec![2; 10_000])])?;
+/// assert_eq!((report.entries, report.tables, report.rewrites), (2, 1, 0));
+/// assert!(report.value_bytes > 0); // The large one stands beside the table.
+/// assert_eq!(db.metrics().table_bytes, report.table_bytes);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IngestReport {
@@ -55,6 +66,8 @@ impl fmt::Debug for Ingest {
 impl Ingest {
     /// Adds an entry, whose key must be greater than that of the one before.
     ///
+    /// See the example of [`Ingest`].
+    ///
     /// # Errors
     /// - [`Error::InvalidArgument`]: the key is not; the text names the entry by its position;
     /// - [`Error::TooLarge`], [`Error::Io`], [`Error::Closed`], [`Error::Poisoned`].
@@ -67,6 +80,22 @@ impl Ingest {
 
     /// Adds an entry that lives for `ttl`, counted from this call (not from the end of
     /// the ingest).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// use esker::sim::SimFs;
+    /// use std::{sync::Arc, time::Duration};
+    /// let fs = SimFs::new();
+    /// let db = esker::Db::open_with_fs(Arc::new(fs.clone()), "/db", esker::Options::default())?;
+    /// let mut ingest = db.start_ingest()?;
+    /// ingest.put("a", "for ever")?;
+    /// ingest.put_with_ttl("b", "for a minute", Duration::from_secs(60))?;
+    /// ingest.finish()?;
+    /// assert_eq!(db.iter().count(), 2);
+    /// fs.sim_clock().advance(Duration::from_secs(60));
+    /// assert_eq!(db.iter().count(), 1);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Ingest::put`]; [`Error::InvalidArgument`] for a `ttl` of zero.
@@ -86,6 +115,8 @@ impl Ingest {
     }
 
     /// Makes all entries visible and durable, at once.
+    ///
+    /// See the example of [`Ingest`].
     ///
     /// # Errors
     /// [`Error::Indeterminate`]: nothing of it is visible, and after a crash all of it may be there, or
@@ -140,6 +171,8 @@ impl Db {
 
     /// Begins to load sorted entries as [`Db::ingest`] does, one by one: where they come from a source
     /// that may fail, or expire.
+    ///
+    /// See the example of [`Ingest`].
     ///
     /// # Errors
     /// [`Error::Closed`], [`Error::Poisoned`]; [`Error::InvalidArgument`] for the 134-millionth of a

@@ -10,6 +10,25 @@ use crate::read::{Key, Scan, Value};
 /// an empty iterator and no panic. It pins the memory and files that this
 /// takes until it is dropped.
 ///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// for key in ["a", "b", "c", "d"] {
+///     db.set(key, key.to_uppercase())?;
+/// }
+/// let mut range = db.range("a"..="d");
+/// let (first, value) = range.next().expect("four entries")?;
+/// assert_eq!((&first[..], &value[..]), (&b"a"[..], &b"A"[..]));
+/// assert_eq!(range.next_back().expect("three")?.0, b"d");
+/// // Without a copy of key and value:
+/// let sizes = |key: &[u8], value: &[u8]| key.len() + value.len();
+/// assert_eq!(range.next_with(sizes).expect("two")?, 2);
+/// assert_eq!(range.next_back_with(sizes).expect("one")?, 2);
+/// assert!(range.next().is_none());
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 /// An item is [`crate::Error::Io`], [`crate::Error::Corruption`], or
 /// [`crate::Error::Closed`] after the database was closed; after an error the iterator has ended.
@@ -48,6 +67,8 @@ impl Range {
 
     /// [`Range::next_with`] from the back.
     ///
+    /// See the example of [`Range`].
+    ///
     /// # Errors
     /// As those of an item.
     #[inline]
@@ -56,6 +77,16 @@ impl Range {
     }
 
     /// The same range, keys alone: no value is read or copied.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("large", vec![7; 1 << 20])?;
+    /// let mut keys = db.iter().keys(); // Nothing of the value is read.
+    /// assert_eq!(keys.next().expect("one")?, b"large");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn keys(self) -> Keys {
         Keys { scan: self.scan }
@@ -79,6 +110,23 @@ impl DoubleEndedIterator for Range {
 impl std::iter::FusedIterator for Range {}
 
 /// Iterates over keys alone, in order, from either end. See [`Range`].
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// for key in ["a", "bb", "ccc"] {
+///     db.set(key, "")?;
+/// }
+/// let mut keys = db.iter().keys();
+/// assert_eq!(keys.next_back().expect("three keys")?, b"ccc");
+/// let mut bytes = 0;
+/// while let Some(size) = keys.next_with(<[u8]>::len) {
+///     bytes += size?;
+/// }
+/// assert_eq!(bytes, 3);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Keys {
     scan: Scan,
@@ -86,6 +134,8 @@ pub struct Keys {
 
 impl Keys {
     /// What `see` makes of the next key, which it borrows: nothing is copied.
+    ///
+    /// See the example of [`Keys`].
     ///
     /// # Errors
     /// As those of an item.

@@ -72,6 +72,22 @@ impl Db {
     /// What a crash left is recovered first; what was found is in
     /// [`Metrics::recovery`]. On return everything that reads show is durable.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// use esker::{Db, Error, Options};
+    /// let db = Db::open(dir.path(), Options::default())?;
+    /// db.set("key", "value")?;
+    /// // One handle at a time.
+    /// assert!(matches!(Db::open(dir.path(), Options::default()), Err(Error::Locked { .. })));
+    /// db.close()?;
+    ///
+    /// let existing = Options { create_if_missing: false, ..Options::default() };
+    /// assert!(Db::open(dir.path().join("elsewhere"), existing.clone()).is_err());
+    /// assert!(Db::open(dir.path(), existing)?.get("key")?.is_some());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// - [`Error::Locked`]: another handle, here or in another process, has it open; nothing was changed;
     /// - [`Error::Corruption`]: a file is not what was written; no file of the database was changed;
@@ -86,6 +102,21 @@ impl Db {
     /// Opens the database in the directory `path` of another file system: a
     /// simulated one, say.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// use esker::sim::{CrashModel, SimFs}; // Of the feature `sim`.
+    /// use esker::{Db, Options};
+    /// use std::sync::Arc;
+    /// let fs = SimFs::new();
+    /// let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", Options::default())?;
+    /// db.set("key", "value")?;
+    /// // The power goes; what was synced is on the disk.
+    /// let disk = fs.crash_image(&CrashModel::SyncedOnly);
+    /// let db = Db::open_with_fs(Arc::new(disk), "/db", Options::default())?;
+    /// assert_eq!(db.get("key")?.as_deref(), Some(&b"value"[..]));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`Db::open`].
     pub fn open_with_fs(fs: Arc<dyn Fs>, path: impl AsRef<Path>, options: Options) -> Result<Db> {
@@ -93,6 +124,17 @@ impl Db {
     }
 
     /// The value of `key`, `None` without one (never set, deleted or expired).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("key", "value")?;
+    /// let value = db.get("key")?.expect("it was set");
+    /// assert_eq!(value.as_ref(), b"value");
+    /// assert_eq!(db.get("other")?, None);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Corruption`] (damage is never read as absence), [`Error::Closed`].
@@ -130,6 +172,18 @@ impl Db {
     /// On return the value is visible to every reader, and as durable as the
     /// policy says ([`Options::sync_policy`]).
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("key", "old")?;
+    /// db.set([0xff, 0x00], "keys are bytes")?;
+    /// db.set("key", "new")?;
+    /// assert_eq!(db.get("key")?.as_deref(), Some(&b"new"[..]));
+    /// assert!(matches!(db.set([0; 65_536], ""), Err(esker::Error::TooLarge { what: "key", .. })));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// - [`Error::TooLarge`], [`Error::Io`], [`Error::Closed`], [`Error::Poisoned`]: nothing was written;
     /// - [`Error::Indeterminate`]: the write or the sync failed midway; it is
@@ -142,6 +196,20 @@ impl Db {
 
     /// Sets `key` to `value` for `ttl` from now: it is alive while
     /// `now < set time + ttl`, in milliseconds.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// use esker::sim::SimFs; // Whose clock moves when it is told to.
+    /// use std::{sync::Arc, time::Duration};
+    /// let fs = SimFs::new();
+    /// let db = esker::Db::open_with_fs(Arc::new(fs.clone()), "/db", esker::Options::default())?;
+    /// db.set_with_ttl("session", "alice", Duration::from_secs(30))?;
+    /// fs.sim_clock().advance(Duration::from_secs(29));
+    /// assert!(db.get("session")?.is_some());
+    /// fs.sim_clock().advance(Duration::from_secs(1));
+    /// assert_eq!(db.get("session")?, None);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Db::set`]; [`Error::InvalidArgument`] for a `ttl` of zero.
@@ -158,6 +226,17 @@ impl Db {
 
     /// Deletes `key`; one that is not there is fine.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("key", "value")?;
+    /// db.delete("key")?;
+    /// db.delete("never set")?;
+    /// assert_eq!(db.get("key")?, None);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`Db::set`].
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
@@ -170,6 +249,24 @@ impl Db {
     /// policy says. An empty one writes nothing; where the policy asks for a
     /// sync, it makes what was committed before durable all the same.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// let mut batch = esker::WriteBatch::new();
+    /// batch.set("from", "90");
+    /// batch.set("to", "110");
+    /// db.write(batch)?;
+    /// assert!(db.get("from")?.is_some() && db.get("to")?.is_some());
+    ///
+    /// let mut batch = esker::WriteBatch::new();
+    /// batch.delete("from");
+    /// batch.set([0; 65_536], "a key that is too long");
+    /// assert!(db.write(batch).is_err());
+    /// assert!(db.get("from")?.is_some()); // All of it or nothing.
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`Db::set`]; what was wrong with an operation when it was added.
     pub fn write(&self, batch: WriteBatch) -> Result<()> {
@@ -177,6 +274,21 @@ impl Db {
     }
 
     /// Commits `batch` under `options` in place of the database's policy.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// use esker::{Db, Options, SyncPolicy, WriteBatch, WriteOptions};
+    /// let options = Options { sync_policy: SyncPolicy::Never, ..Options::default() };
+    /// let db = Db::open(dir.path(), options)?;
+    /// db.set("cache", "may get lost")?;
+    /// let mut batch = WriteBatch::new();
+    /// batch.set("order", "may not");
+    /// let before = db.metrics().log_syncs;
+    /// db.write_with(batch, WriteOptions { sync: Some(true) })?;
+    /// assert_eq!(db.metrics().log_syncs, before + 1);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Db::write`].
@@ -207,6 +319,20 @@ impl Db {
     }
 
     /// All entries, in order, from either end, as they are now.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// for key in ["b", "c", "a"] {
+    ///     db.set(key, key.to_uppercase())?;
+    /// }
+    /// let entries = db.iter();
+    /// db.delete("a")?; // What it sees was fixed before.
+    /// let values: Vec<_> = entries.map(|entry| Ok(entry?.1)).collect::<esker::Result<_>>()?;
+    /// assert_eq!(values, [b"A", b"B", b"C"]);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn iter(&self) -> Range {
         self.snapshot().iter()
@@ -214,17 +340,58 @@ impl Db {
 
     /// The entries whose key starts with `prefix`, in order, from either end,
     /// as they are now.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// for key in ["user/2", "user/10", "users", "zone/1"] {
+    ///     db.set(key, "")?;
+    /// }
+    /// let keys: Vec<_> = db.prefix("user/").keys().collect::<Result<_, _>>()?;
+    /// assert_eq!(keys.iter().map(|key| &key[..]).collect::<Vec<_>>(), [&b"user/10"[..], b"user/2"]);
+    /// # Ok(()) }
+    /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range {
         self.snapshot().prefix(prefix)
     }
 
     /// The database as it is now, for as many reads as wanted.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("key", "old")?;
+    /// let before = db.snapshot();
+    /// db.set("key", "new")?;
+    /// assert_eq!(before.get("key")?.as_deref(), Some(&b"old"[..]));
+    /// assert_eq!(db.get("key")?.as_deref(), Some(&b"new"[..]));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(Arc::clone(&self.inner.store))
     }
 
     /// Makes every commit that returned before this call durable, whatever the policy.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// use esker::sim::{CrashModel, SimFs};
+    /// use esker::{Db, Options, SyncPolicy};
+    /// use std::sync::Arc;
+    /// let fs = SimFs::new();
+    /// let options = Options { sync_policy: SyncPolicy::Never, ..Options::default() };
+    /// let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", options.clone())?;
+    /// db.set("a", "1")?;
+    /// db.persist()?;
+    /// db.set("b", "2")?;
+    /// let disk = fs.crash_image(&CrashModel::SyncedOnly);
+    /// let db = Db::open_with_fs(Arc::new(disk), "/db", options)?;
+    /// assert!(db.get("a")?.is_some() && db.get("b")?.is_none());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Poisoned`] when a sync failed, now or before; [`Error::Closed`].
@@ -240,6 +407,18 @@ impl Db {
 
     /// As [`Db::persist`], and writes the memtables out as tables.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("key", "value")?;
+    /// assert_eq!(db.metrics().tables, 0);
+    /// db.flush()?;
+    /// assert_eq!(db.metrics().tables, 1);
+    /// assert!(db.get("key")?.is_some());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Io`]: it could not be done now and is tried again in the
     /// background; nothing is lost. [`Error::Poisoned`], [`Error::Closed`].
@@ -254,6 +433,19 @@ impl Db {
     ///
     /// It can take long. Closing the database interrupts it; what was done by then stays.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("key", "value")?;
+    /// db.flush()?;
+    /// db.delete("key")?;
+    /// db.flush()?; // What deletes it stands in a second table.
+    /// db.compact()?;
+    /// assert_eq!(db.metrics().tables, 0);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Corruption`] when a table is damaged: it stays as it is, and the others
     /// are merged as far as it is not in the way. [`Error::Io`], [`Error::Poisoned`], [`Error::Closed`].
@@ -262,6 +454,24 @@ impl Db {
     }
 
     /// As [`Db::compact`], for the tables that have keys within `bounds`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// for key in ["a", "z"] {
+    ///     for value in ["old", "new"] {
+    ///         db.set(key, value)?;
+    ///         db.flush()?;
+    ///     }
+    /// }
+    /// db.compact_range("a"..="b")?;
+    /// let layout = db.layout();
+    /// let above = layout.levels[0].tables.iter();
+    /// assert!(above.clone().all(|table| table.smallest_key == b"z"));
+    /// assert!(layout.levels[1..].iter().any(|level| !level.tables.is_empty()));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Db::compact`].
@@ -277,6 +487,21 @@ impl Db {
     /// overwritten or deleted is pointed to until tables are merged: [`Db::compact`] before this gives
     /// back all that can be. Reads, writes and iterators go on.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("photo", [7; 10_000])?;
+    /// db.set("other", [8; 10_000])?;
+    /// db.flush()?;
+    /// db.delete("photo")?;
+    /// db.compact()?; // Until then a table points to it.
+    /// let collected = db.collect_garbage()?;
+    /// assert_eq!((collected.files, collected.values), (1, 1)); // `other` was copied.
+    /// assert!(collected.freed_bytes > 0);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Corruption`] when a file is damaged: it stays as it is, others are collected all the
     /// same. [`Error::Io`], [`Error::Poisoned`], [`Error::Closed`].
@@ -286,6 +511,18 @@ impl Db {
     }
 
     /// How things stand.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("key", "value")?;
+    /// db.flush()?;
+    /// let metrics = db.metrics();
+    /// assert_eq!((metrics.last_seq, metrics.flushes), (1, 1));
+    /// assert!(metrics.to_string().contains("level"));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.inner.metrics()
@@ -293,6 +530,20 @@ impl Db {
 
     /// What it is made of: every table with its keys, every file with large values. As many entries as there are files, so
     /// rather for a person than for a loop.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("small", "value")?;
+    /// db.set("large", [7; 10_000])?;
+    /// db.flush()?;
+    /// let layout = db.layout();
+    /// let table = &layout.levels[0].tables[0];
+    /// assert!(table.value_bytes > 0 && table.bytes < 10_000);
+    /// assert_eq!(layout.value_files.len(), 1);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn layout(&self) -> Layout {
         self.inner.store.layout()
@@ -306,6 +557,18 @@ impl Db {
 
     /// Writes everything out, ends the background threads and unlocks the
     /// directory. Idempotent. Afterwards every call, on every clone, is [`Error::Closed`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// let clone = db.clone();
+    /// db.set("key", "value")?;
+    /// db.close()?;
+    /// db.close()?; // Once more is fine.
+    /// assert!(matches!(clone.get("key"), Err(esker::Error::Closed)));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Poisoned`] when not everything could be

@@ -51,6 +51,20 @@ impl Db {
 
     /// As [`Db::open_read_only`], on another file system: a simulated one, say.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// use esker::{Db, Error, Options, sim::SimFs};
+    /// use std::sync::Arc;
+    /// let fs = Arc::new(SimFs::new());
+    /// Db::open_with_fs(fs.clone(), "/db", Options::default())?.set("key", "value")?;
+    /// let calls = fs.mutating_calls();
+    /// let db = Db::open_read_only_with_fs(fs.clone(), "/db", Options::default())?;
+    /// assert!(db.get("key")?.is_some());
+    /// assert!(matches!(db.delete("key"), Err(Error::ReadOnly)));
+    /// assert!(fs.mutating_calls() <= calls + 1); // The lock at most.
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As there.
     pub fn open_read_only_with_fs(
@@ -62,6 +76,17 @@ impl Db {
     }
 
     /// Whether it is open for reading only.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// assert!(!db.is_read_only());
+    /// db.close()?;
+    /// let reader = esker::Db::open_read_only(dir.path(), esker::Options::default())?;
+    /// assert!(reader.is_read_only());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.inner.store.health.is_read_only()

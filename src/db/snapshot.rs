@@ -15,6 +15,24 @@ use std::sync::Arc;
 /// files (but after a restore, [`crate::Db::restore_from`], all of what was there before), but what it sees, and what has been overwritten or deleted since, is kept
 /// on disk until it is dropped; [`crate::Metrics`] says how much. Expiry goes on: an entry
 /// whose time passes while the snapshot is held is hidden from then on.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("a", "1")?;
+/// db.set("b", "2")?;
+/// let snapshot = db.snapshot();
+/// db.delete("a")?;
+/// db.set("c", "3")?;
+/// assert_eq!(snapshot.sequence_number(), 2);
+/// assert!(snapshot.get("a")?.is_some() && snapshot.get("c")?.is_none());
+/// assert_eq!(snapshot.iter().count(), 2);
+/// assert_eq!(snapshot.range("b"..).count(), 1);
+/// assert_eq!(snapshot.prefix("c").count(), 0);
+/// assert_eq!(db.metrics().snapshots.count, 1);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Snapshot {
     store: Arc<Store>,
@@ -45,6 +63,8 @@ impl Snapshot {
 
     /// The value of `key`, `None` without one.
     ///
+    /// See the example of [`Snapshot`].
+    ///
     /// # Errors
     /// [`crate::Error::Io`], [`crate::Error::Corruption`], [`crate::Error::Closed`].
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
@@ -61,23 +81,31 @@ impl Snapshot {
     }
 
     /// The entries whose key is within `bounds`.
+    ///
+    /// See the example of [`Snapshot`].
     pub fn range<K: AsRef<[u8]>>(&self, bounds: impl RangeBounds<K>) -> Range {
         Range::new(self.scan(owned_bounds(&bounds)))
     }
 
     /// All entries.
+    ///
+    /// See the example of [`Snapshot`].
     #[must_use]
     pub fn iter(&self) -> Range {
         self.prefix("")
     }
 
     /// The entries whose key starts with `prefix`.
+    ///
+    /// See the example of [`Snapshot`].
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range {
         Range::new(self.scan(Bounds::prefix(prefix.as_ref())))
     }
 
     /// The number of the last operation that it sees, counted since the
     /// database was created; a bulk load skips some.
+    ///
+    /// See the example of [`Snapshot`].
     #[must_use]
     pub fn sequence_number(&self) -> u64 {
         self.seq.0

@@ -95,6 +95,20 @@ impl DbTransaction {
     /// The value of `key`, `None` without one: what this transaction has last made of it, or what it
     /// was when the transaction began.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("key", "old")?;
+    /// let mut tx = db.transaction();
+    /// db.set("key", "new")?;
+    /// assert_eq!(tx.get("key")?.as_deref(), Some(&b"old"[..])); // As it was at the beginning.
+    /// tx.set("key", "own")?;
+    /// assert_eq!(tx.get("key")?.as_deref(), Some(&b"own"[..]));
+    /// assert!(matches!(tx.commit(), Err(esker::Error::Conflict))); // What it read is no more so.
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::TransactionClosed`], [`Error::Closed`], [`Error::Io`], [`Error::Corruption`].
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
@@ -114,17 +128,34 @@ impl DbTransaction {
     /// own writes. As far as it is walked the range counts as read, each key in it, whether there or not,
     /// written by the transaction itself or not: up to the last key that was given out, or to the end of
     /// the range when the iterator came to it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("seat/1", "alice")?;
+    /// let mut tx = db.transaction();
+    /// tx.set("seat/2", "bob")?;
+    /// assert_eq!(tx.range("seat/".."seat0").count(), 2);
+    /// db.set("seat/3", "carol")?; // A phantom, in a range that was read.
+    /// assert!(matches!(tx.commit(), Err(esker::Error::Conflict)));
+    /// # Ok(()) }
+    /// ```
     pub fn range<K: AsRef<[u8]>>(&self, bounds: impl RangeBounds<K>) -> TransactionRange<'_> {
         self.entries(owned_bounds(&bounds))
     }
 
     /// All entries: [`DbTransaction::range`] without ends.
+    ///
+    /// See the example of [`TransactionRange`].
     #[must_use]
     pub fn iter(&self) -> TransactionRange<'_> {
         self.prefix("")
     }
 
     /// The entries whose key starts with `prefix`, as [`DbTransaction::range`] has them.
+    ///
+    /// See the example of [`TransactionRange`].
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> TransactionRange<'_> {
         self.entries(Bounds::prefix(prefix.as_ref()))
     }
@@ -142,6 +173,18 @@ impl DbTransaction {
 
     /// Sets `key` to `value`, at the commit. Keys have at most 65,535 bytes, values 1 GiB.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// let mut tx = db.transaction();
+    /// tx.set("a", "1")?;
+    /// assert!(matches!(tx.set([0; 65_536], ""), Err(esker::Error::TooLarge { .. })));
+    /// tx.commit()?; // Without the one that was refused.
+    /// assert_eq!(db.iter().count(), 1);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::TooLarge`]: the transaction goes on without it. [`Error::TransactionClosed`],
     /// [`Error::Closed`].
@@ -151,6 +194,22 @@ impl DbTransaction {
 
     /// Sets `key` to `value` for `ttl` from the moment of the commit; until then the
     /// transaction itself sees it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// use esker::sim::SimFs;
+    /// use std::{sync::Arc, time::Duration};
+    /// let fs = SimFs::new();
+    /// let db = esker::Db::open_with_fs(Arc::new(fs.clone()), "/db", esker::Options::default())?;
+    /// let mut tx = db.transaction();
+    /// tx.set_with_ttl("lease", "mine", Duration::from_secs(10))?;
+    /// fs.sim_clock().advance(Duration::from_secs(60));
+    /// tx.commit()?; // From here on it counts.
+    /// assert!(db.get("lease")?.is_some());
+    /// fs.sim_clock().advance(Duration::from_secs(10));
+    /// assert!(db.get("lease")?.is_none());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`DbTransaction::set`]; [`Error::InvalidArgument`] for a `ttl` of zero: the transaction
@@ -175,6 +234,19 @@ impl DbTransaction {
 
     /// Deletes `key`, at the commit; one that is not there is fine.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("key", "value")?;
+    /// let mut tx = db.transaction();
+    /// tx.delete("key")?;
+    /// assert!(tx.get("key")?.is_none() && db.get("key")?.is_some());
+    /// tx.commit()?;
+    /// assert!(db.get("key")?.is_none());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`DbTransaction::set`].
     pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<()> {
@@ -189,6 +261,19 @@ impl DbTransaction {
     /// read has been written since the transaction began. Without writes it does nothing, and succeeds.
     /// Whatever it returns, the transaction is over.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// let mut tx = db.transaction();
+    /// tx.set("a", "1")?;
+    /// tx.set("b", "2")?;
+    /// tx.commit()?;
+    /// assert_eq!(db.iter().count(), 2);
+    /// assert!(matches!(tx.commit(), Err(esker::Error::TransactionClosed)));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// - [`Error::Conflict`]: nothing was written; begin again, with the reads;
     /// - [`Error::Indeterminate`]: as with [`Db::write`];
@@ -199,6 +284,20 @@ impl DbTransaction {
 
     /// Commits under `options` in place of the database's policy. Without writes,
     /// `sync: Some(true)` makes durable what was committed before, which includes all that was read.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// use esker::{Db, Options, SyncPolicy, WriteOptions};
+    /// let options = Options { sync_policy: SyncPolicy::Never, ..Options::default() };
+    /// let db = Db::open(dir.path(), options)?;
+    /// let mut tx = db.transaction();
+    /// tx.set("order", "42")?;
+    /// let before = db.metrics().log_syncs;
+    /// tx.commit_with(WriteOptions { sync: Some(true) })?;
+    /// assert_eq!(db.metrics().log_syncs, before + 1);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`DbTransaction::commit`].
@@ -233,17 +332,46 @@ impl DbTransaction {
 
     /// Forgets all writes. May be called at any time, any number of times, after a commit too
     /// (which it does not undo).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// let mut tx = db.transaction();
+    /// tx.set("key", "value")?;
+    /// tx.rollback();
+    /// assert!(tx.is_closed());
+    /// assert!(matches!(tx.set("key", "value"), Err(esker::Error::TransactionClosed)));
+    /// assert!(db.get("key")?.is_none());
+    /// # Ok(()) }
+    /// ```
     pub fn rollback(&mut self) {
         self.open = None;
     }
 
     /// Whether it was committed (successfully or not) or rolled back.
+    ///
+    /// See the example of [`DbTransaction::rollback`].
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.open.is_none()
     }
 
     /// As of which sequence number it reads, see [`Snapshot::sequence_number`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("a", "1")?;
+    /// let mut tx = db.transaction();
+    /// tx.set("b", "2")?;
+    /// tx.set("c", "3")?;
+    /// assert_eq!((tx.began_at(), tx.committed_at()), (1, None));
+    /// tx.commit()?;
+    /// assert_eq!(tx.committed_at(), Some(3)); // Two operations.
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn began_at(&self) -> u64 {
         self.began_at
@@ -251,6 +379,8 @@ impl DbTransaction {
 
     /// The sequence number of its last operation in the commit order; `None` where it has not
     /// been committed, or wrote nothing.
+    ///
+    /// See the example of [`DbTransaction::began_at`].
     #[must_use]
     pub fn committed_at(&self) -> Option<u64> {
         self.committed_at
@@ -305,6 +435,22 @@ impl<'a, R: Row, I: DoubleEndedIterator<Item = Result<Stored<R>>>> Walk<'a, I> {
 
 /// Iterates over keys and values as a transaction sees them, in key order, from either end.
 ///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("a", "1")?;
+/// db.set("c", "3")?;
+/// let mut tx = db.transaction();
+/// tx.set("b", "2")?;
+/// tx.delete("c")?;
+/// let mut entries = tx.iter(); // What is there, with its own writes.
+/// assert_eq!(entries.next_back().expect("two")?.0, b"b");
+/// assert_eq!(entries.keys().next().expect("one")?, b"a");
+/// assert_eq!(tx.prefix("c").count(), 0);
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 /// An item is [`Error::TransactionClosed`], or one of those of [`crate::Range`]; after an error the
 /// iterator has ended.
@@ -314,6 +460,8 @@ pub struct TransactionRange<'a> {
 
 impl<'a> TransactionRange<'a> {
     /// The same range, keys alone: no value is read.
+    ///
+    /// See the example of [`TransactionRange`].
     #[must_use]
     pub fn keys(self) -> TransactionKeys<'a> {
         let walk = match self.walk {
@@ -325,6 +473,20 @@ impl<'a> TransactionRange<'a> {
 }
 
 /// Iterates over keys alone, as a transaction sees them. See [`TransactionRange`].
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("a", "1")?;
+/// let mut tx = db.transaction();
+/// tx.set("b", vec![7; 10_000])?;
+/// let mut keys = tx.iter().keys();
+/// assert_eq!(keys.next_back().expect("two keys")?, b"b");
+/// assert_eq!(keys.next().expect("one")?, b"a");
+/// assert!(keys.next().is_none());
+/// # Ok(()) }
+/// ```
 pub struct TransactionKeys<'a> {
     walk: Walk<'a, RowKeys>,
 }
@@ -359,6 +521,19 @@ two_ended!(TransactionKeys, Key);
 
 impl Db {
     /// Begins a transaction, which reads the database as it is now.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// let mut tx = db.transaction();
+    /// tx.set("key", "value")?;
+    /// assert!(tx.get("key")?.is_some()); // It sees its own writes,
+    /// assert!(db.get("key")?.is_none()); // and nobody else does yet.
+    /// tx.commit()?;
+    /// assert!(db.get("key")?.is_some());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn transaction(&self) -> DbTransaction {
         DbTransaction::begin(self.clone())

@@ -9,6 +9,23 @@ impl Db {
     /// Verifies all of the database and tells what was looked at; damage is an error. See
     /// [`Db::verify_with`], which tells all of the damage, at a pace, and how far it has come.
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("key", "value")?;
+    /// db.flush()?;
+    /// let report = db.verify()?;
+    /// assert!(report.is_complete && report.entries == 1);
+    ///
+    /// let table = dir.path().join(&db.layout().levels[0].tables[0].file);
+    /// let mut bytes = std::fs::read(&table).expect("the table");
+    /// bytes[0] ^= 1;
+    /// std::fs::write(&table, bytes).expect("it can be written");
+    /// assert!(matches!(db.verify(), Err(esker::Error::Corruption { .. })));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`crate::Error::Corruption`] (or [`crate::Error::Io`], where the disk cannot read) for the first damage found, though
     /// all was looked at; [`crate::Error::Closed`].

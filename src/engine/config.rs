@@ -70,6 +70,13 @@ pub(crate) enum Backend {
 impl Config {
     /// The options that a database of this configuration is opened with: the
     /// defaults but for `sync_policy` and `wal_enabled`.
+    ///
+    /// ```
+    /// use esker::{Config, SyncPolicy};
+    /// let config = Config { sync_writes: false, ..Config::default() };
+    /// assert_eq!(config.options().sync_policy, SyncPolicy::Never);
+    /// assert_eq!(Config::default().options().sync_policy, SyncPolicy::Always);
+    /// ```
     #[must_use]
     pub fn options(&self) -> Options {
         Options {

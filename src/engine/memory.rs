@@ -29,6 +29,15 @@ use std::time::Duration;
 /// An expired service is purged when a read comes across it [`EXPIRED_RETENTION`]
 /// after its expiry; a batch or a commit holds the one lock for its whole length. A write while a
 /// transaction is open copies all keys and values once, for what that may yet read.
+///
+/// ```
+/// use esker::{Engine, MemoryEngine};
+/// let engine = MemoryEngine::new();
+/// engine.set("key", b"value")?;
+/// assert_eq!(engine.get("key")?, b"value");
+/// assert!(MemoryEngine::new().list("")?.is_empty()); // Each is a store of its own.
+/// # Ok::<(), esker::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct MemoryEngine {
     shared: Arc<Shared>,
@@ -108,12 +117,16 @@ impl Default for MemoryEngine {
 
 impl MemoryEngine {
     /// An empty engine under the machine's clock.
+    ///
+    /// See the example of [`MemoryEngine`].
     #[must_use]
     pub fn new() -> Self {
         MemoryEngine::with_clock(Arc::new(SystemClock::default()))
     }
 
     /// An empty engine whose services expire by `clock`.
+    ///
+    /// See the example of [`crate::EXPIRED_RETENTION`].
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         let state = Mutex::new(Some(State::default()));

@@ -49,6 +49,20 @@ pub(crate) const LIFETIME_PREFIX: &str = "ttl:";
 
 /// How long an expired service is still told apart from one that never was:
 /// 10 minutes. It is purged no earlier than this after its expiry.
+///
+/// ```
+/// use esker::sim::SimFs;
+/// use esker::{EXPIRED_RETENTION, Engine, Error, MemoryEngine};
+/// use std::time::Duration;
+/// let clock = SimFs::new().sim_clock();
+/// let engine = MemoryEngine::with_clock(clock.clone());
+/// engine.set_service("web", b"{}", Duration::from_secs(30))?;
+/// clock.advance(Duration::from_secs(30));
+/// assert!(matches!(engine.get_service("web"), Err(Error::ServiceExpired)));
+/// clock.advance(EXPIRED_RETENTION);
+/// assert!(matches!(engine.get_service("web"), Err(Error::ServiceNotFound)));
+/// # Ok::<(), Error>(())
+/// ```
 pub const EXPIRED_RETENTION: Duration = Duration::from_secs(10 * 60);
 
 /// A persistence engine: what every backend can do.
@@ -78,17 +92,49 @@ pub const EXPIRED_RETENTION: Duration = Duration::from_secs(10 * 60);
 pub trait Engine: Send + Sync {
     /// The value of `key`.
     ///
+    /// ```
+    /// use esker::{Engine, Error, MemoryEngine};
+    /// let engine = MemoryEngine::new();
+    /// engine.set("key", b"value")?;
+    /// let mut value = engine.get("key")?;
+    /// value.clear(); // It is the caller's own.
+    /// assert_eq!(engine.get("key")?, b"value");
+    /// assert_eq!(engine.get("other").unwrap_err().to_string(), "key not found");
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::KeyNotFound`] (also for a key too long to exist), [`Error::Closed`].
     fn get(&self, key: &str) -> Result<Vec<u8>>;
 
     /// Stores `value` under `key`, in place of what was there.
     ///
+    /// ```
+    /// use esker::{Engine, Error, MemoryEngine};
+    /// let engine = MemoryEngine::new();
+    /// engine.set("key", b"old")?;
+    /// engine.set("key", b"new")?;
+    /// engine.set("", b"")?; // Both may be empty.
+    /// assert_eq!(engine.get("key")?, b"new");
+    /// assert!(matches!(engine.set(&"k".repeat(70_000), b""), Err(Error::TooLarge { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::Closed`].
     fn set(&self, key: &str, value: &[u8]) -> Result<()>;
 
     /// Removes `key`; one that is not there is fine.
+    ///
+    /// ```
+    /// use esker::{Engine, Error, MemoryEngine};
+    /// let engine = MemoryEngine::new();
+    /// engine.set("key", b"value")?;
+    /// engine.delete("key")?;
+    /// engine.delete("key")?; // What is not there is fine.
+    /// assert!(matches!(engine.get("key"), Err(Error::KeyNotFound)));
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::Closed`].
@@ -97,11 +143,25 @@ pub trait Engine: Send + Sync {
     /// The keys that begin with `prefix`, in the order of their bytes, as of
     /// one moment. The empty prefix lists all; no match is an empty list.
     ///
+    /// ```
+    /// use esker::{Engine, MemoryEngine};
+    /// let engine = MemoryEngine::new();
+    /// for key in ["b", "a/2", "a/10"] {
+    ///     engine.set(key, b"")?;
+    /// }
+    /// assert_eq!(engine.list("a/")?, ["a/10", "a/2"]);
+    /// assert_eq!(engine.list("")?.len(), 3);
+    /// assert!(engine.list("none")?.is_empty());
+    /// # Ok::<(), esker::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Closed`].
     fn list(&self, prefix: &str) -> Result<Vec<String>>;
 
     /// The data of the service `name`.
+    ///
+    /// See the example of [`Engine::set_service`].
     ///
     /// # Errors
     /// [`Error::ServiceExpired`] from its expiry on until it is deleted, set
@@ -114,6 +174,21 @@ pub trait Engine: Send + Sync {
     /// fraction of one counts as a whole); a time to live beyond what the clock
     /// can count never ends.
     ///
+    /// ```
+    /// use esker::{Engine, Error, MemoryEngine};
+    /// use std::time::Duration;
+    /// let engine = MemoryEngine::new();
+    /// engine.set_service("web", br#"{"port":80}"#, Duration::from_secs(30))?;
+    /// assert_eq!(engine.get_service("web")?, br#"{"port":80}"#);
+    /// assert_eq!(engine.list_services()?, ["web"]);
+    /// assert!(engine.list("")?.is_empty()); // No key has anything to do with it.
+    /// assert!(engine.set_service("web", b"", Duration::ZERO).is_err());
+    ///
+    /// engine.delete_service("web")?;
+    /// assert!(matches!(engine.get_service("web"), Err(Error::ServiceNotFound)));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::InvalidArgument`] when `ttl` is zero, [`Error::TooLarge`],
     /// [`Error::Closed`].
@@ -121,12 +196,16 @@ pub trait Engine: Send + Sync {
 
     /// Removes the service `name`, expired or not; one that is not there is fine.
     ///
+    /// See the example of [`Engine::set_service`].
+    ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::Closed`].
     fn delete_service(&self, name: &str) -> Result<()>;
 
     /// The names of the services that are alive, in the order of their bytes,
     /// as of one moment.
+    ///
+    /// See the example of [`Engine::set_service`].
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -155,11 +234,22 @@ pub trait Engine: Send + Sync {
     /// Removes all `keys`, or none of them, however many there are; those that
     /// are not there are fine. No keys: nothing is written.
     ///
+    /// ```
+    /// use esker::{Engine, MemoryEngine};
+    /// let engine = MemoryEngine::new();
+    /// engine.batch_set(&[("a", b"1"), ("b", b"2"), ("c", b"3")])?;
+    /// engine.batch_delete(&["a", "c", "never there"])?;
+    /// assert_eq!(engine.list("")?, ["b"]);
+    /// # Ok::<(), esker::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::TooLarge`] when any key is, [`Error::Closed`].
     fn batch_delete(&self, keys: &[&str]) -> Result<()>;
 
     /// Begins a transaction on the key-value space.
+    ///
+    /// See the example of [`Transaction`].
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -205,6 +295,22 @@ pub trait Engine: Send + Sync {
     /// MiB is sorted in files beside the tables, which takes up to three times its space for a while. On `Ok` it is as
     /// durable as any other write of the engine; such a large one is durable whatever the policy, and so is all before it.
     ///
+    /// ```
+    /// use esker::{Engine, Error, MemoryEngine};
+    /// let engine = MemoryEngine::new();
+    /// engine.set("a", b"old")?;
+    /// let document = br#"{"kv": {"a": "new", "b": "2"}, "services": {"web": {"port": 80}}}"#;
+    /// let report = engine.import(&mut document.as_slice())?;
+    /// assert_eq!((report.kv, report.services, report.expired), (2, 1, 0));
+    /// assert_eq!(engine.get("a")?, b"new");
+    ///
+    /// let wrong = br#"{"kv": {"c": "3", "d": 4}}"#;
+    /// let refused = engine.import(&mut wrong.as_slice()).unwrap_err();
+    /// assert!(matches!(refused, Error::InvalidImport { ref path, .. } if path == r#"$.kv."d""#));
+    /// assert!(engine.get("c").is_err()); // All or nothing.
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::InvalidImport`], naming the place, for what is not JSON, or not of these types, for a member
     /// beside these three or one that is there twice, for a time of a service that is not in the document;
@@ -214,11 +320,15 @@ pub trait Engine: Send + Sync {
 
     /// What [`Engine::export`] writes, as values.
     ///
+    /// See the example of [`ExportData`].
+    ///
     /// # Errors
     /// [`Error::Closed`].
     fn export_data(&self) -> Result<ExportData>;
 
     /// As [`Engine::import`], from values.
+    ///
+    /// See the example of [`ExportData`].
     ///
     /// # Errors
     /// As [`Engine::import`].
@@ -248,6 +358,8 @@ pub trait Engine: Send + Sync {
     /// Makes what the backup at `path` holds all that the engine holds; on any failure it
     /// holds what it held. Services expire when they would have expired.
     ///
+    /// See the example of [`Engine::backup`].
+    ///
     /// # Errors
     /// [`Error::Corruption`] naming what is wrong with the file, [`Error::UnsupportedFormat`], [`Error::Io`],
     /// [`Error::Closed`]; [`Error::InvalidArgument`] for an increment and, of an engine in memory, for
@@ -257,6 +369,15 @@ pub trait Engine: Send + Sync {
     /// Writes out what is pending, closes all files and ends every thread.
     /// On `Ok` all that was written before is durable (on a store that has
     /// anywhere to keep it). Closing again is fine and does nothing.
+    ///
+    /// ```
+    /// use esker::{Engine, Error, MemoryEngine};
+    /// let engine = MemoryEngine::new();
+    /// engine.close()?;
+    /// engine.close()?;
+    /// assert!(matches!(engine.set("key", b"value"), Err(Error::Closed)));
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
     /// What writing out gives; the engine is closed all the same.
@@ -297,6 +418,20 @@ pub trait Transaction: Send {
     /// The value of `key`: what this transaction has made of it, or what it was when the
     /// transaction began.
     ///
+    /// ```
+    /// use esker::{Engine, Error, MemoryEngine};
+    /// let engine = MemoryEngine::new();
+    /// engine.set("a", b"1")?;
+    /// let mut tx = engine.begin_tx()?;
+    /// tx.set("b", b"2")?;
+    /// tx.delete("a")?;
+    /// assert_eq!(tx.get("b")?, b"2");
+    /// assert!(matches!(tx.get("a"), Err(Error::KeyNotFound)));
+    /// assert_eq!(tx.list("")?, ["b"]);
+    /// assert_eq!(engine.list("")?, ["a"]); // Not before the commit.
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::KeyNotFound`] (also for a key too long to exist), [`Error::TransactionClosed`],
     /// [`Error::Closed`].
@@ -305,11 +440,15 @@ pub trait Transaction: Send {
     /// The keys that begin with `prefix`, in the order of their bytes, as they were when the transaction
     /// began, with its own writes. All keys with the prefix count as read, those included that are not there.
     ///
+    /// See the example of [`Transaction::get`].
+    ///
     /// # Errors
     /// [`Error::TransactionClosed`], [`Error::Closed`].
     fn list(&mut self, prefix: &str) -> Result<Vec<String>>;
 
     /// Notes that `key` is to hold `value`.
+    ///
+    /// See the example of [`Transaction`].
     ///
     /// # Errors
     /// [`Error::TooLarge`] (the transaction goes on without this operation),
@@ -317,6 +456,8 @@ pub trait Transaction: Send {
     fn set(&mut self, key: &str, value: &[u8]) -> Result<()>;
 
     /// Notes that `key` is to be gone.
+    ///
+    /// See the example of [`Transaction`].
     ///
     /// # Errors
     /// [`Error::TooLarge`] (the transaction goes on without this operation),
@@ -328,6 +469,19 @@ pub trait Transaction: Send {
     /// After an error the transaction is over too: nothing of it was applied,
     /// unless the error is [`Error::Indeterminate`].
     ///
+    /// ```
+    /// use esker::{Engine, Error, MemoryEngine};
+    /// let engine = MemoryEngine::new();
+    /// engine.set("count", b"1")?;
+    /// let mut tx = engine.begin_tx()?;
+    /// assert_eq!(tx.get("count")?, b"1");
+    /// engine.set("count", b"5")?; // By somebody else.
+    /// tx.set("count", b"2")?;
+    /// assert!(matches!(tx.commit(), Err(Error::Conflict)));
+    /// assert_eq!(engine.get("count")?, b"5");
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Conflict`]: something that was read has been written since. Begin another transaction and
     /// do it all again, the reads as well.
@@ -336,6 +490,18 @@ pub trait Transaction: Send {
 
     /// Forgets all operations. May be called at any time, any number of times,
     /// after a commit too (which it does not undo).
+    ///
+    /// ```
+    /// use esker::{Engine, Error, MemoryEngine};
+    /// let engine = MemoryEngine::new();
+    /// let mut tx = engine.begin_tx()?;
+    /// tx.set("key", b"value")?;
+    /// tx.rollback()?;
+    /// tx.rollback()?;
+    /// assert!(matches!(tx.commit(), Err(Error::TransactionClosed)));
+    /// assert!(engine.list("")?.is_empty());
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
     /// None.

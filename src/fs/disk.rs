@@ -8,6 +8,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The operating system's file system.
+///
+/// ```
+/// use esker::{DiskFs, Fs, OpenMode};
+/// # let dir = tempfile::tempdir()?;
+/// let fs = DiskFs::new();
+/// let file = fs.open(&dir.path().join("a"), OpenMode::CreateNew)?;
+/// file.write_at(b"bytes", 0)?;
+/// assert_eq!(std::fs::read(dir.path().join("a"))?, b"bytes");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct DiskFs {
     clock: Arc<SystemClock>,
@@ -15,6 +25,8 @@ pub struct DiskFs {
 
 impl DiskFs {
     /// The file system of this process.
+    ///
+    /// See the example of [`DiskFs`].
     #[must_use]
     pub fn new() -> Self {
         DiskFs::default()

@@ -53,6 +53,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// How a file is opened.
+///
+/// ```
+/// use esker::{DiskFs, Fs, OpenMode};
+/// use std::io::ErrorKind;
+/// # let dir = tempfile::tempdir()?;
+/// let (fs, path) = (DiskFs::new(), dir.path().join("a"));
+/// assert_eq!(fs.open(&path, OpenMode::Read).unwrap_err().kind(), ErrorKind::NotFound);
+/// fs.open(&path, OpenMode::CreateNew)?;
+/// assert_eq!(fs.open(&path, OpenMode::CreateNew).unwrap_err().kind(), ErrorKind::AlreadyExists);
+/// assert!(fs.open(&path, OpenMode::Read)?.write_at(b"x", 0).is_err());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenMode {
     /// It exists, and is only read.
@@ -63,9 +75,31 @@ pub enum OpenMode {
 }
 
 /// A file system.
+///
+/// ```
+/// use esker::{DiskFs, Fs, OpenMode};
+/// # let dir = tempfile::tempdir()?;
+/// let fs: &dyn Fs = &DiskFs::new();
+/// let sub = dir.path().join("sub");
+/// fs.create_dir_all(&sub)?;
+/// // A file that is there whole or not at all, whenever the power goes:
+/// let file = fs.open(&sub.join("new"), OpenMode::CreateNew)?;
+/// file.write_at(b"content", 0)?;
+/// file.sync_data()?;
+/// fs.rename(&sub.join("new"), &sub.join("name"))?;
+/// fs.sync_dir(&sub)?;
+/// assert_eq!(fs.list(&sub)?, ["name"]);
+///
+/// fs.link(&sub.join("name"), &sub.join("other"))?;
+/// fs.remove(&sub.join("name"))?;
+/// assert_eq!(fs.open(&sub.join("other"), OpenMode::Read)?.len()?, 7);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub trait Fs: Send + Sync + Debug {
     /// Opens the regular file at `path`. A symbolic link, directory or other
     /// special file there is refused with an error.
+    ///
+    /// See the example of [`Fs`].
     ///
     /// # Errors
     /// [`io::ErrorKind::NotFound`], [`io::ErrorKind::AlreadyExists`], or what
@@ -74,12 +108,16 @@ pub trait Fs: Send + Sync + Debug {
 
     /// Makes `path` a directory, with its parents; one that exists is fine.
     ///
+    /// See the example of [`Fs`].
+    ///
     /// # Errors
     /// What the system says.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
 
     /// The names in the directory `path`, in no order. Names that are not
     /// UTF-8 are left out: none of ours is one.
+    ///
+    /// See the example of [`Fs`].
     ///
     /// # Errors
     /// What the system says.
@@ -88,12 +126,16 @@ pub trait Fs: Send + Sync + Debug {
     /// Renames `from` to `to`, replacing a file at `to`. Durable only after
     /// [`Fs::sync_dir`] of the directory.
     ///
+    /// See the example of [`Fs`].
+    ///
     /// # Errors
     /// What the system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Gives the file at `from` the name `to` as well, which is free; both
     /// mean the same file from then on. Durable only after [`Fs::sync_dir`].
+    ///
+    /// See the example of [`Fs`].
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`], or what the system says.
@@ -102,11 +144,15 @@ pub trait Fs: Send + Sync + Debug {
     /// Removes the file at `path`. Durable only after [`Fs::sync_dir`].
     /// Handles that have it open go on.
     ///
+    /// See the example of [`Fs`].
+    ///
     /// # Errors
     /// What the system says.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Makes the entries of the directory `path` durable.
+    ///
+    /// See the example of [`Fs`].
     ///
     /// # Errors
     /// What the system says. Never retry it as if it could succeed.
@@ -115,6 +161,20 @@ pub trait Fs: Send + Sync + Debug {
     /// Takes the lock file at `path` (made if need be) for this handle alone.
     /// `None`: another handle, of this process or another, has it. The lock
     /// goes with the returned value, or with the process.
+    ///
+    /// ```
+    /// use esker::{DiskFs, Fs};
+    /// # let dir = tempfile::tempdir()?;
+    /// let (fs, path) = (DiskFs::new(), dir.path().join("LOCK"));
+    /// let held = fs.lock(&path)?.expect("nobody has it");
+    /// assert!(fs.lock(&path)?.is_none());
+    /// assert!(fs.lock_shared(&path)?.is_none());
+    /// drop(held);
+    /// let readers = [fs.lock_shared(&path)?, fs.lock_shared(&path)?];
+    /// assert!(readers.iter().all(Option::is_some));
+    /// assert!(fs.lock(&path)?.is_none());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     /// What the system says.
@@ -125,6 +185,8 @@ pub trait Fs: Send + Sync + Debug {
     ///
     /// What is provided takes it for this handle alone, which is right, too.
     ///
+    /// See the example of [`Fs::lock`].
+    ///
     /// # Errors
     /// [`io::ErrorKind::NotFound`], [`io::ErrorKind::Unsupported`] where the medium has no such
     /// locks, or what the system says.
@@ -134,11 +196,37 @@ pub trait Fs: Send + Sync + Debug {
     }
 
     /// The clock that goes with this file system.
+    ///
+    /// ```
+    /// use esker::sim::SimFs;
+    /// use esker::{DiskFs, Fs};
+    /// use std::time::{Duration, SystemTime};
+    /// let fs = SimFs::new(); // Its clock stands still,
+    /// let before = fs.clock().now_ms();
+    /// fs.sim_clock().advance(Duration::from_secs(1)); // and moves when it is told to.
+    /// assert_eq!(fs.clock().now_ms(), before + 1000);
+    ///
+    /// let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    /// assert!(u128::from(DiskFs::new().clock().now_ms()) >= now.as_millis());
+    /// ```
     fn clock(&self) -> Arc<dyn Clock>;
 
     /// A number that tells a new database from every other. Drawn from the
     /// hasher seeds that the standard library takes from the operating system,
     /// unless a file system has its own chance.
+    ///
+    /// ```
+    /// use esker::sim::SimFs;
+    /// use esker::{DiskFs, Fs};
+    /// assert_ne!(DiskFs::new().random(), DiskFs::new().random());
+    /// let run = |seed| {
+    ///     let fs = SimFs::with_seed(seed);
+    ///     fs.set_threads(false); // So that runs are alike.
+    ///     fs.random()
+    /// };
+    /// assert_eq!(run(1), run(1));
+    /// assert_ne!(run(1), run(2));
+    /// ```
     fn random(&self) -> u64 {
         RandomState::new().hash_one(self.clock().now_ms())
     }
@@ -146,16 +234,46 @@ pub trait Fs: Send + Sync + Debug {
     /// Whether the engine may have threads of its own on this file system.
     /// Without, the work of the background is done in the calls that cause it,
     /// so that one history of the engine's calls is one history of these.
+    ///
+    /// ```
+    /// use esker::sim::SimFs;
+    /// use esker::{DiskFs, Fs};
+    /// assert!(DiskFs::new().allows_threads());
+    /// let fs = SimFs::new();
+    /// fs.set_threads(false);
+    /// assert!(!fs.allows_threads());
+    /// ```
     fn allows_threads(&self) -> bool {
         true
     }
 }
 
 /// An open file.
+///
+/// ```
+/// use esker::{DiskFs, Fs, OpenMode};
+/// # let dir = tempfile::tempdir()?;
+/// let file = DiskFs::new().open(&dir.path().join("a"), OpenMode::CreateNew)?;
+/// file.write_at(b"world", 6)?;
+/// file.write_at(b"hello", 0)?;
+/// file.set_len(8)?;
+/// file.sync_data()?;
+/// assert_eq!(file.len()?, 8);
+/// file.will_need(0, 8); // It is about to be read.
+/// let mut bytes = [0; 100];
+/// assert_eq!(file.read_at(&mut bytes, 0)?, 8);
+/// assert_eq!(&bytes[..8], b"hello\0wo");
+///
+/// let is_claimed = file.allocate(8, 4096)?; // Where the file system can.
+/// assert_eq!(file.len()?, if is_claimed { 8 + 4096 } else { 8 });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[expect(clippy::len_without_is_empty, reason = "the length of a file is an I/O call")]
 pub trait File: Send + Sync + Debug {
     /// Reads at `offset` into `buf` and returns how much was read: less than
     /// asked for only at the end of the file, or when the system does so.
+    ///
+    /// See the example of [`File`].
     ///
     /// # Errors
     /// What the system says.
@@ -163,11 +281,15 @@ pub trait File: Send + Sync + Debug {
 
     /// Writes from `buf` at `offset` and returns how much was written.
     ///
+    /// See the example of [`File`].
+    ///
     /// # Errors
     /// What the system says; part of `buf` may have reached the file.
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize>;
 
     /// Makes the file's bytes and length durable (not its name: see [`Fs::sync_dir`]).
+    ///
+    /// See the example of [`File`].
     ///
     /// # Errors
     /// What the system says. Never retry it as if it could succeed.
@@ -175,11 +297,15 @@ pub trait File: Send + Sync + Debug {
 
     /// Cuts or extends (with zeros) the file to `len` bytes.
     ///
+    /// See the example of [`File`].
+    ///
     /// # Errors
     /// What the system says.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
     /// The file's length in bytes.
+    ///
+    /// See the example of [`File`].
     ///
     /// # Errors
     /// What the system says.
@@ -190,6 +316,8 @@ pub trait File: Send + Sync + Debug {
     /// far. `false`: nothing was done, since the file system cannot; then writing
     /// zeros does it.
     ///
+    /// See the example of [`File`].
+    ///
     /// # Errors
     /// [`io::ErrorKind::StorageFull`], or what the system says; the file may have grown.
     fn allocate(&self, offset: u64, bytes: u64) -> io::Result<bool> {
@@ -199,12 +327,16 @@ pub trait File: Send + Sync + Debug {
 
     /// Says that the `bytes` from `offset` on will be read soon, so that the system may begin
     /// to fetch them. It changes nothing, so it has no error either.
+    ///
+    /// See the example of [`File`].
     fn will_need(&self, offset: u64, bytes: u64) {
         let _ = (offset, bytes);
     }
 }
 
 /// A held directory lock; dropping it gives the lock back.
+///
+/// See the example of [`Fs::lock`].
 pub trait DirLock: Send + Sync + Debug {}
 
 /// Fills `buf` from `offset` on, through short and interrupted reads.

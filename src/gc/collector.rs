@@ -29,6 +29,8 @@ const READ_FAILURES_MAX: u32 = 5;
 const WORTH_PERCENT_MIN: u64 = 5;
 
 /// What a collection did.
+///
+/// See the example of [`crate::Db::collect_garbage`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Collected {
     /// Files whose live values were written anew, or in which nothing lived.

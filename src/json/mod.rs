@@ -75,6 +75,16 @@ pub trait Sink {
 }
 
 /// What an export came to.
+///
+/// ```
+/// use esker::{Engine, MemoryEngine};
+/// let engine = MemoryEngine::new();
+/// engine.set("a", b"1")?;
+/// let mut json = Vec::new();
+/// let report = engine.export(&mut json)?;
+/// assert_eq!((report.kv, report.services, report.bytes), (1, 0, json.len() as u64));
+/// # Ok::<(), esker::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExportReport {
@@ -87,6 +97,8 @@ pub struct ExportReport {
 }
 
 /// What an import came to.
+///
+/// See the example of [`crate::Engine::import`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImportReport {

@@ -130,11 +130,39 @@ macro_rules! owned_bytes {
 owned_bytes!(
     /// A key, as an iterator gives it out: the caller's own bytes. One of up to
     /// 38 bytes takes no allocation.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("b/long enough to be kept elsewhere than in place", "")?;
+    /// db.set("a", "")?;
+    /// let mut keys: Vec<esker::Key> = db.iter().keys().collect::<esker::Result<_>>()?;
+    /// assert!(keys.is_sorted()); // In the order of their bytes,
+    /// assert!(keys[1].starts_with(b"b/")); // with all that a slice can do.
+    /// let bytes: Vec<u8> = keys.swap_remove(0).into();
+    /// assert_eq!(bytes, b"a");
+    /// # Ok(()) }
+    /// ```
     Key, KeyBytes, 38
 );
 owned_bytes!(
     /// A value: the caller's own bytes. Dereferences to them, takes no allocation
     /// for up to 22 bytes, and if it is longer turns into a `Vec<u8>` without a copy.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// db.set("port", "8500")?;
+    /// let value: esker::Value = db.get("port")?.expect("it was set");
+    /// assert_eq!(value, b"8500");
+    /// assert_eq!(value.len(), 4);
+    /// assert_eq!(str::from_utf8(&value).ok().and_then(|text| text.parse().ok()), Some(8500));
+    /// let bytes: Vec<u8> = value.into();
+    /// assert_eq!(bytes, b"8500");
+    /// # Ok(()) }
+    /// ```
     Value, ValueBytes, 22
 );
 

@@ -101,6 +101,20 @@ pub fn repair(
 
 /// As [`repair`], on another file system: a simulated one, say.
 ///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// use esker::{Db, Fs, Options, repair_with_fs, sim::SimFs};
+/// use std::{path::Path, sync::Arc};
+/// let fs: Arc<dyn Fs> = Arc::new(SimFs::new());
+/// Db::open_with_fs(fs.clone(), "/db", Options::default())?.set("key", "value")?;
+/// fs.remove(Path::new("/db/CURRENT")).expect("it is there");
+/// assert!(Db::open_with_fs(fs.clone(), "/db", Options::default()).is_err());
+/// let report = repair_with_fs(&fs, "/db", "/repaired", &Options::default())?;
+/// assert_eq!(report.entries, 1);
+/// assert!(Db::open_with_fs(fs, "/repaired", Options::default())?.get("key")?.is_some());
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 /// As there.
 pub fn repair_with_fs(

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 const LOSSES_MAX: usize = 10_000;
 
 /// One thing that could not be saved.
+///
+/// See the example of [`RepairReport`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loss {
@@ -44,6 +46,28 @@ impl fmt::Display for Loss {
 }
 
 /// What a repair came to. `Display` writes it as a few lines and one for each loss.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+/// use esker::{Options, repair};
+/// for key in ["a", "z"] {
+///     db.set(key, "value")?;
+///     db.flush()?;
+/// }
+/// let file = db.layout().levels[0].tables[0].file.clone(); // The newest, of `z`.
+/// db.close()?;
+/// std::fs::remove_file(dir.path().join("db").join(&file)).expect("it is there");
+///
+/// let report = repair(dir.path().join("db"), dir.path().join("repaired"), &Options::default())?;
+/// assert!(!report.is_whole());
+/// assert_eq!((report.entries, report.losses_in_all), (1, 1));
+/// let loss = &report.losses[0];
+/// assert!(loss.file.ends_with(&file));
+/// assert_eq!(loss.keys, Some((b"z".to_vec(), b"z".to_vec())));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RepairReport {
@@ -71,6 +95,8 @@ pub struct RepairReport {
 
 impl RepairReport {
     /// Whether nothing was lost.
+    ///
+    /// See the example of [`RepairReport`].
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.losses_in_all == 0 && self.keys_withheld == 0

@@ -28,6 +28,23 @@ pub struct Layout {
 }
 
 /// The tables of one level.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("key", "old")?;
+/// db.flush()?;
+/// db.set("key", "new")?;
+/// db.flush()?;
+/// let levels = db.layout().levels;
+/// assert!(levels.iter().zip(0..).all(|(level, number)| level.level == number));
+/// assert_eq!(levels[0].tables.len(), 2);
+/// db.compact()?;
+/// let tables: Vec<_> = db.layout().levels.into_iter().map(|level| level.tables.len()).collect();
+/// assert_eq!((tables[0], tables.iter().sum()), (0, 1));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LevelLayout {
@@ -38,6 +55,21 @@ pub struct LevelLayout {
 }
 
 /// One table.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("a", "1")?;
+/// db.delete("b")?;
+/// db.flush()?;
+/// let table = &db.layout().levels[0].tables[0];
+/// assert_eq!((table.entries, table.tombstones), (2, 1));
+/// assert_eq!((&table.smallest_key[..], &table.largest_key[..]), (&b"a"[..], &b"b"[..]));
+/// let file = std::fs::metadata(dir.path().join(&table.file)).expect("its file");
+/// assert_eq!(file.len(), table.bytes);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TableLayout {
@@ -58,6 +90,19 @@ pub struct TableLayout {
 }
 
 /// One file with large values: the segments of the value log in it.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("photo", [7; 10_000])?;
+/// db.flush()?;
+/// let file = &db.layout().value_files[0];
+/// assert!(dir.path().join(&file.file).exists());
+/// assert_eq!(file.segments, 1);
+/// assert!(0 < file.live_bytes && file.live_bytes <= file.stored_bytes);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileLayout {

@@ -6,6 +6,19 @@ use crate::histogram::Latency;
 use std::time::Duration;
 
 /// What `open` found and did.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// use esker::{Db, Options};
+/// let db = Db::open(dir.path(), Options::default())?;
+/// db.set("a", "1")?;
+/// db.set("b", "2")?;
+/// drop(db); // Without a close: all is in the log.
+/// let report = Db::open(dir.path(), Options::default())?.metrics().recovery;
+/// assert_eq!((report.batches_replayed, report.log_cut_at), (2, None));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecoveryReport {
@@ -119,6 +132,18 @@ pub struct Metrics {
 }
 
 /// The tables of one level.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("a", "1")?;
+/// db.set("b", "2")?;
+/// db.flush()?;
+/// let level = &db.metrics().levels[0];
+/// assert_eq!((level.level, level.tables, level.entries, level.tombstones), (0, 1, 2, 0));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LevelMetrics {
@@ -138,6 +163,17 @@ pub struct LevelMetrics {
 }
 
 /// What takes memory, in bytes.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("key", [7; 1000])?;
+/// let memory = db.metrics().memory;
+/// assert!(memory.memtable_bytes > 1000);
+/// assert_eq!(memory.budget_bytes, esker::Options::default().memory_bytes_max);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryMetrics {
@@ -152,6 +188,21 @@ pub struct MemoryMetrics {
 }
 
 /// How the cache of blocks does. Reads for `Db::verify` and for merging tables go past it.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// assert_eq!(db.metrics().block_cache.hit_rate(), None);
+/// db.set("key", "value")?;
+/// db.flush()?;
+/// for _ in 0..4 {
+///     db.get("key")?;
+/// }
+/// let cache = db.metrics().block_cache;
+/// assert_eq!((cache.hits, cache.misses, cache.hit_rate()), (3, 1, Some(0.75)));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheMetrics {
@@ -163,6 +214,8 @@ pub struct CacheMetrics {
 
 impl CacheMetrics {
     /// The share of hits, from 0 to 1; `None` before the first block.
+    ///
+    /// See the example of [`CacheMetrics`].
     #[must_use]
     pub fn hit_rate(&self) -> Option<f64> {
         ratio(self.hits, self.hits + self.misses)
@@ -170,6 +223,21 @@ impl CacheMetrics {
 }
 
 /// What gets cost. A get that a memtable answers looks at no table, and is not counted.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("key", "value")?;
+/// db.get("key")?; // The memtable answers.
+/// assert_eq!(db.metrics().reads.tables_per_get(), None);
+/// db.flush()?;
+/// db.get("key")?;
+/// let reads = db.metrics().reads;
+/// assert_eq!((reads.table_gets, reads.tables_searched), (1, 1));
+/// assert_eq!(reads.tables_per_get(), Some(1.0));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadMetrics {
@@ -183,6 +251,8 @@ pub struct ReadMetrics {
 impl ReadMetrics {
     /// Read amplification: tables looked at for each get that no memtable answered. `None`
     /// before the first.
+    ///
+    /// See the example of [`ReadMetrics`].
     #[must_use]
     pub fn tables_per_get(&self) -> Option<f64> {
         ratio(self.tables_searched, self.table_gets)
@@ -190,6 +260,21 @@ impl ReadMetrics {
 }
 
 /// Large values, and what collecting garbage among them came to.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("photo", [7; 10_000])?;
+/// db.flush()?;
+/// let values = db.metrics().values;
+/// assert_eq!((values.files, values.segments), (1, 1));
+/// assert!(0 < values.live_bytes && values.live_bytes <= values.stored_bytes);
+/// db.delete("photo")?;
+/// db.compact()?;
+/// assert_eq!(db.metrics().values.live_bytes, 0);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ValueMetrics {
@@ -213,6 +298,24 @@ pub struct ValueMetrics {
 }
 
 /// What verifying in the background came to.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// use esker::{Db, Event, Listener, Options};
+/// use std::time::Duration;
+/// let (sender, events) = std::sync::mpsc::channel();
+/// let options = Options {
+///     scrub_interval: Some(Duration::from_millis(1)),
+///     listener: Some(Listener::new(move |event| drop(sender.send(event.clone())))),
+///     ..Options::default()
+/// };
+/// let db = Db::open(dir.path(), options)?;
+/// assert!(events.iter().any(|event| matches!(event, Event::ScrubDone { damages: 0, .. })));
+/// let scrub = db.metrics().scrub;
+/// assert!(scrub.scrubs >= 1 && scrub.damages == 0);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ScrubMetrics {
@@ -227,6 +330,21 @@ pub struct ScrubMetrics {
 }
 
 /// What merging tables came to.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// for value in ["old", "new"] {
+///     db.set("key", value)?;
+///     db.flush()?;
+/// }
+/// db.compact()?;
+/// let compaction = db.metrics().compaction;
+/// assert!(compaction.compactions >= 1);
+/// assert_eq!(compaction.dropped_entries, 1); // What was overwritten.
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CompactionMetrics {
@@ -245,6 +363,18 @@ pub struct CompactionMetrics {
 }
 
 /// How writers are slowed because compaction or flushes are behind.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("key", "value")?;
+/// let pressure = db.metrics().pressure;
+/// // Nothing waits for compaction, so nobody is slowed.
+/// assert_eq!((pressure.debt_percent, pressure.allowed_bytes_per_second), (0, None));
+/// assert!(pressure.delay_time.is_zero());
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PressureMetrics {
@@ -267,6 +397,20 @@ pub struct PressureMetrics {
 }
 
 /// The snapshots that are held (`Db::snapshot`; an iterator of `Db` holds one, too).
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("key", "old")?;
+/// let snapshot = db.snapshot();
+/// db.set("key", "new")?;
+/// let metrics = db.metrics().snapshots;
+/// assert_eq!((metrics.count, metrics.oldest_seq), (1, Some(snapshot.sequence_number())));
+/// drop(snapshot);
+/// assert_eq!(db.metrics().snapshots.count, 0);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SnapshotMetrics {
@@ -284,6 +428,8 @@ pub struct SnapshotMetrics {
 }
 
 /// The backups upon which increments can follow (`Db::followed_backups`).
+///
+/// See the example of [`crate::Db::followed_backups`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FollowedMetrics {
@@ -295,6 +441,19 @@ pub struct FollowedMetrics {
 }
 
 /// How long things took that succeeded.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("key", "value")?;
+/// db.flush()?;
+/// let latencies = db.metrics().latencies;
+/// assert_eq!((latencies.synced_commit.count, latencies.unsynced_commit.count), (1, 0));
+/// assert_eq!(latencies.flush.count, 1);
+/// assert!(latencies.log_sync.max > std::time::Duration::ZERO);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Latencies {
@@ -321,6 +480,19 @@ impl Metrics {
     /// Write amplification: bytes written to the log and to tables for each byte of keys
     /// and values committed. `None` before the first commit. What is still in memtables will be
     /// written, and `open` may have written what others committed: it is a figure for long runs.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+    /// assert_eq!(db.metrics().write_amplification(), None);
+    /// db.set("key", [7; 1000])?;
+    /// let in_the_log = db.metrics().write_amplification().expect("a commit");
+    /// assert!(in_the_log > 1.0);
+    /// db.flush()?;
+    /// assert!(db.metrics().write_amplification() > Some(in_the_log)); // And once more in a table.
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn write_amplification(&self) -> Option<f64> {
         let tables = self.flush_written_bytes

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How a database is verified.
+///
+/// See the example of [`crate::Db::verify_with`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct VerifyOptions {
     /// How many bytes are read in a second at most; 0: as many as the disk gives. Default: 0.
@@ -13,6 +15,24 @@ pub struct VerifyOptions {
 }
 
 /// How far a verification has come.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// use esker::{VerifyOptions, VerifyProgress};
+/// use std::ops::ControlFlow;
+/// db.set("key", "value")?;
+/// db.flush()?;
+/// let mut last: Option<VerifyProgress> = None;
+/// db.verify_with(VerifyOptions::default(), |progress| {
+///     last = Some(progress);
+///     ControlFlow::Continue(())
+/// })?;
+/// let last = last.expect("it is told at the end");
+/// assert!(last.bytes_done > 0 && last.damages == 0);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifyProgress {
@@ -26,6 +46,8 @@ pub struct VerifyProgress {
 }
 
 /// What kind of thing was found.
+///
+/// See the example of [`Finding`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FindingKind {
@@ -38,6 +60,27 @@ pub enum FindingKind {
 }
 
 /// One thing that was found.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// use esker::{FindingKind, VerifyOptions};
+/// use std::ops::ControlFlow;
+/// std::fs::write(dir.path().join("999999.table"), "left over").expect("it can be written");
+/// db.set("key", "value")?;
+/// db.flush()?;
+/// let table = dir.path().join(&db.layout().levels[0].tables[0].file);
+/// let mut bytes = std::fs::read(&table).expect("the table");
+/// bytes[0] ^= 1;
+/// std::fs::write(&table, bytes).expect("it can be written");
+///
+/// let report = db.verify_with(VerifyOptions::default(), |_| ControlFlow::Continue(()))?;
+/// assert!(!report.is_sound());
+/// let damage = report.findings.iter().find(|finding| finding.is_damage()).expect("damage");
+/// assert_eq!((damage.kind, &damage.file), (FindingKind::Damaged, &table));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Finding {
@@ -74,6 +117,8 @@ impl Finding {
     }
 
     /// Whether data is, or may be, lost there.
+    ///
+    /// See the example of [`Finding`].
     #[must_use]
     pub fn is_damage(&self) -> bool {
         self.kind != FindingKind::Unnamed
@@ -92,6 +137,20 @@ impl fmt::Display for Finding {
 }
 
 /// What a verification came to. `Display` writes it as a few lines.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// db.set("a", "1")?;
+/// db.set("photo", [7; 10_000])?;
+/// db.flush()?;
+/// let report = db.verify()?;
+/// assert!(report.is_complete && report.is_sound() && report.findings.is_empty());
+/// assert_eq!((report.entries, report.values), (2, 1));
+/// assert!(report.bytes > 10 && report.files >= 3);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct VerifyReport {
@@ -115,6 +174,8 @@ pub struct VerifyReport {
 
 impl VerifyReport {
     /// Whether nothing is damaged of what was looked at.
+    ///
+    /// See the example of [`VerifyReport`].
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.damages == 0

@@ -22,6 +22,27 @@ use std::sync::Arc;
 
 /// What a power cut may decide, taken at one moment
 /// ([`SimFs::choices`](super::SimFs::choices)).
+///
+/// ```
+/// use esker::sim::{Choices, SimFs};
+/// use esker::{Fs, OpenMode};
+/// use std::{collections::BTreeSet, path::Path};
+/// let fs = SimFs::new();
+/// let file = fs.open(Path::new("/a"), OpenMode::CreateNew)?;
+/// fs.sync_dir(Path::new("/"))?;
+/// file.write_at(&[7; 8192], 0)?;
+/// let choices: Choices = fs.choices(4096);
+/// // Each page is there or not, and the file has its old length or the new one.
+/// assert_eq!(choices.alternatives(), [2, 2, 2]);
+/// assert_eq!(choices.count(), 8);
+/// let every: BTreeSet<_> = choices.every().collect();
+/// assert_eq!(every.len(), 8);
+/// assert!(choices.corners().iter().all(|picks| every.contains(picks)));
+/// assert!(every.contains(&choices.sample(1)));
+/// let all = fs.crash_image_of(&choices, &[1, 1, 1]);
+/// assert_eq!(all.open(Path::new("/a"), OpenMode::Read)?.len()?, 8192);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Choices {
     subjects: Arc<[Subject]>,
@@ -31,12 +52,27 @@ pub struct Choices {
 }
 
 /// The alternative taken in each choice.
+///
+/// ```
+/// use esker::sim::{CrashModel, Picks, SimFs};
+/// use esker::{Fs, OpenMode};
+/// use std::path::Path;
+/// let fs = SimFs::new();
+/// fs.open(Path::new("/a"), OpenMode::CreateNew)?;
+/// let choices = fs.choices(4096);
+/// let [lost, kept]: [Picks; 2] = [vec![0], vec![1]]; // One choice: whether the name is there.
+/// assert!(fs.crash_image_of(&choices, &lost).list(Path::new("/"))?.is_empty());
+/// assert_eq!(fs.crash_image_of(&choices, &kept).list(Path::new("/"))?, ["a"]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub type Picks = Vec<usize>;
 
 impl Choices {
     /// How many alternatives each choice has, at least two each, in the order
     /// of the operations. The first alternative is that nothing of it is
     /// there, the last that all of it is.
+    ///
+    /// See the example of [`Choices`].
     #[must_use]
     pub fn alternatives(&self) -> &[usize] {
         &self.alternatives
@@ -44,6 +80,8 @@ impl Choices {
 
     /// How many outcomes there are; `u64::MAX` when there are more. Different
     /// picks may lead to the same bytes.
+    ///
+    /// See the example of [`Choices`].
     #[must_use]
     pub fn count(&self) -> u64 {
         let all = self.alternatives.iter();
@@ -51,6 +89,8 @@ impl Choices {
     }
 
     /// Every outcome, [`Choices::count`] of them.
+    ///
+    /// See the example of [`Choices`].
     pub fn every(&self) -> impl Iterator<Item = Picks> {
         let mut next = Some(self.nothing());
         std::iter::from_fn(move || {
@@ -71,6 +111,8 @@ impl Choices {
     /// The outcomes that go wrong most often, a number of them linear in that
     /// of the choices: all and nothing, each alone there, each alone missing,
     /// and all up to each, or from each on.
+    ///
+    /// See the example of [`Choices`].
     #[must_use]
     pub fn corners(&self) -> Vec<Picks> {
         let (nothing, all) = (self.nothing(), self.all());
@@ -89,6 +131,8 @@ impl Choices {
     }
 
     /// An outcome that `seed` decides.
+    ///
+    /// See the example of [`Choices`].
     #[must_use]
     pub fn sample(&self, seed: u64) -> Picks {
         let mut draw = Draw::new(seed);

@@ -11,6 +11,19 @@ const START_MS: u64 = 1_704_067_200_000;
 ///
 /// Wall time ([`Clock::now_ms`]) may be set to anything; elapsed time
 /// ([`Clock::elapsed`]) only ever grows, and only by [`SimClock::advance`].
+///
+/// ```
+/// use esker::sim::SimFs;
+/// use esker::Clock;
+/// use std::time::Duration;
+/// let clock = SimFs::new().sim_clock();
+/// clock.set_ms(10_000);
+/// clock.advance(Duration::from_millis(500));
+/// assert_eq!(clock.now_ms(), 10_500);
+/// clock.step_back(Duration::from_secs(3)); // As after a correction of the time.
+/// assert_eq!(clock.now_ms(), 7_500);
+/// assert_eq!(clock.elapsed(), Duration::from_millis(500)); // That never goes back.
+/// ```
 #[derive(Debug)]
 pub struct SimClock {
     wall_ms: AtomicU64,
@@ -31,12 +44,16 @@ impl SimClock {
 
     /// Sets wall time, in milliseconds since the Unix epoch, to any moment,
     /// an earlier one included. Elapsed time does not change.
+    ///
+    /// See the example of [`SimClock`].
     pub fn set_ms(&self, wall_ms: u64) {
         self.wall_ms.store(wall_ms, Ordering::Release);
     }
 
     /// Lets time pass: both wall time and elapsed time move on by `by`. Wall
     /// time counts whole milliseconds and drops the rest.
+    ///
+    /// See the example of [`SimClock`].
     pub fn advance(&self, by: Duration) {
         add(&self.wall_ms, u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
         add(&self.elapsed_ns, u64::try_from(by.as_nanos()).unwrap_or(u64::MAX));
@@ -44,6 +61,8 @@ impl SimClock {
 
     /// Steps wall time back by `by`, down to the epoch at most. Elapsed time
     /// does not change.
+    ///
+    /// See the example of [`SimClock`].
     pub fn step_back(&self, by: Duration) {
         let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         update(&self.wall_ms, |ms| ms.saturating_sub(by_ms));

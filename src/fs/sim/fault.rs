@@ -4,6 +4,20 @@ use super::errno;
 use std::io;
 
 /// The kinds of call that a [`SimFs`](super::SimFs) counts and can fail.
+///
+/// ```
+/// use esker::sim::{CallKind, Fault, FaultPlan, SimFs};
+/// use esker::{Fs, OpenMode};
+/// use std::path::Path;
+/// assert!(CallKind::Rename.is_mutating() && !CallKind::Read.is_mutating());
+/// // Each kind of call can be struck; here, one after the other, the creation of a file.
+/// for kind in CallKind::ALL {
+///     let fs = SimFs::new();
+///     fs.fail(FaultPlan::once(1, Fault::Errno(5)).only(kind));
+///     let created = fs.open(Path::new("/a"), OpenMode::CreateNew);
+///     assert_eq!(created.is_err(), kind == CallKind::Create);
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CallKind {
@@ -39,6 +53,8 @@ pub enum CallKind {
 
 impl CallKind {
     /// Every kind.
+    ///
+    /// See the example of [`CallKind`].
     pub const ALL: [CallKind; 14] = [
         CallKind::Open,
         CallKind::Create,
@@ -58,6 +74,8 @@ impl CallKind {
 
     /// True when the call can change what a crash leaves behind: all but
     /// opening an existing file, reading, asking for a length and listing.
+    ///
+    /// See the example of [`CallKind`].
     #[must_use]
     pub fn is_mutating(self) -> bool {
         !matches!(self, CallKind::Open | CallKind::Read | CallKind::Len | CallKind::List)
@@ -65,6 +83,24 @@ impl CallKind {
 }
 
 /// What goes wrong in a call.
+///
+/// ```
+/// use esker::sim::{Fault, FaultPlan, SimFs, errno};
+/// use esker::{Fs, OpenMode};
+/// use std::io::ErrorKind;
+/// use std::path::Path;
+/// let fs = SimFs::new();
+/// let file = fs.open(Path::new("/a"), OpenMode::CreateNew)?;
+/// fs.fail(FaultPlan::once(1, Fault::Errno(errno::ENOSPC)));
+/// assert_eq!(file.write_at(b"bytes", 0).unwrap_err().raw_os_error(), Some(errno::ENOSPC));
+/// fs.fail(FaultPlan::once(1, Fault::Interrupted));
+/// assert_eq!(file.write_at(b"bytes", 0).unwrap_err().kind(), ErrorKind::Interrupted);
+/// fs.fail(FaultPlan::once(1, Fault::Short));
+/// assert_eq!(file.write_at(b"1234", 0)?, 2);
+/// fs.fail(FaultPlan::once(1, Fault::Kind(ErrorKind::Other)));
+/// assert_eq!(file.sync_data().unwrap_err().kind(), ErrorKind::Other);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -103,6 +139,25 @@ pub struct FaultPlan {
 impl FaultPlan {
     /// The `nth` matching call after [`SimFs::fail`](super::SimFs::fail),
     /// counted from 1, and no other.
+    ///
+    /// ```
+    /// use esker::sim::{CallKind, Fault, FaultPlan, SimFs, errno};
+    /// use esker::{Fs, OpenMode};
+    /// use std::path::Path;
+    /// let fs = SimFs::new();
+    /// let file = fs.open(Path::new("/a"), OpenMode::CreateNew)?;
+    /// fs.fail(FaultPlan::once(2, Fault::Errno(errno::EIO)).only(CallKind::Write));
+    /// file.sync_data()?; // Not counted.
+    /// file.write_at(b"first", 0)?;
+    /// assert!(file.write_at(b"second", 0).is_err());
+    /// file.write_at(b"third", 0)?;
+    ///
+    /// fs.fail(FaultPlan::from_on(2, Fault::Errno(errno::EIO)).only(CallKind::Write));
+    /// file.write_at(b"first", 0)?;
+    /// assert!(file.write_at(b"second", 0).is_err());
+    /// assert!(file.write_at(b"third", 0).is_err());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn once(nth: u64, fault: Fault) -> Self {
         FaultPlan { nth, lasting: false, only: None, fault }
@@ -110,12 +165,16 @@ impl FaultPlan {
 
     /// Every matching call from the `nth` on, until
     /// [`SimFs::clear_faults`](super::SimFs::clear_faults).
+    ///
+    /// See the example of [`FaultPlan::once`].
     #[must_use]
     pub fn from_on(nth: u64, fault: Fault) -> Self {
         FaultPlan { nth, lasting: true, only: None, fault }
     }
 
     /// The same, with calls of this kind alone counted and failed.
+    ///
+    /// See the example of [`FaultPlan::once`].
     #[must_use]
     pub fn only(self, kind: CallKind) -> Self {
         FaultPlan { only: Some(kind), ..self }

@@ -12,6 +12,24 @@
 /// the last sync (a page is written back whole, so a later change of it
 /// implies the earlier ones), and each page picks its own moment; so does the
 /// length of the file.
+///
+/// ```
+/// use esker::sim::{CrashModel, SimFs};
+/// use esker::{Fs, OpenMode};
+/// use std::path::Path;
+/// let fs = SimFs::new();
+/// let file = fs.open(Path::new("/a"), OpenMode::CreateNew)?;
+/// fs.sync_dir(Path::new("/"))?;
+/// file.write_at(b"x", 0)?;
+/// let len = |model| fs.crash_image(&model).open(Path::new("/a"), OpenMode::Read)?.len();
+/// assert_eq!(len(CrashModel::SyncedOnly)?, 0);
+/// assert_eq!(len(CrashModel::Prefix(1))?, 1);
+/// assert_eq!(len(CrashModel::Everything)?, 1);
+/// // Of what chance decides, the seed tells which.
+/// let lens = (0..64).map(|seed| len(CrashModel::Scattered { seed })).collect::<Result<Vec<_>, _>>()?;
+/// assert!(lens.contains(&0) && lens.contains(&1));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CrashModel {

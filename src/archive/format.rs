@@ -97,6 +97,8 @@ pub const ENTRY_BYTES_MAX: usize = 10 + 10 + KEY_BYTES_MAX + 1 + EXPIRY_SIZE + 1
 const _: () = assert!(ENTRIES_BYTES + ENTRY_BYTES_MAX < ENTRIES_BYTES_MAX);
 
 /// What a backup says of itself.
+///
+/// See the example of [`crate::fuzzing::write_backup`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// Drawn by chance.
@@ -115,12 +117,26 @@ pub struct Header {
 
 impl Header {
     /// How those that follow upon it name it.
+    ///
+    /// See the example of [`crate::fuzzing::write_backup`].
     #[must_use]
     pub fn as_ref(&self) -> BackupRef {
         BackupRef { id: self.backup, seq: self.seq }
     }
 
     /// Its bytes.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// use esker::fuzzing::{BackupHeader, BackupRef, DatabaseId, SeqNo};
+    /// let base = Some(BackupRef { id: DatabaseId(1), seq: SeqNo(5) });
+    /// let header = BackupHeader { backup: DatabaseId(2), database: DatabaseId(7), seq: SeqNo(9), base, created_ms: 0, expiry_floor_ms: 0 };
+    /// let bytes = header.encode();
+    /// let (head, more) = bytes.split_first_chunk().expect("it is longer");
+    /// assert_eq!(more.len(), BackupHeader::more_bytes(head)); // What the base takes.
+    /// assert_eq!(BackupHeader::decode(head, more, "backup".as_ref())?, header);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER_SIZE + BASE_SIZE);
@@ -144,6 +160,8 @@ impl Header {
     }
 
     /// How many bytes more a header has that begins with `head`.
+    ///
+    /// See the example of [`Header::encode`].
     #[must_use]
     pub fn more_bytes(head: &[u8; HEADER_SIZE]) -> usize {
         let is_increment = head[..8] == MAGIC && head[KIND_AT..][..4] == INCREMENT.to_le_bytes();
@@ -151,6 +169,8 @@ impl Header {
     }
 
     /// The inverse of [`Header::encode`]; `more` is what [`Header::more_bytes`] asks for.
+    ///
+    /// See the example of [`Header::encode`].
     ///
     /// # Errors
     /// [`Error::Corruption`], [`Error::UnsupportedFormat`].

@@ -10,6 +10,18 @@ use std::sync::Arc;
 pub(super) type ImageKey = (u64, u64);
 
 /// What an exploration did.
+///
+/// ```
+/// use esker::crashtest::{Case, Counts, Explorer, tiny_options, workload};
+/// use esker::{Db, SyncPolicy};
+/// let mut all = Counts::default();
+/// for seed in 1..3 {
+///     let case = Case::new::<Db>(tiny_options(SyncPolicy::Always), workload::random(seed, 2));
+///     all += Explorer::<Db>::new(case).power_cut(5);
+/// }
+/// assert_eq!(all.points, 2);
+/// assert!(0 < all.distinct && all.distinct <= all.images);
+/// ```
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     /// Runs of the workload that were struck.
@@ -60,6 +72,18 @@ impl fmt::Display for Counts {
 /// The images that several explorations have counted together: one that an
 /// earlier exploration met is not counted again, though it is checked again,
 /// since there it may have been promised less.
+///
+/// ```
+/// use esker::crashtest::{Case, Explorer, Tally, tiny_options, workload};
+/// use esker::{Db, SyncPolicy};
+/// let tally = Tally::default();
+/// let look = || {
+///     let case = Case::new::<Db>(tiny_options(SyncPolicy::Always), workload::random(7, 2));
+///     Explorer::<Db>::with_tally(case, tally.clone()).power_cut(5)
+/// };
+/// assert!(look().distinct > 0);
+/// assert_eq!(look().distinct, 0); // All of them had been counted.
+/// ```
 #[derive(Debug, Default, Clone)]
 pub struct Tally {
     counted: Arc<Mutex<HashSet<ImageKey>>>,

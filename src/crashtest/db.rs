@@ -15,6 +15,15 @@ use std::sync::Arc;
 
 /// Everything as small as it may be, so that a short workload sees memtables
 /// fill, log files end and tables have several blocks.
+///
+/// ```
+/// use esker::{Options, SyncPolicy, crashtest::tiny_options};
+/// let tiny = tiny_options(SyncPolicy::Never);
+/// tiny.validate()?;
+/// assert_eq!(tiny.sync_policy, SyncPolicy::Never);
+/// assert!(tiny.memtable_bytes < Options::default().memtable_bytes / 100);
+/// # Ok::<(), esker::Error>(())
+/// ```
 #[must_use]
 pub fn tiny_options(sync_policy: SyncPolicy) -> Options {
     Options {

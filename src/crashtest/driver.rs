@@ -8,6 +8,21 @@ use crate::fs::sim::{CrashModel, SimFs};
 use crate::options::{Options, SyncPolicy};
 
 /// What failing calls mean to the driver.
+///
+/// ```
+/// use esker::crashtest::{Mode, Op, Step, run, tiny_options};
+/// use esker::{Db, SyncPolicy, sim::{Fault, FaultPlan, SimFs}};
+/// let steps: Vec<Step> = (0..5).map(|n| Step::commit(vec![Op::put([n], [n])])).collect();
+/// let commits = |mode, plan: Option<FaultPlan>| {
+///     let fs = SimFs::new();
+///     fs.set_threads(false);
+///     plan.into_iter().for_each(|plan| fs.fail(plan));
+///     run::<Db>(&fs, &tiny_options(SyncPolicy::Always), &steps, mode).commit_count()
+/// };
+/// assert_eq!(commits(Mode::Flawless, None), 5);
+/// let first_call_fails = Some(FaultPlan::from_on(1, Fault::Errno(5)));
+/// assert_eq!(commits(Mode::UntilCrash, first_call_fails), 0);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Nothing may fail.
@@ -50,6 +65,8 @@ struct Driver<'a, S> {
 }
 
 /// Runs `steps` on a store in `fs`, drops it, and returns what must hold.
+///
+/// See the example of [`Step`].
 ///
 /// # Panics
 /// When a reader of the live store is told something wrong, or a call fails
@@ -416,6 +433,15 @@ fn only(there: &Seen, keys: &[Vec<u8>]) -> Seen {
 }
 
 /// Everything in the store, by iteration, and every key of it by `get` too.
+///
+/// ```
+/// use esker::crashtest::{Failure, Op, Store, read, tiny_options};
+/// use esker::{Db, SyncPolicy, sim::SimFs};
+/// let store = <Db as Store>::open(&SimFs::new(), &tiny_options(SyncPolicy::Always))?;
+/// store.commit(&[Op::put("b", "2"), Op::put("a", "1")], None)?;
+/// assert_eq!(read(&store)?, [(b"a".to_vec(), b"1".to_vec()), (b"b".to_vec(), b"2".to_vec())]);
+/// # Ok::<(), Failure>(())
+/// ```
 ///
 /// # Errors
 /// Those of the reads; [`Failure::Wrong`] where they disagree.

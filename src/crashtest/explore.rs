@@ -16,6 +16,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// How much is looked at.
+///
+/// See the example of [`Case`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effort {
     /// Every so-manieth call is struck.
@@ -53,6 +55,20 @@ impl Default for Effort {
 }
 
 /// What is explored.
+///
+/// ```
+/// use esker::crashtest::{Case, Effort, Explorer, Op, Step, tiny_options};
+/// use esker::{Db, SyncPolicy};
+/// let steps = vec![Step::commit(vec![Op::put("a", "1")])];
+/// let case = |stride| Case {
+///     name: "one set".to_string(),
+///     effort: Effort { stride, ..Effort::default() },
+///     ..Case::new::<Db>(tiny_options(SyncPolicy::Always), steps.clone())
+/// };
+/// let every_call = Explorer::<Db>::new(case(1)).power_cuts();
+/// let every_third = Explorer::<Db>::new(case(3)).power_cuts();
+/// assert!(every_third.points < every_call.points);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Case {
     /// What a failure is reported under.
@@ -76,6 +92,8 @@ pub struct Case {
 impl Case {
     /// `steps` on a disk on which the store was made and closed, without
     /// threads.
+    ///
+    /// See the example of [`Case`].
     #[must_use]
     pub fn new<S: Store>(options: Options, steps: Vec<Step>) -> Self {
         let start = SimFs::new();
@@ -88,6 +106,20 @@ impl Case {
 }
 
 /// Explores one [`Case`].
+///
+/// ```
+/// use esker::crashtest::{Case, Explorer, Op, Step, tiny_options};
+/// use esker::sim::{Fault, FaultPlan, errno};
+/// use esker::{Db, SyncPolicy};
+/// let explorer = || {
+///     let steps = vec![Step::commit(vec![Op::put("a", "1")]), Step::Flush];
+///     Explorer::<Db>::new(Case::new::<Db>(tiny_options(SyncPolicy::Always), steps))
+/// };
+/// assert!(explorer().power_cuts().points > explorer().power_cut(3).points);
+/// assert!(explorer().faults(Fault::Errno(errno::EIO), false).faults > 0);
+/// let plans = [FaultPlan::once(1, Fault::Short), FaultPlan::once(9, Fault::Errno(errno::ENOSPC))];
+/// assert!(explorer().with_plans(&plans).faults > 0);
+/// ```
 #[derive(Debug)]
 pub struct Explorer<S> {
     pub(super) case: Case,
@@ -106,12 +138,16 @@ pub struct Explorer<S> {
 
 impl<S: Store> Explorer<S> {
     /// Of `case`, with a [`Tally`] of its own.
+    ///
+    /// See the example of [`Explorer`].
     #[must_use]
     pub fn new(case: Case) -> Self {
         Explorer::with_tally(case, Tally::default())
     }
 
     /// Of `case`; images that `tally` has are not counted again.
+    ///
+    /// See the example of [`Tally`].
     #[must_use]
     pub fn with_tally(case: Case, tally: Tally) -> Self {
         Explorer {
@@ -128,6 +164,8 @@ impl<S: Store> Explorer<S> {
 
     /// Cuts the power in each mutating call of the workload.
     ///
+    /// See the example of [`Explorer`].
+    ///
     /// # Panics
     /// When the store breaks the contract.
     pub fn power_cuts(mut self) -> Counts {
@@ -141,6 +179,8 @@ impl<S: Store> Explorer<S> {
 
     /// Cuts the power in one mutating call of the workload, the `nth` modulo
     /// how many there are.
+    ///
+    /// See the example of [`Explorer`].
     ///
     /// # Panics
     /// When the store breaks the contract.
@@ -160,6 +200,8 @@ impl<S: Store> Explorer<S> {
     }
 
     /// Runs the workload once, with the faults of all `plans`.
+    ///
+    /// See the example of [`Explorer`].
     ///
     /// # Panics
     /// When the store breaks the contract.
@@ -195,6 +237,8 @@ impl<S: Store> Explorer<S> {
 
     /// Fails each call of the workload with `fault`, once or (`lasting`) it
     /// and all after it.
+    ///
+    /// See the example of [`Explorer`].
     ///
     /// # Panics
     /// When the store breaks the contract; for an interruption that lasts.

@@ -14,6 +14,8 @@ use std::time::Duration;
 type Entry = (Vec<u8>, Option<u64>);
 
 /// A state, expired entries included.
+///
+/// See the example of [`History::rebase`].
 pub type State = BTreeMap<Vec<u8>, Entry>;
 
 #[derive(Debug, Clone)]
@@ -26,6 +28,26 @@ struct Commit {
 }
 
 /// What must hold of a store after the calls made so far.
+///
+/// ```
+/// use esker::crashtest::{History, Op};
+/// let entry = |key: &str, value: &str| (key.as_bytes().to_vec(), value.as_bytes().to_vec());
+/// let mut history = History::new(true);
+/// history.push(&[Op::put("a", "1")], 0, true);
+/// history.all_durable();
+/// history.push(&[Op::put("b", "2")], 0, true);
+/// history.push(&[Op::put("c", "3")], 0, false); // It failed.
+/// assert_eq!((history.commit_count(), history.failed_count()), (3, 1));
+/// assert_eq!(history.live(0), [entry("a", "1"), entry("b", "2")]);
+/// assert_eq!(history.live_state().len(), 2);
+///
+/// // A power cut must leave the durable one; the death of the process, all of them.
+/// assert_eq!((history.after_power_cut(), history.after_kill()), (1, 3));
+/// assert!(history.allowed(1, 0).contains(&vec![entry("a", "1")]));
+/// assert!(history.explain(&vec![], 1, 0).is_err());
+/// let state = history.explain(&vec![entry("a", "1"), entry("c", "3")], 1, 0);
+/// assert!(state.is_err()); // A commit in the middle is missing.
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct History {
     /// What the last open showed; durable.
@@ -38,23 +60,31 @@ pub struct History {
 
 impl History {
     /// Of a store that is empty. Without a log, only what was flushed survives.
+    ///
+    /// See the example of [`History`].
     #[must_use]
     pub fn new(wal_enabled: bool) -> Self {
         History { wal_enabled, ..History::default() }
     }
 
     /// A commit was called for, at this wall time, and `succeeded` or not.
+    ///
+    /// See the example of [`History`].
     pub fn push(&mut self, ops: &[Op], made_at_ms: u64, succeeded: bool) {
         self.commits.push(Commit { replaced_by: None, ops: ops.to_vec(), made_at_ms, succeeded });
     }
 
     /// A commit that makes `state` all that there is was called for, and `succeeded` or not.
+    ///
+    /// See the example of [`History::rebase`].
     pub fn push_restore(&mut self, state: State, succeeded: bool) {
         let replaced_by = Some(state);
         self.commits.push(Commit { replaced_by, ops: Vec::new(), made_at_ms: 0, succeeded });
     }
 
     /// The state of the handle that made the commits, without those that failed.
+    ///
+    /// See the example of [`History`].
     #[must_use]
     pub fn live_state(&self) -> State {
         let mut state = self.base.clone();
@@ -63,17 +93,23 @@ impl History {
     }
 
     /// Everything so far was acknowledged as durable.
+    ///
+    /// See the example of [`History`].
     pub fn all_durable(&mut self) {
         self.durable_count = self.commits.len();
     }
 
     /// How many commits a power cut must leave.
+    ///
+    /// See the example of [`History`].
     #[must_use]
     pub fn after_power_cut(&self) -> usize {
         self.durable_count
     }
 
     /// How many commits the death of the process must leave.
+    ///
+    /// See the example of [`History`].
     #[must_use]
     pub fn after_kill(&self) -> usize {
         if !self.wal_enabled {
@@ -83,6 +119,8 @@ impl History {
     }
 
     /// How many commits failed since the last open.
+    ///
+    /// See the example of [`History`].
     #[must_use]
     pub fn failed_count(&self) -> usize {
         self.commits.iter().filter(|c| !c.succeeded).count()
@@ -90,12 +128,16 @@ impl History {
 
     /// What a reader of the handle that made the commits must see: nothing of
     /// those that failed.
+    ///
+    /// See the example of [`History`].
     #[must_use]
     pub fn live(&self, now_ms: u64) -> Seen {
         visible(&self.live_state(), now_ms)
     }
 
     /// The state that `seen` is, among those that the contract allows.
+    ///
+    /// See the example of [`History`].
     ///
     /// # Errors
     /// A description, for a person, of how `seen` differs from all of them.
@@ -115,6 +157,8 @@ impl History {
 
     /// What a reader may see after `at_least` commits or more, at `now_ms`:
     /// each state that the contract allows.
+    ///
+    /// See the example of [`History`].
     #[must_use]
     pub fn allowed(&self, at_least: usize, now_ms: u64) -> Vec<Seen> {
         let mut found = Vec::new();
@@ -131,6 +175,19 @@ impl History {
     }
 
     /// The next open showed `state`: from here on it is durable.
+    ///
+    /// ```
+    /// use esker::crashtest::{History, Op, State};
+    /// let mut history = History::new(true);
+    /// history.push(&[Op::put("a", "1")], 0, true);
+    /// let shown: State = history.live_state(); // By an open after a crash, say.
+    /// history.rebase(shown.clone());
+    /// assert_eq!((history.commit_count(), history.live(0).len()), (0, 1));
+    ///
+    /// history.push(&[Op::delete("a")], 0, true);
+    /// history.push_restore(shown, true); // And all is as it was.
+    /// assert_eq!(history.live(0).len(), 1);
+    /// ```
     pub fn rebase(&mut self, state: State) {
         self.base = state;
         self.commits.clear();
@@ -138,6 +195,8 @@ impl History {
     }
 
     /// How many commits were made since the last open.
+    ///
+    /// See the example of [`History`].
     #[must_use]
     pub fn commit_count(&self) -> usize {
         self.commits.len()
@@ -145,6 +204,15 @@ impl History {
 
     /// How many of them came before the last that had operations: that is the
     /// last of which the log has a record.
+    ///
+    /// ```
+    /// use esker::crashtest::{History, Op};
+    /// let mut history = History::new(true);
+    /// history.push(&[Op::put("a", "1")], 0, true);
+    /// history.push(&[Op::put("b", "2")], 0, true);
+    /// history.push(&[], 0, true); // It leaves no record in a log.
+    /// assert_eq!((history.commit_count(), history.before_last_record()), (3, 1));
+    /// ```
     #[must_use]
     pub fn before_last_record(&self) -> usize {
         self.commits.iter().rposition(|commit| !commit.ops.is_empty()).unwrap_or(0)
@@ -220,6 +288,15 @@ fn visible(state: &State, now_ms: u64) -> Seen {
 }
 
 /// How many keys differ, and the first of them.
+///
+/// ```
+/// use esker::crashtest::{Seen, difference};
+/// let expected: Seen = vec![(b"a".to_vec(), b"1".to_vec()), (b"b".to_vec(), b"2".to_vec())];
+/// let (count, lines) = difference(&expected, &vec![(b"a".to_vec(), b"9".to_vec())]);
+/// assert_eq!(count, 2); // One is wrong, and one is missing.
+/// assert!(lines.contains('b'));
+/// assert_eq!(difference(&expected, &expected).0, 0);
+/// ```
 #[must_use]
 pub fn difference(expected: &Seen, seen: &Seen) -> (usize, String) {
     let expected: BTreeMap<_, _> = expected.iter().map(|(k, v)| (k, v)).collect();

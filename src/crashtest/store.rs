@@ -6,9 +6,13 @@ use crate::options::Options;
 use std::fmt;
 
 /// What a reader sees: all keys and values, in order.
+///
+/// See the example of [`difference`].
 pub type Seen = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What came of a transaction.
+///
+/// See the example of [`Store::transact`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transacted {
     /// What it read: those keys that were there, in the order in which they were asked for.
@@ -18,6 +22,8 @@ pub struct Transacted {
 }
 
 /// Why a call of a store failed.
+///
+/// See the example of [`Store`].
 #[derive(Debug)]
 pub enum Failure {
     /// This call failed; later ones may succeed.
@@ -40,8 +46,53 @@ impl fmt::Display for Failure {
 
 /// A store under test. Dropping it is not closing it: it is what the death of
 /// the process does to it.
+///
+/// ```
+/// use esker::crashtest::{Case, Explorer, Failure, Op, Seen, Step, Store, tiny_options};
+/// use esker::{Options, SyncPolicy, sim::SimFs};
+/// use std::sync::{Arc, Mutex};
+/// /// A store that keeps nothing: the first open after a crash gives it away.
+/// #[derive(Default)]
+/// struct Forgetful(Arc<Mutex<std::collections::BTreeMap<Vec<u8>, Vec<u8>>>>);
+/// impl Store for Forgetful {
+///     fn open(_: &SimFs, _: &Options) -> Result<Self, Failure> {
+///         Ok(Forgetful::default())
+///     }
+///     fn commit(&self, ops: &[Op], _: Option<bool>) -> Result<(), Failure> {
+///         let mut map = self.0.lock().expect("no panic");
+///         for op in ops {
+///             match op {
+///                 Op::Put { key, value, .. } => drop(map.insert(key.clone(), value.clone())),
+///                 Op::Delete { key } => drop(map.remove(key)),
+///             }
+///         }
+///         Ok(())
+///     }
+///     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+///         Ok(self.0.lock().expect("no panic").get(key).cloned())
+///     }
+///     fn scan(&self) -> Result<Seen, Failure> {
+///         Ok(self.0.lock().expect("no panic").clone().into_iter().collect())
+///     }
+///     fn persist(&self) -> Result<(), Failure> {
+///         Ok(())
+///     }
+///     fn flush(&self) -> Result<(), Failure> {
+///         Ok(())
+///     }
+///     fn close(self) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+/// let steps = vec![Step::commit(vec![Op::put("a", "1")]), Step::Reopen, Step::Check];
+/// let case = Case::new::<Forgetful>(tiny_options(SyncPolicy::Always), steps);
+/// let explored = std::panic::catch_unwind(|| Explorer::<Forgetful>::new(case).power_cut(1));
+/// assert!(explored.is_err());
+/// ```
 pub trait Store: Sized {
     /// Opens the store on `fs`, made if need be.
+    ///
+    /// See the example of [`Store`].
     ///
     /// # Errors
     /// Any [`Failure`].
@@ -49,12 +100,25 @@ pub trait Store: Sized {
 
     /// One commit of `ops`, all or nothing. `sync` as in [`crate::WriteOptions`].
     ///
+    /// See the example of [`Store`].
+    ///
     /// # Errors
     /// Any [`Failure`]; the commit may then be there after a crash, or not.
     fn commit(&self, ops: &[Op], sync: Option<bool>) -> Result<(), Failure>;
 
     /// A bulk load of `ops`, which are puts in ascending order of their keys, each once: all or
     /// nothing, and durable. A store that has no other way commits them.
+    ///
+    /// ```
+    /// use esker::crashtest::{Failure, Op, Store, tiny_options};
+    /// use esker::{Db, SyncPolicy, sim::SimFs};
+    /// let store = <Db as Store>::open(&SimFs::new(), &tiny_options(SyncPolicy::Always))?;
+    /// store.ingest(&[Op::put("kv:a", "1"), Op::put("kv:b", "2")])?;
+    /// store.import(&[Op::put("kv:b", "3"), Op::put("kv:a", "4")])?;
+    /// assert_eq!(Store::get(&store, b"kv:a")?, Some(b"4".to_vec()));
+    /// assert_eq!(store.scan()?.len(), 2);
+    /// # Ok::<(), Failure>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Store::commit`].
@@ -64,6 +128,18 @@ pub trait Store: Sized {
 
     /// A transaction that reads `keys` (of none: everything, in order), calls `between`, and commits `ops`,
     /// by the policy, unless what it read has been written since. A store that has none compares.
+    ///
+    /// ```
+    /// use esker::crashtest::{Failure, Op, Store, Transacted, tiny_options};
+    /// use esker::{Db, SyncPolicy, sim::SimFs};
+    /// let store = <Db as Store>::open(&SimFs::new(), &tiny_options(SyncPolicy::Always))?;
+    /// store.commit(&[Op::put("a", "1")], None)?;
+    /// let mut between = || store.commit(&[Op::put("a", "2")], None).expect("a sound disk");
+    /// let done: Transacted = store.transact(&[b"a".to_vec()], &mut between, &[Op::put("b", "3")])?;
+    /// assert_eq!(done.seen, [(b"a".to_vec(), b"1".to_vec())]);
+    /// assert!(!done.committed); // What it read had been written since.
+    /// # Ok::<(), Failure>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Store::commit`]; if `between` was not called, nothing of it may ever be there.
@@ -95,6 +171,8 @@ pub trait Store: Sized {
     /// An import of `ops`, which are puts in any order: all or nothing, by the policy. Of several on one
     /// key the last holds. A store that has no other way commits them.
     ///
+    /// See the example of [`Store::ingest`].
+    ///
     /// # Errors
     /// As [`Store::commit`].
     fn import(&self, ops: &[Op]) -> Result<(), Failure> {
@@ -103,11 +181,15 @@ pub trait Store: Sized {
 
     /// The value of `key`.
     ///
+    /// See the example of [`Store`].
+    ///
     /// # Errors
     /// Any [`Failure`].
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Failure>;
 
     /// All entries, read in both directions if the store can.
+    ///
+    /// See the example of [`Store`].
     ///
     /// # Errors
     /// Any [`Failure`].
@@ -115,11 +197,15 @@ pub trait Store: Sized {
 
     /// Makes every commit durable.
     ///
+    /// See the example of [`Store`].
+    ///
     /// # Errors
     /// Any [`Failure`].
     fn persist(&self) -> Result<(), Failure>;
 
     /// As `persist`, and moves what is in memory into its final files.
+    ///
+    /// See the example of [`Store`].
     ///
     /// # Errors
     /// Any [`Failure`].
@@ -127,6 +213,14 @@ pub trait Store: Sized {
 
     /// Something that the store does to its files and that no reader sees.
     /// What `task` means is the store's own affair.
+    ///
+    /// ```
+    /// use esker::crashtest::{Failure, Store, tiny_options};
+    /// use esker::{Db, SyncPolicy, sim::SimFs};
+    /// let store = <Db as Store>::open(&SimFs::new(), &tiny_options(SyncPolicy::Always))?;
+    /// assert!(matches!(store.maintain("no such task"), Err(Failure::Wrong(_))));
+    /// # Ok::<(), Failure>(())
+    /// ```
     ///
     /// # Errors
     /// Any [`Failure`]. An unknown task is [`Failure::Wrong`].
@@ -136,6 +230,18 @@ pub trait Store: Sized {
 
     /// Writes everything that there is into a backup, in place of the one before.
     ///
+    /// ```
+    /// use esker::crashtest::{Failure, Op, Store, tiny_options};
+    /// use esker::{Db, SyncPolicy, sim::SimFs};
+    /// let store = <Db as Store>::open(&SimFs::new(), &tiny_options(SyncPolicy::Always))?;
+    /// store.commit(&[Op::put("a", "1")], None)?;
+    /// Store::backup(&store)?;
+    /// store.commit(&[Op::delete("a")], None)?;
+    /// Store::restore(&store)?;
+    /// assert_eq!(store.scan()?.len(), 1);
+    /// # Ok::<(), Failure>(())
+    /// ```
+    ///
     /// # Errors
     /// Any [`Failure`]; the one before may then be gone.
     fn backup(&self) -> Result<(), Failure> {
@@ -143,6 +249,8 @@ pub trait Store: Sized {
     }
 
     /// Makes what the last backup holds all that there is, as one commit that is durable.
+    ///
+    /// See the example of [`Store::backup`].
     ///
     /// # Errors
     /// As [`Store::commit`].
@@ -153,6 +261,20 @@ pub trait Store: Sized {
     /// Writes everything that there is into a backup upon which increments can follow, in place of the first of
     /// the chain; and makes all of that durable.
     ///
+    /// ```
+    /// use esker::crashtest::{Failure, Op, Store, tiny_options};
+    /// use esker::{Db, SyncPolicy, sim::SimFs};
+    /// let store = <Db as Store>::open(&SimFs::new(), &tiny_options(SyncPolicy::Always))?;
+    /// store.commit(&[Op::put("a", "1")], None)?;
+    /// store.begin_chain()?;
+    /// store.commit(&[Op::put("b", "2")], None)?;
+    /// store.increment(1)?;
+    /// store.commit(&[Op::put("c", "3")], None)?;
+    /// Store::restore_chain(&store, 2)?;
+    /// assert_eq!(store.scan()?.len(), 2);
+    /// # Ok::<(), Failure>(())
+    /// ```
+    ///
     /// # Errors
     /// Any [`Failure`]; the first of the chain may then be gone.
     fn begin_chain(&self) -> Result<(), Failure> {
@@ -162,6 +284,8 @@ pub trait Store: Sized {
     /// Writes what has changed since the backup `number - 1` of the chain, where 0 is the full one, as
     /// its backup `number`, in place of what may be there; and makes all of that durable.
     ///
+    /// See the example of [`Store::begin_chain`].
+    ///
     /// # Errors
     /// Any [`Failure`]; the backups before are as they were, and can be followed as before.
     fn increment(&self, number: usize) -> Result<(), Failure> {
@@ -170,6 +294,8 @@ pub trait Store: Sized {
 
     /// Makes what the first `count` backups of the chain come to all that there is, as one commit that is durable.
     ///
+    /// See the example of [`Store::begin_chain`].
+    ///
     /// # Errors
     /// As [`Store::commit`].
     fn restore_chain(&self, count: usize) -> Result<(), Failure> {
@@ -177,6 +303,8 @@ pub trait Store: Sized {
     }
 
     /// Ends it in good order.
+    ///
+    /// See the example of [`Store`].
     ///
     /// # Errors
     /// Any [`Failure`].

@@ -14,6 +14,13 @@ use std::fmt;
 use std::time::Duration;
 
 /// One operation of a commit.
+///
+/// ```
+/// use esker::crashtest::Op;
+/// let op = Op::put("a", "1");
+/// assert!(matches!(&op, Op::Put { value, ttl: None, .. } if value == b"1"));
+/// assert_eq!(op.key(), Op::delete("a").key());
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub enum Op {
     /// Sets a key.
@@ -34,11 +41,15 @@ pub enum Op {
 
 impl Op {
     /// Sets `key` to `value`, for ever.
+    ///
+    /// See the example of [`Op`].
     pub fn put(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
         Op::Put { key: key.into(), value: value.into(), ttl: None }
     }
 
     /// The key that it writes.
+    ///
+    /// See the example of [`Op`].
     #[must_use]
     pub fn key(&self) -> &[u8] {
         match self {
@@ -47,6 +58,8 @@ impl Op {
     }
 
     /// Deletes `key`.
+    ///
+    /// See the example of [`Op`].
     pub fn delete(key: impl Into<Vec<u8>>) -> Self {
         Op::Delete { key: key.into() }
     }
@@ -80,6 +93,21 @@ impl fmt::Debug for Bytes<'_> {
 }
 
 /// One step of a workload.
+///
+/// ```
+/// use esker::crashtest::{Mode, Op, Step, run, tiny_options};
+/// use esker::{Db, SyncPolicy, sim::SimFs};
+/// let steps = [
+///     Step::commit(vec![Op::put("a", "1"), Op::put("b", "2")]),
+///     Step::Flush,
+///     Step::commit(vec![Op::delete("a")]),
+///     Step::Abandon, // As a process does that dies.
+///     Step::Check,
+/// ];
+/// let fs = SimFs::new();
+/// let history = run::<Db>(&fs, &tiny_options(SyncPolicy::Always), &steps, Mode::Flawless);
+/// assert_eq!(history.live(0), [(b"b".to_vec(), b"2".to_vec())]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// A commit, all or nothing.
@@ -132,6 +160,8 @@ pub enum Step {
 
 impl Step {
     /// A commit of `ops`, by the policy.
+    ///
+    /// See the example of [`Step`].
     #[must_use]
     pub fn commit(ops: Vec<Op>) -> Self {
         Step::Commit { ops, sync: None }
@@ -165,6 +195,13 @@ const KEYS: u64 = 24;
 
 /// `count` steps of every kind that `seed` decides, and a [`Step::Check`].
 /// Every value is unlike every other, so that a state tells which commits made it.
+///
+/// ```
+/// use esker::crashtest::workload;
+/// // What a seed decides, it decides again.
+/// assert_eq!(workload::random(7, 20), workload::random(7, 20));
+/// assert_ne!(workload::random(7, 20), workload::random(8, 20));
+/// ```
 #[must_use]
 pub fn random(seed: u64, count: u64) -> Vec<Step> {
     let mut dice = Dice(seed);
@@ -176,6 +213,14 @@ pub fn random(seed: u64, count: u64) -> Vec<Step> {
 /// Small workloads, by name, each short enough that its crashes can be gone
 /// through one and all: single sets, deletes, batches, a batch larger than a
 /// memtable, flushes, many reopens, time to live, log files that end, backups.
+///
+/// ```
+/// use esker::crashtest::workload;
+/// let small = workload::small();
+/// let steps: usize = small.iter().map(|(_, steps)| steps.len()).sum();
+/// assert!(small.iter().all(|(name, steps)| !name.is_empty() && !steps.is_empty()));
+/// assert!(workload::complete().len() >= steps); // All of them, one after the other.
+/// ```
 #[must_use]
 pub fn small() -> Vec<(&'static str, Vec<Step>)> {
     let mut small = vec![
@@ -380,6 +425,8 @@ fn synced_now_and_then() -> Vec<Step> {
 
 /// All of [`small`] one after the other, on one store: every kind of thing that
 /// a store does, once or more. What to fail the calls of.
+///
+/// See the example of [`small`].
 #[must_use]
 pub fn complete() -> Vec<Step> {
     let mut steps = Vec::new();

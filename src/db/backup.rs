@@ -313,14 +313,15 @@ impl Db {
     /// use std::ops::ControlFlow;
     /// let options = Options { compression: Compression::None, ..Options::default() };
     /// let db = Db::open(dir.path().join("db"), options)?;
-    /// db.set("large", vec![7; 4 << 20])?;
+    /// db.set("a", vec![7; 2 << 20])?;
+    /// db.set("b", vec![8; 2 << 20])?;
     /// let path = dir.path().join("backup");
     /// db.backup(&path)?;
-    /// db.set("key", "value")?;
+    /// db.set("c", "since")?;
     /// let mut stop = |_| ControlFlow::Break(());
     /// let stopped = db.restore_with(&path, RestoreOptions { progress: Some(&mut stop) });
     /// assert!(matches!(stopped, Err(Error::Cancelled)));
-    /// assert!(db.get("key")?.is_some()); // Nothing has changed.
+    /// assert!(db.get("c")?.is_some()); // Nothing has changed.
     /// # Ok(()) }
     /// ```
     ///

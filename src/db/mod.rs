@@ -519,7 +519,7 @@ impl Db {
     /// db.set("key", "value")?;
     /// db.flush()?;
     /// let metrics = db.metrics();
-    /// assert_eq!((metrics.last_seq, metrics.flushes), (1, 1));
+    /// assert_eq!((metrics.last_seq, metrics.tables), (1, 1));
     /// assert!(metrics.to_string().contains("level"));
     /// # Ok(()) }
     /// ```

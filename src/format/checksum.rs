@@ -8,6 +8,8 @@
 use super::ids::FileId;
 
 /// A random number drawn when a database is created; part of every checksum.
+///
+/// See the example of [`crate::fuzzing::Identity`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DatabaseId(pub u64);
 

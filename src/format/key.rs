@@ -5,6 +5,16 @@ use super::pointer::ValuePointer;
 use std::cmp::Ordering;
 
 /// The longest key, in bytes, prefix of the `Engine` interface included.
+///
+/// ```
+/// use esker::fuzzing::KEY_BYTES_MAX;
+/// let mut batch = esker::WriteBatch::new();
+/// let db = esker::Db::open_with_fs(std::sync::Arc::new(esker::sim::SimFs::new()), "/db", esker::Options::default())?;
+/// batch.set([7; KEY_BYTES_MAX], "value");
+/// db.write(batch)?;
+/// assert!(db.set([7; KEY_BYTES_MAX + 1], "value").is_err());
+/// # Ok::<(), esker::Error>(())
+/// ```
 pub const KEY_BYTES_MAX: usize = 65_535;
 
 // The widest key fits the 16 bits that some layouts give its length.
@@ -14,6 +24,13 @@ const _: () = assert!(KEY_BYTES_MAX <= u16::MAX as usize);
 pub const VALUE_BYTES_MAX: usize = 1 << 30;
 
 /// What an entry says about its key.
+///
+/// ```
+/// use esker::fuzzing::EntryKind;
+/// assert_eq!(EntryKind::from_byte(1), Some(EntryKind::Set));
+/// assert_eq!(EntryKind::from_byte(EntryKind::SetPointer as u8), Some(EntryKind::SetPointer));
+/// assert_eq!(EntryKind::from_byte(9), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum EntryKind {
@@ -32,6 +49,8 @@ pub enum EntryKind {
 
 impl EntryKind {
     /// The kind that `byte` stands for.
+    ///
+    /// See the example of [`EntryKind`].
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
         match byte {

@@ -10,6 +10,8 @@ use super::pointer::ValuePointer;
 const COUNT_MAX: u64 = 1 << 48;
 
 /// What a table says of its entries. A table without entries has all zeros.
+///
+/// See the example of [`TableMeta`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Properties {
     /// Entries, tombstones and shadowed versions included.
@@ -45,6 +47,8 @@ pub struct Properties {
 
 impl Properties {
     /// Stored bytes of all values to which its entries point.
+    ///
+    /// See the example of [`TableMeta`].
     #[must_use]
     pub fn value_bytes(&self) -> u64 {
         self.references.iter().map(|(_, bytes)| bytes).sum()
@@ -83,6 +87,8 @@ impl Properties {
 
     /// Appends its bytes: all numbers as varints, in the order of the fields but for the keys,
     /// which come last, with their length; before the references stands their count.
+    ///
+    /// See the example of [`TableMeta`].
     pub fn encode(&self, out: &mut Vec<u8>) {
         for n in [
             self.entries,
@@ -156,6 +162,27 @@ fn decode_references(d: &mut Decoder<'_>) -> Option<Vec<(SegmentId, u64)>> {
 }
 
 /// A finished table.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// use esker::Compression;
+/// use esker::fuzzing::{DatabaseId, Entry, EntryKind, FileId, Identity, Properties, SeqNo, TableMeta, write_table};
+/// let identity = Identity { database: DatabaseId(7), file: FileId(2) };
+/// let entry = |key: &str, kind| Entry { key: key.into(), seq: SeqNo(1), kind, payload: vec![] };
+/// let entries = [entry("a", EntryKind::Set), entry("c", EntryKind::Delete)];
+/// let (bytes, meta): (_, TableMeta) = write_table(identity, 4096, Compression::None, &entries)?;
+/// assert_eq!((meta.id.0, meta.size_bytes), (2, bytes.len() as u64));
+/// assert_eq!((meta.smallest_key(), meta.largest_key()), (&b"a"[..], &b"c"[..]));
+/// assert!(meta.may_contain(b"b") && !meta.may_contain(b"d"));
+/// let said: &Properties = &meta.properties;
+/// assert_eq!((said.entries, said.tombstones, said.value_bytes()), (2, 1, 0));
+///
+/// let [mut of_table, mut of_properties] = [Vec::new(), Vec::new()];
+/// meta.encode(&mut of_table);
+/// said.encode(&mut of_properties);
+/// assert!(of_table.ends_with(&of_properties));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableMeta {
     /// Names its file.
@@ -175,6 +202,8 @@ pub struct TableMeta {
 impl TableMeta {
     /// Appends the bytes that stand in a manifest: the numbers as varints, the
     /// digest as 8 bytes, then the properties.
+    ///
+    /// See the example of [`TableMeta`].
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.id.0);
         put_varint(out, self.size_bytes);
@@ -196,18 +225,24 @@ impl TableMeta {
     }
 
     /// Key of the first entry.
+    ///
+    /// See the example of [`TableMeta`].
     #[must_use]
     pub fn smallest_key(&self) -> &[u8] {
         &self.properties.smallest_key
     }
 
     /// Key of the last entry.
+    ///
+    /// See the example of [`TableMeta`].
     #[must_use]
     pub fn largest_key(&self) -> &[u8] {
         &self.properties.largest_key
     }
 
     /// True when `key` lies within the key bounds.
+    ///
+    /// See the example of [`TableMeta`].
     #[must_use]
     pub fn may_contain(&self, key: &[u8]) -> bool {
         self.smallest_key() <= key && key <= self.largest_key()

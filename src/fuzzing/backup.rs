@@ -15,6 +15,8 @@ use xxhash_rust::xxh3::Xxh3;
 pub use crate::archive::Header as BackupHeader;
 
 /// An entry of a backup, with bytes of its own.
+///
+/// See the example of [`write_backup`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackedUp {
     /// The key.
@@ -26,6 +28,8 @@ pub struct BackedUp {
 }
 
 /// The value of an entry of a backup.
+///
+/// See the example of [`write_backup`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackedUpValue {
     /// None: the key was deleted. In increments alone.
@@ -42,6 +46,8 @@ pub enum BackedUpValue {
 }
 
 /// The entries of a backup, read to its end as a restore reads it.
+///
+/// See the example of [`write_backup`].
 ///
 /// # Errors
 /// [`crate::Error::Corruption`], [`crate::Error::UnsupportedFormat`].
@@ -64,9 +70,29 @@ pub fn decode_backup(bytes: &[u8]) -> Result<(BackupHeader, Vec<BackedUp>)> {
 }
 
 /// What errors of [`decode_backup`] name, at the end of the path.
+///
+/// See the example of [`write_backup`].
 pub const BACKUP_NAME: &str = "backup";
 
 /// A backup with `entries`, in the encoding of the engine.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// use esker::fuzzing::*;
+/// let header = BackupHeader { backup: DatabaseId(1), database: DatabaseId(7), seq: SeqNo(5), base: None, created_ms: 0, expiry_floor_ms: 0 };
+/// let entry = |key: &str| BackedUp { key: key.into(), expires_at_ms: None, held: BackedUpValue::Inline(b"value".into()) };
+/// let mut bytes = write_backup(header, &[entry("a"), entry("b")]);
+/// let (said, entries) = decode_backup(&bytes)?;
+/// assert_eq!((said, entries.len()), (header, 2));
+/// assert_eq!(said.as_ref(), BackupRef { id: DatabaseId(1), seq: SeqNo(5) });
+///
+/// bytes[12] ^= 1; // The checksum of the header.
+/// let refused = decode_backup(&bytes).unwrap_err();
+/// assert!(refused.to_string().contains(BACKUP_NAME));
+/// fix_backup(&mut bytes);
+/// assert_eq!(decode_backup(&bytes)?.1, entries);
+/// # Ok(()) }
+/// ```
 ///
 /// # Panics
 /// When the keys do not rise.
@@ -96,6 +122,8 @@ fn write_to<O: Output>(output: O, header: BackupHeader, entries: &[BackedUp]) ->
 /// Puts right the checksums of a backup: of the header, of each chunk and of the values behind it, the digest
 /// at the end; and the numbers and places that are part of them. Of a chunk in Snappy, the checksums of its values
 /// stay, as they are part of what is compressed.
+///
+/// See the example of [`write_backup`].
 pub fn fix_backup(bytes: &mut [u8]) {
     let Some(head) = bytes.first_chunk::<HEADER_SIZE>() else { return };
     let header_size = HEADER_SIZE + BackupHeader::more_bytes(head);

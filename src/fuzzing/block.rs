@@ -11,6 +11,25 @@ use crate::table::position::Position;
 use std::path::Path;
 
 /// A data block that was checked, as a table has it in memory.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// use esker::Compression;
+/// use esker::fuzzing::{BlockBytes, DatabaseId, Entry, EntryKind, FileId, Identity, SeqNo, fix_block, store_block, write_block};
+/// let identity = Identity { database: DatabaseId(7), file: FileId(2) };
+/// let entry = |key: &str| Entry { key: key.into(), seq: SeqNo(1), kind: EntryKind::Delete, payload: vec![] };
+/// let entries = [entry("a"), entry("c")];
+/// let mut stored = store_block(&write_block(&entries), Compression::None, identity, 0);
+/// let block = BlockBytes::open(&stored, identity, 0)?;
+/// assert_eq!((block.entries_count(), block.entries()), (2, entries.to_vec()));
+/// assert_eq!(block.entries_backwards()[0], entries[1]);
+/// assert_eq!(block.lower_bound(b"b", SeqNo::MAX), (1, false));
+///
+/// assert!(BlockBytes::open(&stored, identity, 4096).is_err()); // It belongs elsewhere,
+/// fix_block(&mut stored, identity, 4096); // unless its checksum says so.
+/// assert!(BlockBytes::open(&stored, identity, 4096).is_ok());
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct BlockBytes {
     block: Block,
@@ -19,6 +38,8 @@ pub struct BlockBytes {
 impl BlockBytes {
     /// Decodes a block as stored at `offset` of the table `identity`: checksum,
     /// compression, and every entry.
+    ///
+    /// See the example of [`BlockBytes`].
     ///
     /// # Errors
     /// [`crate::Error::Corruption`].
@@ -31,12 +52,16 @@ impl BlockBytes {
     }
 
     /// The count of entries, at least 1.
+    ///
+    /// See the example of [`BlockBytes`].
     #[must_use]
     pub fn entries_count(&self) -> usize {
         self.block.entries()
     }
 
     /// Its entries in order, by one pass over it.
+    ///
+    /// See the example of [`BlockBytes`].
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
         let mut position = Position::default();
@@ -49,6 +74,8 @@ impl BlockBytes {
     }
 
     /// Its entries from the last to the first, by one pass over it.
+    ///
+    /// See the example of [`BlockBytes`].
     #[must_use]
     pub fn entries_backwards(&self) -> Vec<Entry> {
         let mut position = Position::default();
@@ -62,6 +89,8 @@ impl BlockBytes {
 
     /// The number of the first entry at or after `(key, seq)`, the count of
     /// entries if there is none; and whether that has this key.
+    ///
+    /// See the example of [`BlockBytes`].
     #[must_use]
     pub fn lower_bound(&self, key: &[u8], seq: SeqNo) -> (usize, bool) {
         let Found { entry, is_key } = self.block.lower_bound(key, seq);
@@ -71,6 +100,8 @@ impl BlockBytes {
 
 /// The payload, uncompressed, of a block with these entries, which stand in
 /// the order of [`Entry::order`].
+///
+/// See the example of [`BlockBytes`].
 ///
 /// # Panics
 /// When there is none, or they are out of order.
@@ -82,6 +113,8 @@ pub fn write_block(entries: &[Entry]) -> Vec<u8> {
 }
 
 /// A block as stored at `offset` of the table `identity`, whatever its payload is.
+///
+/// See the example of [`BlockBytes`].
 #[must_use]
 pub fn store_block(
     payload: &[u8],
@@ -102,6 +135,8 @@ pub fn store_block(
 }
 
 /// Puts right the checksum of a block as stored at `offset`.
+///
+/// See the example of [`BlockBytes`].
 pub fn fix_block(stored: &mut [u8], identity: Identity, offset: u64) {
     let path = path_of(FileKind::Table(identity.table()));
     seal_block(stored, &place(&path, identity), offset);

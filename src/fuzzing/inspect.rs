@@ -11,6 +11,17 @@ use std::sync::Arc;
 
 /// Has [`crate::inspect::inspect`] tell `see` of `bytes`, as the file called `name` of that database.
 ///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// use esker::fuzzing::{DatabaseId, FileId, Identity, inspect_bytes, write_current};
+/// use esker::inspect::FileFormat;
+/// use std::ops::ControlFlow;
+/// let bytes = write_current(Identity { database: DatabaseId(7), file: FileId(2) });
+/// let found = inspect_bytes("CURRENT", &bytes, DatabaseId(7), &mut |_| ControlFlow::Continue(()))?;
+/// assert_eq!((found.format, found.items, found.damage), (FileFormat::Current, 1, None));
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 /// As there.
 pub fn inspect_bytes(

@@ -14,6 +14,8 @@ use crate::wal::ops::{put_compressed, put_delete, put_expiry_floor, put_set, put
 use crate::wal::{LogFile, Op};
 
 /// One operation of a batch.
+///
+/// See the example of [`write_log`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// Writes an entry. Its sequence number is given by its place in the log:
@@ -26,6 +28,8 @@ pub enum Operation {
 }
 
 /// One commit in the log.
+///
+/// See the example of [`write_log`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// Where its frame starts in its file. Not looked at when it is written.
@@ -39,6 +43,8 @@ pub struct Batch {
 }
 
 /// What is in a log.
+///
+/// See the example of [`write_log`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFound {
     /// The batches that count, in order.
@@ -51,6 +57,8 @@ pub struct LogFound {
 
 /// Decodes one log file as recovery does, which begins at the position `base`.
 ///
+/// See the example of [`write_log`].
+///
 /// # Errors
 /// As [`decode_log_files`].
 pub fn decode_log(bytes: &[u8], identity: Identity, base: u64) -> Result<LogFound> {
@@ -60,6 +68,8 @@ pub fn decode_log(bytes: &[u8], identity: Identity, base: u64) -> Result<LogFoun
 /// Decodes the files of a log, with their numbers and in the order of these,
 /// as recovery does: headers, frames, every operation, the chain of positions
 /// from `base` on, and where that breaks the search for durable claims.
+///
+/// See the example of [`write_log`].
 ///
 /// # Errors
 /// [`crate::Error::Corruption`] where what had been durable is damaged or
@@ -114,6 +124,26 @@ impl From<Op<'_>> for Operation {
 /// engine, without the zeros that its writer puts behind: a quarter of a
 /// megabyte. `durable` is the claim of its header.
 ///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// use esker::fuzzing::{Batch, DatabaseId, Entry, EntryKind, FileId, Identity, LogFound, Operation, SeqNo, decode_log, decode_log_files, fix_log, write_log};
+/// let identity = Identity { database: DatabaseId(7), file: FileId(2) };
+/// let batch = |seq| {
+///     let entry = Entry { key: b"a".into(), seq: SeqNo(seq), kind: EntryKind::Set, payload: b"value".into() };
+///     Batch { offset: 0, sequence: SeqNo(seq), durable: 0, operations: vec![Operation::Entry(entry)] }
+/// };
+/// let mut bytes = write_log(identity, 0, 0, &[batch(1), batch(2)]);
+/// let found: LogFound = decode_log(&bytes, identity, 0)?;
+/// assert_eq!((found.batches.len(), found.cut_at), (2, None));
+/// assert_eq!(decode_log_files(&[(identity.file, &bytes)], identity.database, 0)?, found);
+///
+/// *bytes.last_mut().expect("a value") ^= 1; // The end of the second: a torn tail.
+/// assert_eq!(decode_log(&bytes, identity, 0)?.batches.len(), 1);
+/// fix_log(&mut bytes, identity);
+/// assert_eq!(decode_log(&bytes, identity, 0)?.batches.len(), 2);
+/// # Ok(()) }
+/// ```
+///
 /// # Panics
 /// When a batch is empty, a payload is too short for its kind, or an entry has a pointer.
 #[must_use]
@@ -162,6 +192,8 @@ fn put_operation(body: &mut Vec<u8>, operation: &Operation) {
 
 /// Puts right the checksums of a log file: that of its header, and those of
 /// each frame's header and body.
+///
+/// See the example of [`write_log`].
 pub fn fix_log(bytes: &mut [u8], identity: Identity) {
     if let Some(head) = bytes.first_chunk_mut::<HEADER_SIZE>() {
         seal(head);

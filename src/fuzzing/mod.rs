@@ -88,6 +88,18 @@ use std::path::{Path, PathBuf};
 const DIR: &str = "/";
 
 /// Which file the bytes are: what their checksums are bound to.
+///
+/// ```
+/// use esker::fuzzing::{DatabaseId, FileId, Identity, LogId, decode_log, write_log};
+/// let table = Identity { database: DatabaseId(7), file: FileId(2) };
+/// // A log file is bound to the run that wrote it, too.
+/// let [first, second] = [1, 2].map(|opens| Identity::of_log(DatabaseId(7), opens, LogId(2)));
+/// assert_ne!(first, second);
+/// assert_eq!(first.file, table.file);
+/// let bytes = write_log(first, 0, 0, &[]);
+/// assert!(decode_log(&bytes, first, 0).is_ok());
+/// assert!(decode_log(&bytes, second, 0).is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// The database's random number.
@@ -99,6 +111,8 @@ pub struct Identity {
 impl Identity {
     /// What a log file is bound to: beside the database, which of its `opens`,
     /// as the manifest counts them, it was written in.
+    ///
+    /// See the example of [`Identity`].
     #[must_use]
     pub fn of_log(database: DatabaseId, opens: u64, id: LogId) -> Self {
         Identity { database: log_identity(database, opens), file: id.into() }
@@ -118,6 +132,14 @@ impl Identity {
 }
 
 /// One entry, with bytes of its own.
+///
+/// ```
+/// use esker::fuzzing::{Entry, EntryKind, SeqNo};
+/// let entry = |key: &str, seq| Entry { key: key.into(), seq: SeqNo(seq), kind: EntryKind::Delete, payload: vec![] };
+/// let mut entries = [entry("b", 1), entry("a", 1), entry("a", 2)];
+/// entries.sort_by(Entry::order);
+/// assert_eq!(entries, [entry("a", 2), entry("a", 1), entry("b", 1)]); // The newest first.
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The key.
@@ -133,6 +155,8 @@ pub struct Entry {
 
 impl Entry {
     /// The order of all entries: keys ascending, the newest version first.
+    ///
+    /// See the example of [`Entry`].
     #[must_use]
     pub fn order(&self, other: &Entry) -> Ordering {
         compare(&self.key, self.seq, &other.key, other.seq)

@@ -19,6 +19,35 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A table that is read from bytes in memory.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// use esker::Compression;
+/// use esker::fuzzing::{DatabaseId, Entry, EntryKind, FileId, Identity, SeqNo, TableBytes, fix_table, set_table_digest, table_meta_of, write_table};
+/// let identity = Identity { database: DatabaseId(7), file: FileId(2) };
+/// let entry = |key: &str| Entry { key: key.into(), seq: SeqNo(1), kind: EntryKind::Set, payload: b"value".into() };
+/// let entries = [entry("a"), entry("c")];
+/// let (mut bytes, meta) = write_table(identity, 4096, Compression::None, &entries)?;
+/// let table = TableBytes::open(&bytes, identity, &meta, 0)?;
+/// table.verify()?;
+/// assert_eq!((table.entries()?, table.stream()?), (entries.to_vec(), entries.to_vec()));
+/// assert_eq!(table.entries_backwards()?, table.stream_backwards()?);
+/// assert_eq!(table.get(b"b", SeqNo::MAX)?, None);
+/// assert_eq!(table.seek(b"b", SeqNo::MAX)?.as_ref(), Some(&entries[1]));
+/// assert_eq!(table.seek_before(b"b", SeqNo::MAX)?.as_ref(), Some(&entries[0]));
+///
+/// let at = bytes.windows(5).position(|five| five == b"value").expect("it is raw");
+/// bytes[at] = b'V';
+/// assert!(TableBytes::open(&bytes, identity, &meta, 0)?.verify().is_err());
+/// fix_table(&mut bytes, identity); // Sound again, and another table.
+/// let changed = table_meta_of(&bytes, identity)?;
+/// TableBytes::open(&bytes, identity, &changed, 0)?.verify()?;
+/// assert_ne!(changed.digest, meta.digest);
+/// set_table_digest(&mut bytes, identity, meta.digest); // It passes for the first, at first sight.
+/// assert_eq!(table_meta_of(&bytes, identity)?.digest, meta.digest);
+/// assert!(TableBytes::open(&bytes, identity, &meta, 0)?.verify().is_err());
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct TableBytes {
     table: Arc<Table>,
@@ -27,6 +56,8 @@ pub struct TableBytes {
 impl TableBytes {
     /// Opens `bytes` as the table `identity` that the manifest describes with
     /// `meta` (its number excepted). `cache_bytes`: how many blocks are kept.
+    ///
+    /// See the example of [`TableBytes`].
     ///
     /// # Errors
     /// None that this file system in memory has: the file is looked at by the
@@ -48,6 +79,8 @@ impl TableBytes {
 
     /// All entries, from the first on.
     ///
+    /// See the example of [`TableBytes`].
+    ///
     /// # Errors
     /// [`crate::Error::Corruption`], [`crate::Error::UnsupportedFormat`]; also
     /// for all methods below.
@@ -58,6 +91,8 @@ impl TableBytes {
     }
 
     /// All entries, from the last on.
+    ///
+    /// See the example of [`TableBytes`].
     ///
     /// # Errors
     /// As [`TableBytes::entries`].
@@ -70,6 +105,8 @@ impl TableBytes {
     /// All entries, from the first on, as a compaction reads them: in runs of
     /// blocks, past the cache.
     ///
+    /// See the example of [`TableBytes`].
+    ///
     /// # Errors
     /// As [`TableBytes::entries`].
     pub fn stream(&self) -> Result<Vec<Entry>> {
@@ -79,6 +116,8 @@ impl TableBytes {
     }
 
     /// All entries, from the last on, likewise.
+    ///
+    /// See the example of [`TableBytes`].
     ///
     /// # Errors
     /// As [`TableBytes::entries`].
@@ -90,6 +129,8 @@ impl TableBytes {
 
     /// The newest version of `key` at or before `seq`.
     ///
+    /// See the example of [`TableBytes`].
+    ///
     /// # Errors
     /// As [`TableBytes::entries`].
     pub fn get(&self, key: &[u8], seq: SeqNo) -> Result<Option<Entry>> {
@@ -97,6 +138,8 @@ impl TableBytes {
     }
 
     /// The first entry at or after `(key, seq)`.
+    ///
+    /// See the example of [`TableBytes`].
     ///
     /// # Errors
     /// As [`TableBytes::entries`].
@@ -108,6 +151,8 @@ impl TableBytes {
 
     /// The last entry before `(key, seq)`.
     ///
+    /// See the example of [`TableBytes`].
+    ///
     /// # Errors
     /// As [`TableBytes::entries`].
     pub fn seek_before(&self, key: &[u8], seq: SeqNo) -> Result<Option<Entry>> {
@@ -117,6 +162,8 @@ impl TableBytes {
     }
 
     /// Checks all of the file against itself and what the manifest says of it.
+    ///
+    /// See the example of [`TableBytes`].
     ///
     /// # Errors
     /// As [`TableBytes::entries`].
@@ -139,6 +186,8 @@ fn collect(
 
 /// Writes a table of these entries, which stand in the order of
 /// [`Entry::order`], and what the manifest says of it.
+///
+/// See the example of [`TableBytes`].
 ///
 /// # Errors
 /// None that this file system in memory has.
@@ -163,6 +212,8 @@ pub fn write_table(
 
 /// What a manifest would say of the table in `bytes`, by what these say of
 /// themselves; for properties that cannot be read, none.
+///
+/// See the example of [`TableBytes`].
 ///
 /// # Errors
 /// [`crate::Error::Corruption`], [`crate::Error::UnsupportedFormat`] where
@@ -200,6 +251,8 @@ fn range(from: u64, to: u64) -> Range<usize> {
 }
 
 /// A data block as stored, and how the index names it.
+///
+/// See the example of [`TableParts`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredBlock {
     /// Its payload, compressed where it is.
@@ -212,6 +265,24 @@ pub struct StoredBlock {
 
 /// A table taken apart, to be put together again in another way: with blocks
 /// swapped, doubled, dropped or changed, and every checksum right.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// use esker::Compression;
+/// use esker::fuzzing::{DatabaseId, Entry, EntryKind, FileId, Identity, SeqNo, StoredBlock, TableBytes, TableParts, table_meta_of, write_table};
+/// let identity = Identity { database: DatabaseId(7), file: FileId(2) };
+/// let entry = |key: &str| Entry { key: key.into(), seq: SeqNo(1), kind: EntryKind::Set, payload: vec![7; 500] };
+/// let (bytes, _) = write_table(identity, 256, Compression::None, &[entry("a"), entry("b")])?;
+/// let mut parts = TableParts::of(&bytes, identity)?;
+/// assert_eq!(parts.assemble(identity), bytes);
+///
+/// let blocks: &mut [StoredBlock] = &mut parts.blocks;
+/// blocks.swap(0, 1); // Every checksum will hold, and no order.
+/// let swapped = parts.assemble(identity);
+/// let meta = table_meta_of(&swapped, identity)?;
+/// assert!(TableBytes::open(&swapped, identity, &meta, 0)?.verify().is_err());
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableParts {
     /// The data blocks, in order.
@@ -224,6 +295,8 @@ pub struct TableParts {
 
 impl TableParts {
     /// Takes a valid table apart.
+    ///
+    /// See the example of [`TableParts`].
     ///
     /// # Errors
     /// [`crate::Error::Corruption`], [`crate::Error::UnsupportedFormat`].
@@ -252,6 +325,8 @@ impl TableParts {
     }
 
     /// Puts the table together, whether or not it makes sense.
+    ///
+    /// See the example of [`TableParts`].
     #[must_use]
     pub fn assemble(&self, identity: Identity) -> Vec<u8> {
         let path = path_of(FileKind::Table(identity.table()));
@@ -294,6 +369,8 @@ fn put_block(out: &mut Vec<u8>, place: &Place<'_>, payload: &[u8], compression: 
 /// index says that they stand, and their copies in the index; those of
 /// properties, filter and index; the digest, and the footer's own. Magic, version and
 /// lengths stay as they are.
+///
+/// See the example of [`TableBytes`].
 pub fn fix_table(bytes: &mut [u8], identity: Identity) {
     let path = path_of(FileKind::Table(identity.table()));
     let place = place(&path, identity);
@@ -332,6 +409,8 @@ fn offsets_of(footer: &[u8]) -> Option<Footer> {
 
 /// Puts another digest into the footer of a table, and the footer's checksum
 /// right: it then passes for the table of that digest until its index is read.
+///
+/// See the example of [`TableBytes`].
 pub fn set_table_digest(bytes: &mut [u8], identity: Identity, digest: u64) {
     let path = path_of(FileKind::Table(identity.table()));
     let place = place(&path, identity);

@@ -15,6 +15,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A value in a value file.
+///
+/// See the example of [`write_values`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredValue {
     /// Key, sequence number, and the value as payload.
@@ -33,6 +35,8 @@ impl Identity {
 
 /// All values of a value file, read through the pointers that its records state, as a `get` and a
 /// collection of garbage read them.
+///
+/// See the example of [`write_values`].
 ///
 /// # Errors
 /// [`crate::Error::Corruption`], [`crate::Error::UnsupportedFormat`].
@@ -59,6 +63,23 @@ pub fn decode_values(bytes: &[u8], identity: Identity) -> Result<Vec<StoredValue
 }
 
 /// A value file with `values`, in the encoding of the engine.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// use esker::fuzzing::{DatabaseId, Entry, EntryKind, FileId, Identity, SeqNo, StoredValue, decode_values, fix_values, write_values};
+/// let identity = Identity { database: DatabaseId(7), file: FileId(2) };
+/// let entry = Entry { key: b"a".into(), seq: SeqNo(1), kind: EntryKind::Set, payload: b"a large value".into() };
+/// let values = [StoredValue { entry, moved_from: None, is_compressed: false }];
+/// let mut bytes = write_values(identity, &values);
+/// assert_eq!(decode_values(&bytes, identity)?, values);
+///
+/// let at = bytes.windows(5).position(|five| five == b"large").expect("it is raw");
+/// bytes[at] = b'L';
+/// assert!(decode_values(&bytes, identity).is_err());
+/// fix_values(&mut bytes, identity);
+/// assert_eq!(decode_values(&bytes, identity)?[0].entry.payload, b"a Large value");
+/// # Ok(()) }
+/// ```
 ///
 /// # Panics
 /// When a value that is to be compressed does not get smaller.
@@ -95,6 +116,8 @@ pub fn write_values(identity: Identity, values: &[StoredValue]) -> Vec<u8> {
 
 /// Puts right the checksums of a value file: of header and footer, of the map, of each record's head
 /// and of its value.
+///
+/// See the example of [`write_values`].
 pub fn fix_values(bytes: &mut [u8], identity: Identity) {
     let path = Path::new(DIR).join(FileKind::Values(identity.values()).name());
     let place = Place { database: identity.database, file: identity.values(), path: &path };

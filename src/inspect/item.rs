@@ -9,6 +9,8 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 
 /// A key or a value. In JSON a string where it is UTF-8, else `{"$base64": "…"}`, as in exports.
+///
+/// See the example of [`Item`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bytes(pub Vec<u8>);
 
@@ -26,6 +28,8 @@ impl Serialize for Bytes {
 }
 
 /// A number that was drawn by chance: 16 digits of hexadecimal with `0x` before them, in JSON as a string.
+///
+/// See the example of [`crate::inspect::inspect_with_fs`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Id(pub u64);
 
@@ -42,6 +46,34 @@ impl Serialize for Id {
 }
 
 /// One piece of a file. In JSON the member `item` says which.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// use esker::inspect::{Bytes, EntryKind, InspectOptions, Item, inspect};
+/// use std::ops::ControlFlow;
+/// db.set("a", "1")?;
+/// db.delete("b")?;
+/// db.flush()?;
+/// let table = dir.path().join(&db.layout().levels[0].tables[0].file);
+/// let (mut headers, mut blocks, mut entries) = (vec![], vec![], vec![]);
+/// inspect(&table, &InspectOptions { values: true, ..Default::default() }, &mut |item| {
+///     match item {
+///         Item::TableHeader(header) => headers.push(header.clone()),
+///         Item::Block(block) => blocks.push(block.clone()),
+///         Item::Entry(entry) => entries.push(entry.clone()),
+///         other => panic!("not of a table: {other:?}"),
+///     }
+///     ControlFlow::Continue(())
+/// })?;
+/// let properties = &headers[0].properties;
+/// assert_eq!((properties.entries, properties.tombstones), (2, 1));
+/// assert_eq!((blocks.len(), blocks[0].offset), (1, 0));
+/// assert_eq!((entries[0].kind, &entries[0].stored), (EntryKind::Set, &Some(Bytes(b"1".to_vec()))));
+/// assert_eq!((entries[1].kind, entries[1].seq), (EntryKind::Delete, Some(2)));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "item", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -78,6 +110,8 @@ pub enum Item {
 }
 
 /// What a log file says of itself.
+///
+/// See the example of [`Record`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LogHeader {
@@ -92,6 +126,28 @@ pub struct LogHeader {
 }
 
 /// A record of a log file.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// use esker::fuzzing::{Batch, DatabaseId, Entry, EntryKind, FileId, Identity, Operation, SeqNo, inspect_bytes, write_log};
+/// use esker::inspect::Item;
+/// use std::ops::ControlFlow;
+/// let entry = |key: &[u8]| Operation::Entry(Entry { key: key.to_vec(), seq: SeqNo(1), kind: EntryKind::Delete, payload: vec![] });
+/// let batch = Batch { offset: 0, sequence: SeqNo(1), durable: 0, operations: vec![entry(b"a"), entry(b"b")] };
+/// let bytes = write_log(Identity { database: DatabaseId(7), file: FileId(2) }, 500, 0, &[batch]);
+/// let (mut headers, mut records, mut entries) = (vec![], vec![], 0);
+/// inspect_bytes("000002.log", &bytes, DatabaseId(7), &mut |item| {
+///     match item {
+///         Item::LogHeader(header) => headers.push(header.clone()),
+///         Item::Record(record) => records.push(record.clone()),
+///         _ => entries += 1,
+///     }
+///     ControlFlow::Continue(())
+/// })?;
+/// assert_eq!((headers[0].log, headers[0].base), (2, 500));
+/// assert_eq!((records.len(), records[0].sequence, entries), (1, 1, 2)); // One commit of two.
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Record {
@@ -106,6 +162,8 @@ pub struct Record {
 }
 
 /// What an entry says of its key.
+///
+/// See the example of [`Item`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
@@ -118,6 +176,8 @@ pub enum EntryKind {
 }
 
 /// An entry.
+///
+/// See the example of [`Item`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Entry {
@@ -179,6 +239,8 @@ impl Entry {
 }
 
 /// What a table says of itself.
+///
+/// See the example of [`Item`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TableHeader {
@@ -193,6 +255,8 @@ pub struct TableHeader {
 }
 
 /// What is said of the entries of a table.
+///
+/// See the example of [`Item`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Properties {
@@ -237,6 +301,8 @@ impl From<&format::Properties> for Properties {
 }
 
 /// A block of a table.
+///
+/// See the example of [`Item`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Block {
@@ -247,6 +313,8 @@ pub struct Block {
 }
 
 /// What a value file says of itself.
+///
+/// See the example of [`ValuePlace`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ValueHeader {
@@ -257,6 +325,27 @@ pub struct ValueHeader {
 }
 
 /// A value of a value file.
+///
+/// ```
+/// use esker::fuzzing::{DatabaseId, Entry, EntryKind, FileId, Identity, SeqNo, StoredValue, inspect_bytes, write_values};
+/// use esker::inspect::Item;
+/// use std::ops::ControlFlow;
+/// let identity = Identity { database: DatabaseId(7), file: FileId(2) };
+/// let entry = Entry { key: b"a".into(), seq: SeqNo(1), kind: EntryKind::Set, payload: vec![7; 2000] };
+/// let bytes = write_values(identity, &[StoredValue { entry, moved_from: None, is_compressed: false }]);
+/// let (mut headers, mut places) = (vec![], vec![]);
+/// inspect_bytes("000002.val", &bytes, DatabaseId(7), &mut |item| {
+///     match item {
+///         Item::ValueHeader(header) => headers.push(header.clone()),
+///         Item::Value(place) => places.push(place.clone()),
+///         other => panic!("not of a value file: {other:?}"),
+///     }
+///     ControlFlow::Continue(())
+/// })?;
+/// assert_eq!((headers[0].file, headers[0].database_id.0), (2, 7));
+/// assert_eq!((places[0].seq, places[0].stored_bytes), (1, 2000));
+/// # Ok::<(), esker::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ValuePlace {
@@ -277,6 +366,8 @@ pub struct ValuePlace {
 }
 
 /// What a manifest says of itself.
+///
+/// See the example of [`Change`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ManifestHeader {
@@ -287,6 +378,38 @@ pub struct ManifestHeader {
 }
 
 /// An edit of a manifest. What is `None` or empty it does not change.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+/// use esker::BackupOptions;
+/// use esker::inspect::{InspectOptions, Item, inspect};
+/// use std::ops::ControlFlow;
+/// db.set("photo", [7; 10_000])?;
+/// db.flush()?;
+/// let followed = BackupOptions { followed: true, ..BackupOptions::default() };
+/// let backup = db.backup_with(dir.path().join("backup"), followed)?;
+/// let files = std::fs::read_dir(dir.path().join("db")).expect("it is there").flatten();
+/// let manifest = files.map(|file| file.path()).find(|path| path.to_string_lossy().contains("MANIFEST-"));
+/// let (mut headers, mut changes, mut states) = (vec![], vec![], vec![]);
+/// inspect(manifest.expect("one"), &InspectOptions::default(), &mut |item| {
+///     match item {
+///         Item::ManifestHeader(header) => headers.push(header.clone()),
+///         Item::Change(change) => changes.push(change.clone()),
+///         Item::State(state) => states.push(state.clone()),
+///         other => panic!("not of a manifest: {other:?}"),
+///     }
+///     ControlFlow::Continue(())
+/// })?;
+/// assert_eq!(headers.len(), 1);
+/// let added: Vec<_> = changes.iter().flat_map(|change| &change.tables_added).collect();
+/// assert_eq!((added.len(), added[0].level, added[0].properties.entries), (1, 0, 1));
+/// // What all of it adds up to: a segment with the large value, and a backup.
+/// assert_eq!(states[0].segments.len(), 1);
+/// assert_eq!(states[0].followed[0].backup_id.0, backup.backup_id);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Change {
@@ -317,6 +440,8 @@ pub struct Change {
 }
 
 /// A backup upon which increments can follow.
+///
+/// See the example of [`Change`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Followed {
@@ -327,6 +452,8 @@ pub struct Followed {
 }
 
 /// A table, as a manifest has it.
+///
+/// See the example of [`Change`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AddedTable {
@@ -355,6 +482,8 @@ impl AddedTable {
 }
 
 /// A segment of large values, as a manifest has it.
+///
+/// See the example of [`Change`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Segment {
@@ -373,6 +502,8 @@ impl From<&SegmentMeta> for Segment {
 }
 
 /// What the edits of a manifest add up to.
+///
+/// See the example of [`Change`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct State {
@@ -397,6 +528,8 @@ pub struct State {
 }
 
 /// What `CURRENT` says.
+///
+/// See the example of [`crate::inspect::inspect_with_fs`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Current {
@@ -407,6 +540,27 @@ pub struct Current {
 }
 
 /// What a backup says of itself.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+/// use esker::inspect::{InspectOptions, Item, inspect};
+/// use std::ops::ControlFlow;
+/// db.set("a", "1")?;
+/// let path = dir.path().join("backup");
+/// let report = db.backup(&path)?;
+/// let mut headers = vec![];
+/// inspect(&path, &InspectOptions::default(), &mut |item| {
+///     if let Item::BackupHeader(header) = item {
+///         headers.push(header.clone());
+///     }
+///     ControlFlow::Continue(())
+/// })?;
+/// assert_eq!((headers[0].backup_id.0, headers[0].base_id), (report.backup_id, None));
+/// assert_eq!(headers[0].sequence_number, 1);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct BackupHeader {

@@ -11,6 +11,8 @@ use serde::Serialize;
 use std::path::Path;
 
 /// The formats of files.
+///
+/// See the example of [`crate::inspect::inspect_with_fs`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -38,6 +38,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How a file is looked at.
+///
+/// See the example of [`crate::inspect::Item`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InspectOptions {
     /// Whether items have the values themselves, and not only their sizes. Default: false.
@@ -48,6 +50,27 @@ pub struct InspectOptions {
 }
 
 /// Where a file stops being what was written.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// use esker::inspect::{Damage, InspectOptions, Inspection, inspect};
+/// use std::ops::ControlFlow;
+/// db.set("key", "value")?;
+/// db.flush()?;
+/// let table = dir.path().join(&db.layout().levels[0].tables[0].file);
+/// let look = || inspect(&table, &InspectOptions::default(), &mut |_| ControlFlow::Continue(()));
+/// let sound: Inspection = look()?;
+/// assert!(sound.damage.is_none() && sound.is_complete && sound.items >= 3);
+///
+/// let mut bytes = std::fs::read(&table).expect("the table");
+/// bytes[0] ^= 1;
+/// std::fs::write(&table, bytes).expect("it can be written");
+/// let damage: Damage = look()?.damage.expect("a flipped bit");
+/// assert!(damage.offset == 0 && !damage.is_torn_tail);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Damage {
@@ -61,6 +84,8 @@ pub struct Damage {
 }
 
 /// What a file came to.
+///
+/// See the example of [`Damage`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Inspection {
@@ -119,6 +144,25 @@ pub fn inspect(
 }
 
 /// As [`inspect`], on another file system: a simulated one, say.
+///
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// use esker::inspect::{FileFormat, Id, InspectOptions, Item, inspect_with_fs};
+/// use esker::{Fs, sim::SimFs};
+/// use std::{ops::ControlFlow, sync::Arc};
+/// let fs: Arc<dyn Fs> = Arc::new(SimFs::new());
+/// let db = esker::Db::open_with_fs(fs.clone(), "/db", esker::Options::default())?;
+/// let mut current = None;
+/// let found = inspect_with_fs(&fs, "/db/CURRENT", &InspectOptions::default(), &mut |item| {
+///     if let Item::Current(item) = item {
+///         current = Some(item.clone());
+///     }
+///     ControlFlow::Continue(())
+/// })?;
+/// assert_eq!(found.format, FileFormat::Current);
+/// assert!(current.is_some_and(|current| current.database_id != Id(0)));
+/// # Ok(()) }
+/// ```
 ///
 /// # Errors
 /// As there.

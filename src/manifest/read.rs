@@ -10,6 +10,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What `CURRENT` says.
+///
+/// See the example of [`crate::fuzzing::write_current`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Current {
     /// The database's identity.

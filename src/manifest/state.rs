@@ -6,6 +6,8 @@ use crate::format::{
 use std::collections::BTreeMap;
 
 /// One change of the state. Fields that are `None` or empty change nothing.
+///
+/// See the example of [`State`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edit {
     /// The first log file whose records are not all in tables.
@@ -36,6 +38,20 @@ pub struct Edit {
 }
 
 /// Which files make up the database.
+///
+/// ```
+/// use esker::fuzzing::{Edit, SeqNo, State, TableId};
+/// let mut state = State::empty();
+/// state.apply(&Edit { next_file: Some(4), last_seq: Some(SeqNo(9)), ..Edit::default() })?;
+/// assert_eq!((state.next_file, state.last_seq), (4, SeqNo(9)));
+///
+/// let mut again = State::empty();
+/// again.apply(&state.as_edit())?;
+/// assert_eq!(again, state);
+/// // What is not there cannot be removed.
+/// assert!(again.apply(&Edit { removed: vec![TableId(1)], ..Edit::default() }).is_err());
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     /// As in [`Edit`].
@@ -60,6 +76,8 @@ pub struct State {
 
 impl State {
     /// The state before any edit.
+    ///
+    /// See the example of [`State`].
     #[must_use]
     pub fn empty() -> Self {
         State {
@@ -77,6 +95,8 @@ impl State {
 
     /// Applies `edit`. `Err` says what in it does not fit; then the state is
     /// not to be used further.
+    ///
+    /// See the example of [`State`].
     ///
     /// # Errors
     /// A table added twice, or one removed that is not there; one that is newer
@@ -157,6 +177,8 @@ impl State {
     }
 
     /// The edit that makes this state out of the empty one.
+    ///
+    /// See the example of [`State`].
     #[must_use]
     pub fn as_edit(&self) -> Edit {
         Edit {

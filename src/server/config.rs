@@ -88,6 +88,14 @@ impl Default for ServerConfig {
 impl ServerConfig {
     /// Checks every field against its range.
     ///
+    /// ```
+    /// use esker::server::ServerConfig;
+    /// assert!(ServerConfig::default().validate().is_ok());
+    /// // What others reach needs a token.
+    /// let listen = "0.0.0.0:8500".parse().expect("an address");
+    /// assert!(ServerConfig { listen, ..ServerConfig::default() }.validate().is_err());
+    /// ```
+    ///
     /// # Errors
     /// [`Error::InvalidArgument`] naming the field, its value and its range.
     pub fn validate(&self) -> Result<()> {

@@ -10,6 +10,14 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 /// How the log is written.
+///
+/// ```
+/// use esker::server::{LogFormat, log_to_stderr};
+/// assert!(log_to_stderr(LogFormat::Json, "no such level!").is_err());
+/// log_to_stderr(LogFormat::Json, "warn,esker=debug")?;
+/// assert!(log_to_stderr(LogFormat::Text, "info").is_err()); // There is one already.
+/// # Ok::<(), esker::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// Lines for a person.
@@ -23,6 +31,8 @@ pub enum LogFormat {
 /// name of a module (`warn,esker=debug`).
 ///
 /// For programs that serve and have no subscriber of their own.
+///
+/// See the example of [`LogFormat`].
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] for a filter that is none, or when the process has a subscriber or a logger already.

@@ -42,6 +42,23 @@ pub struct Server {
 impl Server {
     /// Opens the engine and listens. Nothing is answered before [`Server::run`].
     ///
+    /// ```
+    /// # fn main() -> Result<(), esker::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// use esker::server::{Server, ServerConfig};
+    /// use esker::{Config, Error};
+    /// let engine = Config { data_dir: dir.path().join("data"), ..Config::default() };
+    /// let listen = "127.0.0.1:0".parse().expect("an address"); // A free port.
+    /// let config = ServerConfig { listen, engine, ..ServerConfig::default() };
+    /// let server = Server::bind(config.clone())?;
+    /// assert_ne!(server.local_addr().port(), 0);
+    /// assert!(matches!(Server::bind(config), Err(Error::Locked { .. }))); // The store is in use.
+    ///
+    /// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    /// runtime.expect("a runtime").block_on(server.run(async { /* At once. */ }))?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::InvalidArgument`]: something in `config` is out of its range (an address that others reach, without a
     /// token), or the address cannot be listened on. As `new_engine`: [`Error::Locked`], [`Error::Corruption`],
@@ -62,6 +79,8 @@ impl Server {
     }
 
     /// Where it listens: with the port that the system chose, where that was left to it.
+    ///
+    /// See the example of [`Server::bind`].
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
@@ -72,6 +91,8 @@ impl Server {
     ///
     /// It must be called on a runtime of tokio with time and I/O. When what it returns is dropped the server ends as when the
     /// process is killed.
+    ///
+    /// See the example of [`Server::bind`].
     ///
     /// # Errors
     /// What closing the engine gives; [`Error::Io`] when that did not end in time.
@@ -147,6 +168,16 @@ fn files_max() -> Option<u64> {
 
 /// Ends when the process is asked to end: by SIGTERM or SIGINT (Ctrl-C). From the call on, that is, not only once it is awaited:
 /// who says that he is ready only after it, is not killed by a signal that comes early.
+///
+/// ```
+/// use esker::server::signalled;
+/// use std::time::Duration;
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+/// let ended = runtime.expect("a runtime").block_on(async {
+///     tokio::time::timeout(Duration::from_millis(1), signalled()).await
+/// });
+/// assert!(ended.is_err()); // Nobody has asked the process to end.
+/// ```
 ///
 /// # Panics
 /// Outside of a runtime of tokio with I/O, or when the system takes no handler for these.

@@ -14,6 +14,15 @@ const TOKEN_BYTES_MAX: usize = 512;
 ///
 /// It is compared in a time that depends on neither the token nor on what was brought, and is never
 /// written to a log: its `Debug` hides it.
+///
+/// ```
+/// use esker::server::Token;
+/// let token = Token::new("5f3a9c1e7b2d4860a1c3e5f7")?;
+/// assert!(token.is(b"5f3a9c1e7b2d4860a1c3e5f7") && !token.is(b"5f3a"));
+/// assert!(!format!("{token:?}").contains("5f3a"));
+/// assert!(Token::new("with a space").is_err());
+/// # Ok::<(), esker::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Token {
     padded: Padded,
@@ -25,6 +34,8 @@ type Padded = [u8; TOKEN_BYTES_MAX + 2];
 impl Token {
     /// The token `text`: 1 to 512 printable characters of ASCII without spaces. What is short can be guessed:
     /// 32 random characters are right.
+    ///
+    /// See the example of [`Token`].
     ///
     /// # Errors
     /// [`Error::InvalidArgument`].
@@ -44,6 +55,17 @@ impl Token {
 
     /// The token in the file at `path`, of which spaces and line breaks around it are no part.
     ///
+    /// ```
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// use esker::server::Token;
+    /// let path = dir.path().join("token");
+    /// std::fs::write(&path, "5f3a9c1e7b2d4860a1c3e5f7\n").expect("it can be written");
+    /// assert!(Token::read(&path)?.is(b"5f3a9c1e7b2d4860a1c3e5f7"));
+    /// std::fs::write(&path, "").expect("it can be written");
+    /// assert!(Token::read(&path).is_err());
+    /// # Ok::<(), esker::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Io`]; as [`Token::new`], naming the file.
     pub fn read(path: impl AsRef<Path>) -> Result<Token> {
@@ -62,6 +84,8 @@ impl Token {
     }
 
     /// Whether `brought` is this token.
+    ///
+    /// See the example of [`Token`].
     #[must_use]
     pub fn is(&self, brought: &[u8]) -> bool {
         let Some(brought) = padded(brought) else { return false };

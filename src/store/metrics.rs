@@ -447,11 +447,10 @@ pub struct FollowedMetrics {
 /// # let dir = tempfile::tempdir().expect("a directory");
 /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
 /// db.set("key", "value")?;
-/// db.flush()?;
 /// let latencies = db.metrics().latencies;
 /// assert_eq!((latencies.synced_commit.count, latencies.unsynced_commit.count), (1, 0));
-/// assert_eq!(latencies.flush.count, 1);
-/// assert!(latencies.log_sync.max > std::time::Duration::ZERO);
+/// assert!(latencies.log_sync.count >= 1); // It waited for one.
+/// assert!(latencies.synced_commit.max >= latencies.log_sync.min);
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -67,7 +67,7 @@ pub enum FindingKind {
 /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
 /// use esker::{FindingKind, VerifyOptions};
 /// use std::ops::ControlFlow;
-/// std::fs::write(dir.path().join("999999.table"), "left over").expect("it can be written");
+/// std::fs::write(dir.path().join("000009.tbl"), "left over").expect("it can be written");
 /// db.set("key", "value")?;
 /// db.flush()?;
 /// let table = dir.path().join(&db.layout().levels[0].tables[0].file);

@@ -4,6 +4,15 @@ use super::Dice;
 
 /// `size` bytes (and never fewer than its own number takes) that no other
 /// number and index have, and that no compression makes smaller.
+///
+/// ```
+/// use esker::crashtest::workload::{compressible_value, value};
+/// assert_eq!(value(3, 0, 100).len(), 100);
+/// assert_eq!(value(3, 0, 100), value(3, 0, 100));
+/// assert_ne!(value(3, 0, 100), value(4, 0, 100)); // It tells which commit wrote it.
+/// let again = compressible_value(3, 0, 1000);
+/// assert!(again[..500].windows(2).any(|two| again[500..].starts_with(two)));
+/// ```
 #[must_use]
 pub fn value(number: u64, index: u64, size: u64) -> Vec<u8> {
     let mut bytes = format!("{number}/{index}:").into_bytes();
@@ -15,6 +24,8 @@ pub fn value(number: u64, index: u64, size: u64) -> Vec<u8> {
 }
 
 /// As [`value`], but it is its own number over and over, which compresses to little.
+///
+/// See the example of [`value`].
 #[must_use]
 pub fn compressible_value(number: u64, index: u64, size: u64) -> Vec<u8> {
     let unit = format!("{number}/{index};").into_bytes();

@@ -3,6 +3,9 @@
 //! What needs more than text is held elsewhere: code in the guide by the documentation's tests, the commands of `docs/cli.md` by
 //! `src/bin/esker/args/tests.rs`, the README's own lines by `tests/http/readme.rs`.
 
+#[path = "documentation/items.rs"]
+mod items;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

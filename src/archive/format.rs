@@ -98,7 +98,19 @@ const _: () = assert!(ENTRIES_BYTES + ENTRY_BYTES_MAX < ENTRIES_BYTES_MAX);
 
 /// What a backup says of itself.
 ///
-/// See the example of [`crate::fuzzing::write_backup`].
+/// ```
+/// # fn main() -> Result<(), esker::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
+/// use esker::fuzzing::{BackupHeader as Header, decode_backup};
+/// db.set("a", "1")?;
+/// let mut bytes = Vec::new();
+/// let report = db.backup_to(&mut bytes, esker::BackupOptions::default())?;
+/// let (header, entries): (Header, _) = decode_backup(&bytes)?;
+/// assert_eq!((header.backup.0, header.seq.0), (report.backup_id, 1));
+/// assert_eq!((header.base, entries.len()), (None, 1)); // All there is, not an increment.
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// Drawn by chance.

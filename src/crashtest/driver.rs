@@ -11,17 +11,16 @@ use crate::options::{Options, SyncPolicy};
 ///
 /// ```
 /// use esker::crashtest::{Mode, Op, Step, run, tiny_options};
-/// use esker::{Db, SyncPolicy, sim::{Fault, FaultPlan, SimFs}};
+/// use esker::{Db, SyncPolicy, sim::SimFs};
 /// let steps: Vec<Step> = (0..5).map(|n| Step::commit(vec![Op::put([n], [n])])).collect();
-/// let commits = |mode, plan: Option<FaultPlan>| {
+/// let commits = |mode, power_cut: Option<u64>| {
 ///     let fs = SimFs::new();
 ///     fs.set_threads(false);
-///     plan.into_iter().for_each(|plan| fs.fail(plan));
+///     power_cut.into_iter().for_each(|nth| fs.crash_at(nth));
 ///     run::<Db>(&fs, &tiny_options(SyncPolicy::Always), &steps, mode).commit_count()
 /// };
 /// assert_eq!(commits(Mode::Flawless, None), 5);
-/// let first_call_fails = Some(FaultPlan::from_on(1, Fault::Errno(5)));
-/// assert_eq!(commits(Mode::UntilCrash, first_call_fails), 0);
+/// assert_eq!(commits(Mode::UntilCrash, Some(1)), 0);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {

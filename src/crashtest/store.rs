@@ -86,7 +86,8 @@ impl fmt::Display for Failure {
 /// }
 /// let steps = vec![Step::commit(vec![Op::put("a", "1")]), Step::Reopen, Step::Check];
 /// let case = Case::new::<Forgetful>(tiny_options(SyncPolicy::Always), steps);
-/// let explored = std::panic::catch_unwind(|| Explorer::<Forgetful>::new(case).power_cut(1));
+/// let explore = std::panic::AssertUnwindSafe(|| Explorer::<Forgetful>::new(case).power_cut(1));
+/// let explored = std::panic::catch_unwind(explore);
 /// assert!(explored.is_err());
 /// ```
 pub trait Store: Sized {
@@ -113,8 +114,8 @@ pub trait Store: Sized {
     /// use esker::crashtest::{Failure, Op, Store, tiny_options};
     /// use esker::{Db, SyncPolicy, sim::SimFs};
     /// let store = <Db as Store>::open(&SimFs::new(), &tiny_options(SyncPolicy::Always))?;
-    /// store.ingest(&[Op::put("kv:a", "1"), Op::put("kv:b", "2")])?;
-    /// store.import(&[Op::put("kv:b", "3"), Op::put("kv:a", "4")])?;
+    /// Store::ingest(&store, &[Op::put("kv:a", "1"), Op::put("kv:b", "2")])?;
+    /// Store::import(&store, &[Op::put("kv:b", "3"), Op::put("kv:a", "4")])?;
     /// assert_eq!(Store::get(&store, b"kv:a")?, Some(b"4".to_vec()));
     /// assert_eq!(store.scan()?.len(), 2);
     /// # Ok::<(), Failure>(())
@@ -135,7 +136,8 @@ pub trait Store: Sized {
     /// let store = <Db as Store>::open(&SimFs::new(), &tiny_options(SyncPolicy::Always))?;
     /// store.commit(&[Op::put("a", "1")], None)?;
     /// let mut between = || store.commit(&[Op::put("a", "2")], None).expect("a sound disk");
-    /// let done: Transacted = store.transact(&[b"a".to_vec()], &mut between, &[Op::put("b", "3")])?;
+    /// let ops = [Op::put("b", "3")];
+    /// let done: Transacted = Store::transact(&store, &[b"a".to_vec()], &mut between, &ops)?;
     /// assert_eq!(done.seen, [(b"a".to_vec(), b"1".to_vec())]);
     /// assert!(!done.committed); // What it read had been written since.
     /// # Ok::<(), Failure>(())

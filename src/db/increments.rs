@@ -126,15 +126,16 @@ impl Db {
     /// # fn main() -> Result<(), esker::Error> {
     /// # let dir = tempfile::tempdir().expect("a directory");
     /// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
-    /// use esker::BackupOptions;
+    /// use esker::{BackupOptions, FollowedBackup, FollowedMetrics};
     /// db.set("key", "value")?;
     /// let options = BackupOptions { followed: true, ..BackupOptions::default() };
     /// let full = db.backup_with(dir.path().join("full"), options)?;
-    /// let followed = db.followed_backups();
+    /// let followed: Vec<FollowedBackup> = db.followed_backups();
     /// assert_eq!(followed.len(), 1);
     /// assert_eq!(followed[0].backup_id, full.backup_id);
     /// assert_eq!(followed[0].sequence_number, full.sequence_number);
-    /// assert_eq!(db.metrics().followed.oldest_seq, Some(full.sequence_number));
+    /// let FollowedMetrics { count, oldest_seq, .. } = db.metrics().followed;
+    /// assert_eq!((count, oldest_seq), (1, Some(full.sequence_number)));
     ///
     /// db.follow_no_backups()?;
     /// assert!(db.followed_backups().is_empty());

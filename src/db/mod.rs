@@ -496,7 +496,7 @@ impl Db {
     /// db.flush()?;
     /// db.delete("photo")?;
     /// db.compact()?; // Until then a table points to it.
-    /// let collected = db.collect_garbage()?;
+    /// let collected: esker::Collected = db.collect_garbage()?;
     /// assert_eq!((collected.files, collected.values), (1, 1)); // `other` was copied.
     /// assert!(collected.freed_bytes > 0);
     /// # Ok(()) }

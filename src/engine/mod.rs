@@ -300,7 +300,7 @@ pub trait Engine: Send + Sync {
     /// let engine = MemoryEngine::new();
     /// engine.set("a", b"old")?;
     /// let document = br#"{"kv": {"a": "new", "b": "2"}, "services": {"web": {"port": 80}}}"#;
-    /// let report = engine.import(&mut document.as_slice())?;
+    /// let report: esker::ImportReport = engine.import(&mut document.as_slice())?;
     /// assert_eq!((report.kv, report.services, report.expired), (2, 1, 0));
     /// assert_eq!(engine.get("a")?, b"new");
     ///

@@ -163,10 +163,10 @@ pub trait Fs: Send + Sync + Debug {
     /// goes with the returned value, or with the process.
     ///
     /// ```
-    /// use esker::{DiskFs, Fs};
+    /// use esker::{DirLock, DiskFs, Fs};
     /// # let dir = tempfile::tempdir()?;
     /// let (fs, path) = (DiskFs::new(), dir.path().join("LOCK"));
-    /// let held = fs.lock(&path)?.expect("nobody has it");
+    /// let held: Box<dyn DirLock> = fs.lock(&path)?.expect("nobody has it");
     /// assert!(fs.lock(&path)?.is_none());
     /// assert!(fs.lock_shared(&path)?.is_none());
     /// drop(held);

@@ -51,7 +51,7 @@ impl Serialize for Id {
 /// # fn main() -> Result<(), esker::Error> {
 /// # let dir = tempfile::tempdir().expect("a directory");
 /// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
-/// use esker::inspect::{Bytes, EntryKind, InspectOptions, Item, inspect};
+/// use esker::inspect::{Bytes, EntryKind, InspectOptions, Item, Properties, inspect};
 /// use std::ops::ControlFlow;
 /// db.set("a", "1")?;
 /// db.delete("b")?;
@@ -67,7 +67,7 @@ impl Serialize for Id {
 ///     }
 ///     ControlFlow::Continue(())
 /// })?;
-/// let properties = &headers[0].properties;
+/// let properties: &Properties = &headers[0].properties;
 /// assert_eq!((properties.entries, properties.tombstones), (2, 1));
 /// assert_eq!((blocks.len(), blocks[0].offset), (1, 0));
 /// assert_eq!((entries[0].kind, &entries[0].stored), (EntryKind::Set, &Some(Bytes(b"1".to_vec()))));
@@ -384,7 +384,7 @@ pub struct ManifestHeader {
 /// # let dir = tempfile::tempdir().expect("a directory");
 /// # let db = esker::Db::open(dir.path().join("db"), esker::Options::default())?;
 /// use esker::BackupOptions;
-/// use esker::inspect::{InspectOptions, Item, inspect};
+/// use esker::inspect::{AddedTable, Followed, InspectOptions, Item, Segment, inspect};
 /// use std::ops::ControlFlow;
 /// db.set("photo", [7; 10_000])?;
 /// db.flush()?;
@@ -403,11 +403,12 @@ pub struct ManifestHeader {
 ///     ControlFlow::Continue(())
 /// })?;
 /// assert_eq!(headers.len(), 1);
-/// let added: Vec<_> = changes.iter().flat_map(|change| &change.tables_added).collect();
+/// let added: Vec<&AddedTable> = changes.iter().flat_map(|change| &change.tables_added).collect();
 /// assert_eq!((added.len(), added[0].level, added[0].properties.entries), (1, 0, 1));
 /// // What all of it adds up to: a segment with the large value, and a backup.
-/// assert_eq!(states[0].segments.len(), 1);
-/// assert_eq!(states[0].followed[0].backup_id.0, backup.backup_id);
+/// let (segments, followed): (&[Segment], &[Followed]) = (&states[0].segments, &states[0].followed);
+/// assert_eq!((segments.len(), followed.len()), (1, 1));
+/// assert_eq!(followed[0].backup_id.0, backup.backup_id);
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

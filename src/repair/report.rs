@@ -63,7 +63,7 @@ impl fmt::Display for Loss {
 /// let report = repair(dir.path().join("db"), dir.path().join("repaired"), &Options::default())?;
 /// assert!(!report.is_whole());
 /// assert_eq!((report.entries, report.losses_in_all), (1, 1));
-/// let loss = &report.losses[0];
+/// let loss: &esker::Loss = &report.losses[0];
 /// assert!(loss.file.ends_with(&file));
 /// assert_eq!(loss.keys, Some((b"z".to_vec(), b"z".to_vec())));
 /// # Ok(()) }

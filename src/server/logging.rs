@@ -13,7 +13,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 ///
 /// ```
 /// use esker::server::{LogFormat, log_to_stderr};
-/// assert!(log_to_stderr(LogFormat::Json, "no such level!").is_err());
+/// assert!(log_to_stderr(LogFormat::Json, "esker=loud").is_err());
 /// log_to_stderr(LogFormat::Json, "warn,esker=debug")?;
 /// assert!(log_to_stderr(LogFormat::Text, "info").is_err()); // There is one already.
 /// # Ok::<(), esker::Error>(())

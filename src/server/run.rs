@@ -196,6 +196,16 @@ pub fn signalled() -> impl Future<Output = ()> {
 
 /// Ends when the process is asked to end: by Ctrl-C.
 ///
+/// ```
+/// use esker::server::signalled;
+/// use std::time::Duration;
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+/// let ended = runtime.expect("a runtime").block_on(async {
+///     tokio::time::timeout(Duration::from_millis(1), signalled()).await
+/// });
+/// assert!(ended.is_err()); // Nobody has asked the process to end.
+/// ```
+///
 /// # Panics
 /// When the system takes no handler for it.
 #[cfg(not(unix))]

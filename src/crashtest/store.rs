@@ -7,7 +7,7 @@ use std::fmt;
 
 /// What a reader sees: all keys and values, in order.
 ///
-/// See the example of [`difference`].
+/// See the example of [`crate::crashtest::difference`].
 pub type Seen = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What came of a transaction.

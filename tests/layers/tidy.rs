@@ -3,7 +3,7 @@
 use crate::source::{Source, is_punct, package, trees};
 use proc_macro2::{Delimiter, TokenTree};
 
-/// Lines of a file, without its tests.
+/// Lines of a file, without its tests, to which the examples of items belong.
 const FILE_LINES_MAX: usize = 500;
 /// Lines of a function, from `fn` to its last brace.
 const FUNCTION_LINES_MAX: usize = 70;
@@ -66,10 +66,27 @@ impl Offences {
 
 fn file_length(source: &Source, found: &mut Offences) {
     let only_tests = source.file.ends_with("/tests.rs") || source.file.contains("/tests/");
-    let lines = source.text.lines().count() - test_lines(&source.tokens);
+    let tests = test_lines(&source.tokens) + example_lines(&source.text);
+    let lines = source.text.lines().count() - tests;
     if !only_tests && lines > FILE_LINES_MAX {
         found.add(1, &format!("{lines} lines without tests, {FILE_LINES_MAX} at most"));
     }
+}
+
+/// The lines of the examples of items, which are run as tests; layouts are not examples.
+fn example_lines(text: &str) -> usize {
+    let mut count = 0;
+    // Whether what is open is an example.
+    let mut open: Option<bool> = None;
+    for line in text.lines() {
+        let Some(doc) = line.trim_start().strip_prefix("///") else { continue };
+        let before = open;
+        if doc.trim_start().starts_with("```") {
+            open = if open.is_some() { None } else { Some(!doc.ends_with("text")) };
+        }
+        count += usize::from(before == Some(true) || open == Some(true));
+    }
+    count
 }
 
 /// The lines that `#[cfg(test)] mod name { ... }` takes up.

@@ -405,10 +405,11 @@ pub struct ManifestHeader {
 /// assert_eq!(headers.len(), 1);
 /// let added: Vec<&AddedTable> = changes.iter().flat_map(|change| &change.tables_added).collect();
 /// assert_eq!((added.len(), added[0].level, added[0].properties.entries), (1, 0, 1));
+/// let segments: Vec<&Segment> = changes.iter().flat_map(|change| &change.segments).collect();
 /// // What all of it adds up to: a segment with the large value, and a backup.
-/// let (segments, followed): (&[Segment], &[Followed]) = (&states[0].segments, &states[0].followed);
-/// assert_eq!((segments.len(), followed.len()), (1, 1));
-/// assert_eq!(followed[0].backup_id.0, backup.backup_id);
+/// assert_eq!(states[0].segments, [segments[0].segment]);
+/// let followed: &[Followed] = &states[0].followed;
+/// assert_eq!((followed.len(), followed[0].backup_id.0), (1, backup.backup_id));
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -199,7 +199,7 @@ fn every_public_item_has_an_example() {
 
     let mut lacking = Vec::new();
     for item in &public {
-        let has_word = |other: &&Item| {
+        let has_word = |other: &Item| {
             let code = other.examples();
             code.split(|c: char| !c.is_alphanumeric() && c != '_')
                 .any(|word| word == item.last_name())
@@ -213,7 +213,7 @@ fn every_public_item_has_an_example() {
                     .iter()
                     .filter_map(|name| by_name.get(name.as_str()))
                     .flatten()
-                    .any(|item| has_word(&item))
+                    .any(|item| has_word(item))
             }
             None => !item.examples().is_empty(),
         };

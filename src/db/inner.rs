@@ -112,6 +112,8 @@ pub struct Inner {
     pub ingester: Ingester,
     pub verifier: Arc<Verifier>,
     restorer: Restorer,
+    /// Whose turn it is among transactions that were refused again and again.
+    pub turn: Mutex<()>,
     /// The file system allows no threads.
     is_inline: bool,
     /// `None` once closed.
@@ -186,6 +188,7 @@ impl Inner {
             ingester,
             verifier,
             restorer,
+            turn: Mutex::default(),
             is_inline,
             running,
         })

@@ -18,6 +18,13 @@ use std::time::Duration;
 /// How often [`Db::transact`] runs its closure at most.
 const ATTEMPTS_MAX: u32 = 64;
 
+/// After so many attempts who contends waits for those who have contended as long: chance may pass over one of
+/// thirty writers of one key 64 times, and does where each attempt takes a slow disk's sync.
+const ATTEMPTS_FREE: u32 = 8;
+
+/// The longest such wait. It ends in any case: whoever is waited for may wait for us, from within its closure.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(1);
+
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_millis(10);
 
@@ -544,7 +551,9 @@ impl Db {
     ///
     /// An attempt is made at most 64 times, with a pause of random length before each but the first,
     /// which doubles from 20 us to 10 ms at most: the pauses only let others through, whether
-    /// there is a conflict is checked each time. With each conflict another commit has succeeded.
+    /// there is a conflict is checked each time. With each conflict another commit has succeeded. What was refused
+    /// eight times waits for others that were (a second at most) and is then tried again without pauses, so that one of many
+    /// writers of a key comes to its turn.
     ///
     /// `act` may run several times, so what it does outside of the transaction must bear that. It may
     /// roll the transaction back and return `Ok`: then nothing is written.
@@ -566,7 +575,11 @@ impl Db {
     /// What `act` fails with, at once, unless it is [`Error::Conflict`]; the errors of
     /// [`DbTransaction::commit`]; [`Error::Conflict`] after the last attempt.
     pub fn transact<R>(&self, mut act: impl FnMut(&mut DbTransaction) -> Result<R>) -> Result<R> {
+        let mut turn = None;
         for attempt in 0.. {
+            if attempt >= ATTEMPTS_FREE && turn.is_none() {
+                turn = self.inner.turn.try_lock_for(TURN_WAIT_MAX);
+            }
             let mut tx = self.transaction();
             let done = act(&mut tx).and_then(|value| {
                 if tx.is_closed() { Ok(value) } else { tx.commit().map(|()| value) }
@@ -574,7 +587,9 @@ impl Db {
             match done {
                 Err(Error::Conflict) if attempt + 1 < ATTEMPTS_MAX => {
                     drop(tx);
-                    self.pause_before(attempt);
+                    if turn.is_none() {
+                        self.pause_before(attempt);
+                    }
                 }
                 done => return done,
             }

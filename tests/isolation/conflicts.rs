@@ -505,3 +505,31 @@ fn a_large_one_commits_and_conflicts() {
     assert!(is_conflict(small.commit()));
     assert_eq!(db.iter().count(), 20_000);
 }
+
+// Thirty-two writers of one key on a slow disk: of each group one passes, and chance passed over some of the
+// others 64 times, so that `transact` gave up. An example failed so in CI.
+#[test]
+fn each_of_many_writers_of_one_key_comes_to_its_turn() {
+    let fs = HookedFs::new(&SimFs::new());
+    let options = small_options(SyncPolicy::Always);
+    let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", options).expect("opens");
+    fs.set_hook(|call| {
+        if call.is(CallKind::SyncData, ".log") && !call.is_done {
+            std::thread::sleep(Duration::from_millis(2)); // As a disk takes.
+        }
+        Ok(())
+    });
+    let count = || {
+        db.transact(|tx| {
+            let before = tx.get("count")?.map_or(0, |bytes| bytes[0]);
+            tx.set("count", [before + 1])
+        })
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| (0..7).for_each(|_| count().expect("comes to its turn")));
+        }
+    });
+    assert_eq!(db.get("count").expect("get").as_deref(), Some(&[32 * 7][..]));
+    db.close().expect("closes");
+}

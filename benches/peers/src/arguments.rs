@@ -44,6 +44,8 @@ pub struct Arguments {
 /// What a process that the parent started is to do.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Print the tables of earlier runs, all their rounds together.
+    Tables(Files),
     /// Do one measurement and print it as a line of JSON.
     #[command(hide = true)]
     Child(Job),
@@ -53,6 +55,16 @@ pub enum Command {
     /// Keep a core busy until the parent is gone.
     #[command(hide = true)]
     Spin,
+}
+
+/// What earlier runs kept with `--json`.
+#[derive(Args)]
+pub struct Files {
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Writes esker's ratios to this file as well, a line each row of the table and a column each peer: for a plot.
+    #[arg(long)]
+    pub csv: Option<PathBuf>,
 }
 
 /// One measurement.

@@ -18,8 +18,9 @@ mod timed;
 mod work;
 mod workload;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Files};
 use clap::Parser;
+use measurement::Measurement;
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -38,6 +39,19 @@ fn run(arguments: &Arguments) -> Result<()> {
                 return Ok(());
             }
             Err(format!("not measured:\n{}", outcome.failures.join("\n")).into())
+        }
+        Some(Command::Tables(Files { files, csv })) => {
+            let mut measurements: Vec<Measurement> = Vec::new();
+            for path in files {
+                let earlier: Vec<Measurement> = serde_json::from_slice(&std::fs::read(path)?)
+                    .map_err(|e| format!("{}: {e}", path.display()))?;
+                measurements.extend(earlier);
+            }
+            if let Some(path) = csv {
+                std::fs::write(path, report::ratios(&measurements))?;
+            }
+            print!("{}", report::render(&measurements));
+            Ok(())
         }
         Some(Command::Child(job)) => {
             let measurement = work::measure(job)?;

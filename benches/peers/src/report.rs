@@ -94,6 +94,30 @@ fn figures(measurements: &[Measurement], engines: &[Engine], rows: &[Row]) -> St
     )
 }
 
+/// Esker's ratio to each peer, a line each row, as CSV. Nothing where there is none, or where the peer does not count.
+pub fn ratios(measurements: &[Measurement]) -> String {
+    let engines = in_order(measurements.iter().map(|measurement| measurement.engine));
+    let workloads = in_order(measurements.iter().map(|measurement| measurement.workload));
+    let rows = workloads.iter().flat_map(|workload| rows_of(*workload));
+    let (esker, peers): (Vec<Engine>, Vec<Engine>) =
+        engines.into_iter().partition(|engine| engine.name() == "esker");
+    let names = peers.iter().map(|peer| peer.name());
+    let mut lines = vec![std::iter::once("row".to_owned()).chain(names).collect::<Vec<_>>()];
+    for row in rows {
+        let value = |engine: &Engine| median_of(measurements, *engine, &row);
+        let own = esker.first().and_then(value);
+        let ratio = |peer: &Engine| {
+            let other = value(peer).filter(|_| peer.counts(row.workload));
+            Some(ratio_cell(row.unit, own, other))
+                .filter(|cell| *cell != none())
+                .unwrap_or_default()
+        };
+        let name = row.name.replace("...", row.workload.name().as_str());
+        lines.push(std::iter::once(name).chain(peers.iter().map(ratio)).collect());
+    }
+    lines.iter().map(|cells| cells.join(",") + "\n").collect()
+}
+
 fn median_of(measurements: &[Measurement], engine: Engine, row: &Row) -> Option<f64> {
     median(of(measurements, engine, row.workload).map(row.value).collect())
 }
@@ -210,6 +234,7 @@ fn none() -> String {
 mod tests {
     use super::*;
     use crate::timed::Timed;
+    use clap::ValueEnum;
     use std::time::Duration;
 
     fn measurement(engine: Engine, workload: Workload, elapsed: Duration) -> Measurement {
@@ -234,6 +259,17 @@ mod tests {
         let row = text.lines().find(|line| line.starts_with("| set_async")).expect("a row");
         assert!(row.contains("1,000 *"), "{row}");
         assert!(row.contains("fjall"), "{row}");
+    }
+
+    #[test]
+    fn ratios_for_a_plot_leave_out_what_does_not_count() {
+        let of =
+            |engine, millis| measurement(engine, Workload::SetAsync, Duration::from_millis(millis));
+        let ours = Engine::value_variants().iter().find(|engine| engine.name() == "esker");
+        let Some(ours) = ours else { return };
+        let text = ratios(&[of(*ours, 2), of(Engine::Redb, 1), of(Engine::Fjall, 3)]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[..2], ["row,redb,fjall", "set_async,,1.50"]);
     }
 
     #[test]

@@ -73,6 +73,13 @@ impl Log {
         Log { store, state: Mutex::new(state), slot: Mutex::new(()), durable }
     }
 
+    /// Goes on with `writer`, the first log file of this run, in the place of that of the last one.
+    pub fn begin(&self, writer: LogWriter) {
+        let mut state = self.state.lock();
+        self.durable.store(writer.end_position(), Ordering::Release);
+        *state = LogState { writer, directory_synced: true, unsynced_since: None };
+    }
+
     /// True when the current file is full, sealed by a failed write, or would with
     /// another `bytes` be more than an open is to replay.
     pub fn wants_switch(&self, bytes: u64) -> bool {

@@ -13,7 +13,7 @@ use crate::format::{FileKind, LogId, SeqNo, crc};
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{Drained, SealedMemtable, Store};
-use crate::wal::ops;
+use crate::wal::{LogWriter, ops};
 use crate::worker::on_panic;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -115,6 +115,13 @@ impl Pipeline {
     /// The log file that is being written, and where in it its records end.
     pub fn written_log(&self) -> (LogId, u64) {
         self.log.written()
+    }
+
+    /// Goes on with `log`, the first file of this run. Nothing has been committed.
+    pub fn begin(&self, log: LogWriter) {
+        let values = self.store.open_values(FileKind::Log(log.id()));
+        self.log.begin(log);
+        self.store.views.begin(values);
     }
 
     /// Makes every commit that returned before this call durable.

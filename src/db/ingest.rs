@@ -178,6 +178,7 @@ impl Db {
     /// [`Error::Closed`], [`Error::Poisoned`]; [`Error::InvalidArgument`] for the 134-millionth of a
     /// database: each takes 2^28 sequence numbers.
     pub fn start_ingest(&self) -> Result<Ingest> {
+        self.inner.begin()?;
         Ok(Ingest { writer: self.inner.ingester.begin()?, db: self.clone() })
     }
 }

@@ -1,98 +1,41 @@
 //! One open database: its state, its pipeline, its workers, its end.
 
+use super::run::Run;
+use super::workers::{Hands, poison_on_panic};
 use crate::archive::{Chain, RestoreOptions, RestoreReport};
 use crate::backup::{Restorer, check_empty, checkpoint};
 use crate::commit::{Batch, Log, Pipeline, Premise};
-use crate::compaction::{Compactor, KeyRange};
-use crate::error::{Error, Result};
-use crate::flush::Flusher;
+use crate::compaction::KeyRange;
+use crate::error::Result;
 use crate::format::{BackupRef, DatabaseId, SeqNo};
-use crate::fs::{DirLock, Fs, IoContext};
-use crate::gc::{Collected, Collector};
+use crate::fs::{DirLock, Fs};
+use crate::gc::Collected;
 use crate::ingest::{self, Ingester};
 use crate::options::Options;
 use crate::recovery::{self, Opened};
-use crate::store::{Catalog, DEAD_MANY, Metrics, RecoveryReport, Store};
-use crate::verify::{Scrubber, Verifier};
+use crate::store::{Catalog, Metrics, Store};
+use crate::verify::Verifier;
 use crate::worker::{Worker, on_panic};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What ends with the database.
 #[derive(Debug)]
 struct Running {
-    /// `None` where there are no threads: see [`Inner::work`].
-    flush_worker: Option<Worker>,
-    compaction_worker: Option<Worker>,
-    gc_worker: Option<Worker>,
-    scrub_worker: Option<Worker>,
-    sync_worker: Option<Worker>,
-    /// Dropped to end the sync worker.
-    sync_stop: Option<Sender<()>>,
+    /// Makes what a run needs, where nobody writes for a while; with what ends it.
+    starter: Option<(Worker, Sender<()>)>,
     lock: Box<dyn DirLock>,
 }
 
 impl Running {
-    /// Starts the threads.
-    fn spawn(
-        &mut self,
-        store: &Arc<Store>,
-        pipeline: &Arc<Pipeline>,
-        flusher: &Arc<Mutex<Flusher>>,
-        compactor: &Arc<Compactor>,
-        dir: &Path,
-    ) -> Result<()> {
-        self.flush_worker = Some(spawn_flush_worker(store, flusher, dir)?);
-        self.compaction_worker = Some(spawn_compaction_worker(store, pipeline, compactor, dir)?);
-        if let Some(interval) = store.options.interval() {
-            let (worker, stop) = spawn_sync_worker(store, pipeline, interval, dir)?;
-            (self.sync_worker, self.sync_stop) = (Some(worker), Some(stop));
-        }
-        Ok(())
-    }
-
-    fn spawn_gc(
-        &mut self,
-        store: &Arc<Store>,
-        collector: &Arc<Collector>,
-        dir: &Path,
-    ) -> Result<()> {
-        if store.options.auto_compaction {
-            let collector = Arc::clone(collector);
-            let worker = Worker::spawn("esker-gc", move || collector.run(), poison_on_panic(store));
-            self.gc_worker = Some(worker.during("start a thread for", dir)?);
-        }
-        Ok(())
-    }
-
-    fn spawn_scrub(&mut self, verifier: &Arc<Verifier>, dir: &Path) -> Result<()> {
-        let store = verifier.store();
-        if let Some(interval) = store.options.scrub_interval {
-            let scrubber = Scrubber::new(Arc::clone(verifier), interval);
-            let abandon = poison_on_panic(store);
-            let worker = Worker::spawn("esker-scrub", move || scrubber.run(), abandon);
-            self.scrub_worker = Some(worker.during("start a thread for", dir)?);
-        }
-        Ok(())
-    }
-
-    /// Ends the threads; what is left is the lock.
-    fn join(self, store: &Store) -> Box<dyn DirLock> {
-        store.views.stop();
-        drop(self.sync_stop);
-        let workers = [
-            self.sync_worker,
-            self.scrub_worker,
-            self.gc_worker,
-            self.compaction_worker,
-            self.flush_worker,
-        ];
-        for worker in workers.into_iter().flatten() {
-            worker.join();
+    /// Ends what makes the run begin; what is left is the lock.
+    fn join(self) -> Box<dyn DirLock> {
+        if let Some((starter, stop)) = self.starter {
+            drop(stop);
+            starter.join();
         }
         self.lock
     }
@@ -104,11 +47,7 @@ pub struct Inner {
     pub store: Arc<Store>,
     pub pipeline: Arc<Pipeline>,
     catalog: Arc<Catalog>,
-    report: RecoveryReport,
-    /// Taken by the flush worker until it ends.
-    flusher: Arc<Mutex<Flusher>>,
-    compactor: Arc<Compactor>,
-    collector: Arc<Collector>,
+    run: Arc<Run>,
     pub ingester: Ingester,
     pub verifier: Arc<Verifier>,
     restorer: Restorer,
@@ -136,55 +75,33 @@ impl Inner {
     }
 
     fn new(opened: Opened, dir: &Path, writes: bool) -> Result<Self> {
-        let Opened { store, log, manifest, last_seq, report, lock } = opened;
+        let Opened { store, log, manifest, switch, last_seq, report, lock } = opened;
         let log = Log::new(Arc::clone(&store), log);
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&store), log, last_seq));
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), manifest));
-        let flusher = Flusher::new(Arc::clone(&store), Arc::clone(&catalog));
-        let flusher = Arc::new(Mutex::new(flusher));
-        let compactor = Arc::new(Compactor::new(Arc::clone(&store), Arc::clone(&catalog)));
-        let collector = Arc::new(Collector::new(Arc::clone(&store), Arc::clone(&catalog)));
+        let hands = Hands::new(&store, &pipeline, &catalog);
         let ingester = Ingester::new(
             Arc::clone(&store),
             Arc::clone(&pipeline),
             Arc::clone(&catalog),
-            Arc::clone(&compactor),
+            Arc::clone(&hands.compactor),
         );
-        let verifier =
-            Verifier::new(Arc::clone(&store), Arc::clone(&catalog), Arc::clone(&pipeline));
-        let verifier = Arc::new(verifier);
+        let verifier = Arc::clone(&hands.verifier);
         let restorer =
             Restorer::new(Arc::clone(&store), Arc::clone(&pipeline), Arc::clone(&catalog));
         let is_inline = writes && !store.home.fs.allows_threads();
-        let mut running = Running {
-            flush_worker: None,
-            compaction_worker: None,
-            gc_worker: None,
-            scrub_worker: None,
-            sync_worker: None,
-            sync_stop: None,
-            lock,
-        };
-        if writes && !is_inline {
-            let spawned = running
-                .spawn(&store, &pipeline, &flusher, &compactor, dir)
-                .and_then(|()| running.spawn_gc(&store, &collector, dir))
-                .and_then(|()| running.spawn_scrub(&verifier, dir));
-            if let Err(e) = spawned {
-                drop(running.join(&store));
-                return Err(e);
-            }
-        }
         store.log_opened(&report);
-        let running = Mutex::new(Some(running));
+        let run = Run::new(hands, report, writes && !is_inline);
+        let starter = match switch {
+            Some(switch) => run.begin_later(switch, dir)?,
+            None => run.begin_at_once().map(|()| None)?,
+        };
+        let running = Mutex::new(Some(Running { starter, lock }));
         Ok(Inner {
             store,
             pipeline,
             catalog,
-            report,
-            flusher,
-            compactor,
-            collector,
+            run,
             ingester,
             verifier,
             restorer,
@@ -194,6 +111,11 @@ impl Inner {
         })
     }
 
+    /// Sees to it that this run has files of its own: before anything is written.
+    pub fn begin(&self) -> Result<()> {
+        self.run.begin()
+    }
+
     /// Commits `batch`, if `premise` holds.
     pub fn commit(
         &self,
@@ -201,6 +123,9 @@ impl Inner {
         sync: bool,
         premise: Option<Box<dyn Premise>>,
     ) -> Result<Option<SeqNo>> {
+        if !batch.is_empty() {
+            self.begin()?;
+        }
         let has_failed =
             || self.store.views.failure().is_some() || self.store.reserve.is_given_up();
         if self.is_inline && has_failed() {
@@ -214,12 +139,13 @@ impl Inner {
     /// Does what the flush and compaction workers would have to do now, where there are none.
     /// (What the sync worker would do is left to the commit that finds itself overdue.)
     fn work(&self) {
-        if self.is_inline {
+        if self.is_inline && self.run.has_begun() {
             let abandon = poison_on_panic(&self.store);
             on_panic(abandon, || {
-                self.flusher.lock().run_inline();
-                self.compactor.run_inline();
-                self.collector.run_inline();
+                let Hands { flusher, compactor, collector, .. } = &self.run.hands;
+                flusher.lock().run_inline();
+                compactor.run_inline();
+                collector.run_inline();
                 self.store.tend_reserve();
             });
         }
@@ -229,20 +155,23 @@ impl Inner {
     pub fn compact(&self, range: KeyRange<'_>) -> Result<()> {
         self.flush()?;
         let abandon = poison_on_panic(&self.store);
-        on_panic(abandon, || self.compactor.compact(range, self.store.visible.load()))
+        let compactor = &self.run.hands.compactor;
+        on_panic(abandon, || compactor.compact(range, self.store.visible.load()))
     }
 
     /// Gives back the space of large values that nothing points to.
     pub fn collect_garbage(&self) -> Result<Collected> {
+        self.begin()?;
         let abandon = poison_on_panic(&self.store);
-        on_panic(abandon, || self.collector.collect())
+        on_panic(abandon, || self.run.hands.collector.collect())
     }
 
     /// Puts an ingest in force.
     pub fn finish_ingest(&self, writer: ingest::Writer) -> Result<ingest::Done> {
+        self.begin()?;
         let flush = || {
             if self.is_inline {
-                self.flusher.lock().run_inline();
+                self.run.hands.flusher.lock().run_inline();
             }
         };
         let abandon = poison_on_panic(&self.store);
@@ -258,6 +187,7 @@ impl Inner {
         bytes_total: Option<u64>,
         options: RestoreOptions<'_>,
     ) -> Result<RestoreReport> {
+        self.begin()?;
         // Not `on_panic`: until it leads nobody relies on it, and it runs code of the caller.
         let restored = self.restorer.restore(chain, bytes_total, options);
         self.work();
@@ -267,6 +197,7 @@ impl Inner {
     /// Has increments follow upon `backup`, which follows upon `base`, if upon any, and was made of a version after
     /// so many `restores`; durably.
     pub fn follow(&self, backup: BackupRef, base: Option<DatabaseId>, restores: u64) -> Result<()> {
+        self.begin()?;
         // Else other commits might come after a power cut, with the numbers of those in the backup.
         if self.store.options.wal_enabled {
             self.pipeline.persist()?;
@@ -279,6 +210,7 @@ impl Inner {
 
     /// Has increments follow upon none of the backups made so far; durably.
     pub fn follow_none(&self) -> Result<()> {
+        self.begin()?;
         let _gate = self.store.gate.enter()?;
         self.catalog.follow_none().map_err(|e| self.store.poison_after_sync(e))?;
         self.work();
@@ -295,6 +227,11 @@ impl Inner {
     }
 
     pub fn flush(&self) -> Result<()> {
+        self.begin()?;
+        self.flush_begun()
+    }
+
+    fn flush_begun(&self) -> Result<()> {
         let sealed = self.pipeline.seal();
         self.work();
         let flushed = sealed.and_then(|last_seq| self.store.views.wait_until_flushed(last_seq));
@@ -309,140 +246,75 @@ impl Inner {
         let mut running = self.running.lock();
         let Some(ending) = running.take() else { return Ok(()) };
         // From here on nobody commits: the pipeline looks at this under the
-        // lead, and `end` waits for whoever had it before.
+        // lead, and `end` waits for whoever had it before. Nor does the run begin.
         self.store.health.close();
+        let lock = ending.join();
         if self.store.health.is_read_only() {
-            drop(ending.join(&self.store));
+            self.run.end().join(&self.store);
+            drop(lock);
             self.store.log_closed(&Ok(()));
             return Ok(());
         }
-        let flushed = self.flush();
+        // What has not begun has nothing to flush.
+        let begun = self.run.begin_to_close(&self.catalog);
+        let flushed =
+            begun.and_then(|()| if self.run.has_begun() { self.flush_begun() } else { Ok(()) });
         self.pipeline.end();
-        let recorded = self.end(ending);
+        let recorded = self.end(lock, flushed.is_ok());
         let closed = flushed.and(recorded);
         self.store.log_closed(&closed);
         closed
     }
 
-    /// Ends the threads, records what is left to record, unlocks.
-    fn end(&self, running: Running) -> Result<()> {
-        let lock = running.join(&self.store);
+    /// Ends the threads, records what is left to record, unlocks. `is_flushed`: nothing is in the log alone.
+    fn end(&self, lock: Box<dyn DirLock>, is_flushed: bool) -> Result<()> {
+        self.run.end().join(&self.store);
+        let Hands { flusher, compactor, collector, .. } = &self.run.hands;
         // Also when nothing is recorded: where there are no threads, a caller's
         // may be at a flush, and must not be when the lock is another handle's.
-        let _flusher = self.flusher.lock();
+        let _flusher = flusher.lock();
         self.store.gate.end();
         // Nor at a compaction, which looks every now and then whether to go on.
-        self.compactor.wait_for_job();
-        self.collector.wait();
+        compactor.wait_for_job();
+        collector.wait();
         let sound = self.store.health.check_sound();
-        let recorded = sound.and_then(|()| self.catalog.record_expiry_floor());
+        // What has not begun has nothing to record, or could not begin, which is told.
+        let recorded = sound.and_then(|()| {
+            if self.run.has_begun() { self.catalog.record_expiry_floor() } else { Ok(()) }
+        });
+        if is_flushed && recorded.is_ok() {
+            self.catalog.mark_closed();
+        }
         self.store.remove_discarded();
         drop(lock);
         recorded
     }
 
     pub fn metrics(&self) -> Metrics {
-        self.store.metrics(&self.report)
+        self.store.metrics(&self.run.report())
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         if let Some(running) = self.running.get_mut().take() {
-            drop(running.join(&self.store));
+            let _lock = running.join();
+            self.run.end().join(&self.store);
         }
     }
-}
-
-fn spawn_flush_worker(
-    store: &Arc<Store>,
-    flusher: &Arc<Mutex<Flusher>>,
-    dir: &Path,
-) -> Result<Worker> {
-    let flusher = Arc::clone(flusher);
-    Worker::spawn("esker-flush", move || flusher.lock().run(), poison_on_panic(store))
-        .during("start a thread for", dir)
-}
-
-fn spawn_compaction_worker(
-    store: &Arc<Store>,
-    pipeline: &Arc<Pipeline>,
-    compactor: &Arc<Compactor>,
-    dir: &Path,
-) -> Result<Worker> {
-    let compactor = Arc::clone(compactor);
-    let (pipeline, watched) = (Arc::clone(pipeline), Arc::clone(store));
-    let working = Arc::clone(&compactor);
-    let tick = move || {
-        seal_when_old(&watched, &pipeline);
-        // An attempt to make it takes all room for a moment, which a job of a caller of `compact`
-        // may need.
-        if let Some(_paused) = working.try_pause() {
-            watched.tend_reserve();
-        }
-    };
-    let body = move || compactor.run(tick);
-    Worker::spawn("esker-compaction", body, poison_on_panic(store))
-        .during("start a thread for", dir)
-}
-
-/// Sees to it that what is in memory gets to where compaction deals with it, though
-/// nobody writes any more: a quarter of the time that deletes are given is spent here. Less, where scans pay for them.
-fn seal_when_old(store: &Store, pipeline: &Pipeline) {
-    let now = store.home.clock.elapsed();
-    let age = now.saturating_sub(store.views.active_since());
-    let active = Arc::clone(&store.views.load().active);
-    let is_old = age > store.options.reclaim_within / 4 && !active.is_empty();
-    let is_paid_for = active.tombstones() >= DEAD_MANY && store.hurry.is_on(now);
-    if is_old || is_paid_for {
-        // What prevents it is told to whoever writes next; the next tick tries again.
-        // It does not wait for a leader: that may be waiting for the compaction of which
-        // this is the thread, and then all would wait for ever.
-        let _ = pipeline.try_seal();
-    }
-}
-
-fn spawn_sync_worker(
-    store: &Arc<Store>,
-    pipeline: &Arc<Pipeline>,
-    interval: Duration,
-    dir: &Path,
-) -> Result<(Worker, Sender<()>)> {
-    let (stop, stopped) = bounded(0);
-    let pipeline = Arc::clone(pipeline);
-    let worker = Worker::spawn(
-        "esker-sync",
-        move || sync_each(interval, &pipeline, &stopped),
-        poison_on_panic(store),
-    )
-    .during("start a thread for", dir)?;
-    Ok((worker, stop))
-}
-
-/// Syncs once an interval, so that no commit waits longer for its sync to begin.
-fn sync_each(interval: Duration, pipeline: &Pipeline, stopped: &Receiver<()>) {
-    while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-        // A failure has poisoned the handle: every writer is told from now on.
-        if pipeline.persist().is_err() {
-            return;
-        }
-    }
-}
-
-fn poison_on_panic(store: &Arc<Store>) -> impl FnOnce(Error) + Send + 'static {
-    let store = Arc::clone(store);
-    move |e| drop(store.poison(e))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::commit::Batch;
+    use crate::error::Error;
     use crate::format::Content;
     use crate::fs::disk::DiskFs;
     use crate::options::SyncPolicy;
     use std::sync::mpsc::channel;
     use std::thread;
+    use std::time::Duration;
 
     fn batch(key: &[u8]) -> Batch {
         let mut batch = Batch::default();

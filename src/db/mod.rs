@@ -16,10 +16,12 @@ mod ingest;
 mod inner;
 mod iter;
 mod read_only;
+mod run;
 mod snapshot;
 mod transaction;
 mod transfer;
 mod verify;
+mod workers;
 
 pub use backup::{verify_backup, verify_backup_from};
 pub use batch::WriteBatch;
@@ -70,7 +72,9 @@ impl Db {
     /// Opens the database in the directory `path`, which is made if need be.
     ///
     /// What a crash left is recovered first; what was found is in
-    /// [`Metrics::recovery`]. On return everything that reads show is durable.
+    /// [`Metrics::recovery`]. On return everything that reads show is durable. After a [`Db::close`] there is
+    /// nothing to recover, and nothing is written before the first write, or for a tenth of a second: what an open is
+    /// refused for else, a full disk say, is told to that write.
     ///
     /// ```
     /// # fn main() -> Result<(), esker::Error> {

@@ -54,8 +54,12 @@ impl Db {
     }
 
     /// Sorts entries in files beside those of the database.
-    pub(crate) fn sorter(&self) -> Sorter {
-        self.inner.ingester.sorter()
+    ///
+    /// # Errors
+    /// As [`Db::set`], where nothing was written before.
+    pub(crate) fn sorter(&self) -> Result<Sorter> {
+        self.inner.begin()?;
+        Ok(self.inner.ingester.sorter())
     }
 
     /// Makes all that `writer` took visible and durable, as [`super::Ingest::finish`].

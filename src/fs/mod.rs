@@ -389,13 +389,16 @@ pub fn sync_together(fs: &dyn Fs, syncs: &[&(dyn Fn() -> Result<()> + Sync)]) ->
         return syncs.iter().try_for_each(|sync| sync());
     }
     std::thread::scope(|scope| {
-        let others: Vec<_> = others.iter().map(|sync| scope.spawn(sync)).collect();
+        let spawn = |sync| std::thread::Builder::new().spawn_scoped(scope, sync);
+        let others: Vec<_> = others.iter().map(|sync| (sync, spawn(sync))).collect();
         let first = first();
-        // A panic goes on in the thread that asked for all this.
-        let join = |other: std::thread::ScopedJoinHandle<'_, Result<()>>| {
-            other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        let others: Vec<_> = others.into_iter().map(join).collect();
+        let others = others.into_iter().map(|(sync, spawned)| match spawned {
+            // A panic goes on in the thread that asked for all this.
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // The system gives no thread: one after the other.
+            Err(_) => sync(),
+        });
+        let others: Vec<_> = others.collect();
         others.into_iter().fold(first, Result::and)
     })
 }

@@ -439,6 +439,8 @@ pub struct Change {
     pub segments_removed: Vec<u64>,
     /// The backups upon which increments can follow from now on, the oldest first.
     pub followed: Option<Vec<Followed>>,
+    /// The run ended in order after this.
+    pub is_closed: bool,
 }
 
 /// A backup upon which increments can follow.

@@ -75,6 +75,7 @@ fn change(offset: u64, edit: &Edit) -> Change {
         segments: edit.segments.iter().map(Segment::from).collect(),
         segments_removed: edit.segments_removed.iter().map(|id| id.0).collect(),
         followed: edit.followed.as_deref().map(followed),
+        is_closed: edit.is_closed,
     }
 }
 

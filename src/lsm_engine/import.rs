@@ -36,7 +36,7 @@ impl Import {
     fn new(db: &Db) -> Result<Self> {
         db.check_open()?;
         let sorter = || db.sorter();
-        let (kv, services, expiries) = (sorter(), sorter(), sorter());
+        let (kv, services, expiries) = (sorter()?, sorter()?, sorter()?);
         Ok(Import { kv, services, expiries, key: Vec::new() })
     }
 

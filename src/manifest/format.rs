@@ -34,8 +34,10 @@
 //! 0x0a  segment removed: segment id
 //! 0x0b  backups upon which increments can follow, all of them, the oldest first: how many; for each
 //!       the backup's id (8 bytes) and its sequence number
+//! 0x0c  closed: no log file from the log minimum on holds a record. It is written alone and not synced; that
+//!       all before it is durable is its durable claim
 //! ```
-//! Version rule: as for the log. A field with an unknown tag is damage: new
+//! Version rule: as for the log. A field with an unknown tag is damage: from the first release on, new
 //! fields raise the version.
 
 use super::state::Edit;
@@ -137,6 +139,7 @@ const OPENS: u8 = 8;
 const SEGMENT: u8 = 9;
 const SEGMENT_REMOVED: u8 = 10;
 const FOLLOWED: u8 = 11;
+const CLOSED: u8 = 12;
 
 /// The bytes of `edit`.
 #[must_use]
@@ -181,6 +184,9 @@ pub fn encode_edit(edit: &Edit) -> Vec<u8> {
             put_varint(&mut out, backup.seq.0);
         }
     }
+    if edit.is_closed {
+        out.push(CLOSED);
+    }
     out
 }
 
@@ -211,6 +217,7 @@ pub fn decode_edit(bytes: &[u8]) -> Option<Edit> {
             SEGMENT => edit.segments.push(SegmentMeta::decode(&mut d)?),
             SEGMENT_REMOVED => edit.segments_removed.push(SegmentId(d.varint()?)),
             FOLLOWED => edit.followed = Some(followed(&mut d)?),
+            CLOSED => edit.is_closed = true,
             _ => return None,
         }
     }
@@ -259,6 +266,7 @@ mod tests {
             seq in proptest::option::of(0..=SeqNo::COUNTED_FROM_MAX.0),
             keys: Vec<(Vec<u8>, u64)>,
             removed: Vec<u64>,
+            is_closed: bool,
         ) {
             let meta = |(key, n): (Vec<u8>, u64)| TableMeta {
                 id: TableId(n),
@@ -302,6 +310,7 @@ mod tests {
                     vec![BackupRef { id: DatabaseId(id), seq }; removed.len()]
                 }),
                 removed: removed.into_iter().map(TableId).collect(),
+                is_closed,
             };
             prop_assert_eq!(decode_edit(&encode_edit(&edit)), Some(edit));
         }

@@ -30,6 +30,8 @@ pub struct Recorded {
     /// Where bytes begin that are no edit: one that was being written, or one
     /// that was in force and is damaged. What it would have replaced tells.
     pub cut_at: Option<u64>,
+    /// The last of its edits says that the run which wrote it ended in order, and that all edits before were durable by then.
+    pub is_closed: bool,
 }
 
 /// Reads `CURRENT` of `dir`; `None` when there is none.
@@ -98,12 +100,13 @@ pub fn recorded_in(bytes: &[u8], path: &Path, current: Current) -> Result<Record
     let mut reader =
         FrameReader::new(bytes, HEADER_SIZE, current.database, current.manifest.into());
     let mut state = State::empty();
-    let mut edits = 0_u64;
+    let (mut edits, mut is_closed) = (0_u64, false);
     for frame in reader.by_ref() {
         let edit = decode_edit(frame.body)
             .ok_or_else(|| Error::corruption(path, frame.offset, "an edit cannot be decoded"))?;
         state.apply(&edit).map_err(|what| Error::corruption(path, frame.offset, what))?;
         edits += 1;
+        is_closed = edit.is_closed && frame.durable == frame.offset;
     }
     if edits == 0 {
         return Err(Error::corruption(path, reader.offset(), "the first edit is damaged"));
@@ -115,7 +118,8 @@ pub fn recorded_in(bytes: &[u8], path: &Path, current: Current) -> Result<Record
         return Err(Error::corruption(path, reader.offset(), detail));
     }
     let cut_at = (!reader.only_zeros_follow()).then(|| reader.offset());
-    Ok(Recorded { state, path: path.to_path_buf(), cut_at })
+    let is_closed = is_closed && cut_at.is_none();
+    Ok(Recorded { state, path: path.to_path_buf(), cut_at, is_closed })
 }
 
 /// The whole file at `path`; `None` when there is none.

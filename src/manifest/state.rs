@@ -35,6 +35,8 @@ pub struct Edit {
     /// The backups upon which increments can follow, the oldest first, in place of those before: what is
     /// deleted after the first of them leaves a trace.
     pub followed: Option<Vec<BackupRef>>,
+    /// The run that wrote it ended in order after this: all is in tables, and the log is empty.
+    pub is_closed: bool,
 }
 
 /// Which files make up the database.
@@ -193,6 +195,7 @@ impl State {
             segments: self.segments.values().cloned().collect(),
             segments_removed: Vec::new(),
             followed: (!self.followed.is_empty()).then(|| self.followed.clone()),
+            is_closed: false,
         }
     }
 }

@@ -87,8 +87,8 @@ impl Manifest {
         })
     }
 
-    /// The manifest `id` of `dir`, which is in force and says `state`, and of which nothing is
-    /// written: for a database that is only read.
+    /// The manifest `id` of `dir`, which is in force and says `state`, and to which nothing is
+    /// added: for a database that is only read, or that has not been written to yet.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -129,6 +129,12 @@ impl Manifest {
         self.broken
     }
 
+    /// Whether nothing was ever added to it by this run ([`Manifest::sealed`]).
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.edits == 0
+    }
+
     /// The number of the manifest in force.
     #[must_use]
     pub fn id(&self) -> ManifestId {
@@ -143,7 +149,11 @@ impl Manifest {
     /// [`Error::Io`] with operation `write`, `create` or `rename`: the edit is not in force and may be
     /// tried again. [`Error::Poisoned`]: a sync failed, and whether the edit
     /// is in force is open; nothing more may be written to the database.
+    ///
+    /// # Panics
+    /// Of a sealed one ([`Manifest::sealed`]), which is of another run.
     pub fn apply(&mut self, edit: &Edit, next: ManifestId) -> Result<Option<ManifestId>> {
+        assert!(!self.is_sealed(), "an edit of a run that has no manifest of its own");
         let mut state = self.state.clone();
         state.apply(edit).map_err(Error::invalid)?;
         let outgrown =
@@ -151,20 +161,40 @@ impl Manifest {
         if self.broken || outgrown {
             return self.rewrite(state, next).map(Some);
         }
+        let written = self.append(edit)?;
+        let path = self.dir.join(FileKind::Manifest(self.id).name());
+        self.file.sync_data().during("sync", &path).map_err(poison)?;
+        self.end += written;
+        self.edits += 1;
+        self.state = state;
+        Ok(None)
+    }
+
+    /// Notes that this run ends in order: all is in tables, and the log is empty. Not synced: whoever finds the mark finds
+    /// with it that all before is durable, and whoever does not looks for himself. Nothing comes after it.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: it is perhaps there, perhaps not.
+    pub fn mark_closed(&mut self) -> Result<()> {
+        if self.broken {
+            return Ok(()); // What stands at its end may be no edit.
+        }
+        let written = self.append(&Edit { is_closed: true, ..Edit::default() });
+        self.broken = true;
+        written.map(drop)
+    }
+
+    /// Writes `edit` behind the last one; how long it is.
+    fn append(&mut self, edit: &Edit) -> Result<u64> {
         let body = encode_edit(edit);
         let place = FramePlace { database: self.database, file: self.id.into(), offset: self.end };
         let mut bytes = Vec::new();
         put_frame(&mut bytes, place, self.edits + 1, self.end, &body, crc(&body));
-        let path = self.dir.join(FileKind::Manifest(self.id).name());
-        if let Err(e) = write_all_at(self.file.as_ref(), &bytes, self.end) {
+        write_all_at(self.file.as_ref(), &bytes, self.end).map_err(|e| {
             self.broken = true;
-            return Err(Error::io("write", &path, e));
-        }
-        self.file.sync_data().during("sync", &path).map_err(poison)?;
-        self.end += to_u64(bytes.len());
-        self.edits += 1;
-        self.state = state;
-        Ok(None)
+            Error::io("write", &self.dir.join(FileKind::Manifest(self.id).name()), e)
+        })?;
+        Ok(to_u64(bytes.len()))
     }
 
     fn rewrite(&mut self, mut state: State, next: ManifestId) -> Result<ManifestId> {

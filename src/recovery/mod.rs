@@ -7,8 +7,8 @@
 //! changed or removed, so that recovery can be interrupted at any call and
 //! starts over from the same files.
 //! INV-2: on return, everything that recovery found is in files that were
-//! written and synced by this run: what was only in a page cache cannot be
-//! lost any more.
+//! written and synced by this run, or that say themselves that they were synced before
+//! the last one ended (`switch`): what was only in a page cache cannot be lost any more.
 //! INV-3: a record at or above damage is dropped only if no record anywhere
 //! after it claims that the log was durable there.
 //!
@@ -20,8 +20,10 @@ pub mod chain;
 mod create;
 mod open;
 mod read_only;
+mod switch;
 
 pub use assemble::{build_store, with_segments};
 pub use chain::{Chain, files_to_read};
 pub use open::{Filled, Opened, create_filled, open};
 pub use read_only::{Replay, lock_shared, open_read_only};
+pub use switch::{Switch, clean_up};

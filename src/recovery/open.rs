@@ -4,10 +4,10 @@ use super::assemble::{build_store, with_segments};
 use super::batch::check_batch;
 use super::chain::{Chain, files_to_read};
 use super::create;
+use super::switch::{Switch, clean_up};
 use crate::error::{Error, Result};
-use crate::format::{
-    DatabaseId, FileKind, Frame, Level, LogId, ManifestId, SegmentMeta, SeqNo, TableMeta,
-};
+use crate::format::codec::to_u64;
+use crate::format::{DatabaseId, FileKind, Frame, Level, ManifestId, SeqNo, TableMeta};
 use crate::fs::{DirLock, Fs, IoContext, create_dir_durably};
 use crate::manifest::{
     Current, Manifest, Recorded, State, before_the_switch, read_current, read_manifest,
@@ -15,9 +15,10 @@ use crate::manifest::{
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{
-    Drained, Home, NewValues, RecoveryReport, Store, StoredAs, Views, VisibleSeq, is_no_space,
-    log_identity, log_not_removed, named_files,
+    Drained, Home, NewValues, RecoveryReport, Store, StoredAs, Version, Views, VisibleSeq,
+    is_no_space, log_identity, named_files,
 };
+use crate::wal::format::HEADER_SIZE;
 use crate::wal::{LogFile, LogWriter, Op, read_log, read_log_header};
 use std::collections::HashSet;
 use std::path::Path;
@@ -28,10 +29,12 @@ use std::sync::Arc;
 pub struct Opened {
     /// Its state.
     pub store: Arc<Store>,
-    /// The log of this run, empty and durable.
+    /// The log of this run, empty and durable; where there is a switch to come, that of the last one, sealed.
     pub log: LogWriter,
-    /// The manifest of this run, in force.
+    /// The manifest of this run, in force; or, likewise, that of the last one.
     pub manifest: Manifest,
+    /// What must come before the first write, where it has not been done.
+    pub switch: Option<Switch>,
     /// The last sequence number in use.
     pub last_seq: SeqNo,
     /// What was found and done.
@@ -75,16 +78,16 @@ fn open_as_it_is(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened
         .ok_or_else(|| Error::Locked { dir: dir.to_path_buf() })?;
     let mut names = fs.list(dir).during("list", dir)?;
     let mut report = RecoveryReport::default();
-    let (database, state) = match read_current(fs.as_ref(), dir)? {
-        Some(current) => (current.database, read_recorded(fs.as_ref(), dir, current, &names)?),
-        None => {
-            report.files_removed = create::clear_leftovers(fs.as_ref(), dir, &names)?;
-            names = fs.list(dir).during("list", dir)?;
-            (DatabaseId(fs.random()), State::empty())
-        }
+    let Some(current) = read_current(fs.as_ref(), dir)? else {
+        report.files_removed = create::clear_leftovers(fs.as_ref(), dir, &names)?;
+        names = fs.list(dir).during("list", dir)?;
+        let (database, state) = (DatabaseId(fs.random()), State::empty());
+        let recovery = Recovery::new(fs, dir, options, database, state, &names, report)?;
+        return recovery.run(lock, &names, None);
     };
-    let recovery = Recovery::new(fs, dir, options, database, state, &names, report)?;
-    recovery.run(lock, &names)
+    let Recorded { state, is_closed, .. } = read_recorded(fs.as_ref(), dir, current, &names)?;
+    let recovery = Recovery::new(fs, dir, options, current.database, state, &names, report)?;
+    recovery.run(lock, &names, Some(current.manifest).filter(|_| is_closed))
 }
 
 /// What the manifest that `current` names says, where the directory, with the files `names`, does not
@@ -97,11 +100,11 @@ pub(super) fn read_recorded(
     dir: &Path,
     current: Current,
     names: &[String],
-) -> Result<State> {
+) -> Result<Recorded> {
     let recorded = read_manifest(fs, dir, current)?;
     check_log_min(&recorded, dir, names)?;
     check_kept_tables(&recorded, names)?;
-    Ok(recorded.state)
+    Ok(recorded)
 }
 
 /// What a new database begins with.
@@ -150,7 +153,8 @@ pub fn create_filled(
     recovery.store.expiry.raise(filled.expiry_floor_ms);
     recovery.new_tables = filled.tables.into_iter().map(|meta| (Level::LAST, meta)).collect();
     (recovery.values, recovery.last_seq) = (filled.values, filled.last_seq);
-    recovery.put_in_force(lock)
+    let switch = recovery.switch();
+    recovery.put_in_force(&switch, lock)
 }
 
 fn not_empty(dir: &Path) -> Error {
@@ -218,6 +222,8 @@ struct Recovery {
     /// Large values written by this run.
     values: NewValues,
     last_seq: SeqNo,
+    /// The log is one file without a record.
+    is_log_empty: bool,
     report: RecoveryReport,
 }
 
@@ -236,36 +242,103 @@ impl Recovery {
         let memtable = Arc::clone(&store.views.load().active);
         let last_seq = state.last_seq;
         let values = NewValues::default();
-        Ok(Recovery { store, state, new_tables: Vec::new(), memtable, values, last_seq, report })
+        Ok(Recovery {
+            store,
+            state,
+            new_tables: Vec::new(),
+            memtable,
+            values,
+            last_seq,
+            is_log_empty: false,
+            report,
+        })
     }
 
-    fn run(mut self, lock: Box<dyn DirLock>, names: &[String]) -> Result<Opened> {
+    /// `closed`: the manifest in force, with which the last run ended in order.
+    fn run(
+        mut self,
+        lock: Box<dyn DirLock>,
+        names: &[String],
+        closed: Option<ManifestId>,
+    ) -> Result<Opened> {
         self.replay(names)
             .and_then(|()| self.write_memtable())
             .and_then(|()| self.values.finish())
             .inspect_err(|_| self.remove_new_files())?;
-        self.put_in_force(lock)
+        let switch = self.switch();
+        match closed {
+            Some(manifest) if self.is_as_left(&switch, manifest, names) => {
+                self.rest(switch, lock, manifest)
+            }
+            _ => self.put_in_force(&switch, lock),
+        }
+    }
+
+    /// Whether nothing is to be done about the files that the last run, which ended in order, left with `manifest` in force.
+    fn is_as_left(&self, switch: &Switch, manifest: ManifestId, names: &[String]) -> bool {
+        let state = &self.state;
+        let named = named_files(state);
+        let is_needed = |kind: FileKind| match kind {
+            FileKind::Current | FileKind::Lock | FileKind::Reserve => true,
+            FileKind::Manifest(id) => id == manifest,
+            FileKind::Log(id) if id == state.log_min => true,
+            _ => named.contains(&kind),
+        };
+        let are_needed = names.iter().filter_map(|name| FileKind::parse(name)).all(is_needed);
+        self.is_log_empty && are_needed && switch.state() == state
+    }
+
+    /// Opens upon the files of the last run, of which `manifest` is in force: nothing was recovered, and all that
+    /// is there is durable.
+    fn rest(self, switch: Switch, lock: Box<dyn DirLock>, manifest: ManifestId) -> Result<Opened> {
+        let Recovery { mut store, last_seq, report, .. } = self;
+        let state = switch.state().clone();
+        let home = &store.home;
+        let (fs, identity) = (home.fs.as_ref(), log_identity(home.database, state.opens));
+        let (id, base, end) = (state.log_min, state.log_base, to_u64(HEADER_SIZE));
+        let log = LogWriter::sealed(fs, &home.dir, identity, id, base, end)?;
+        let fs = Arc::clone(&home.fs);
+        let manifest = Manifest::sealed(fs, &home.dir, home.database, manifest, state)?;
+        let (memtable, version) = {
+            let view = store.views.load();
+            (Arc::clone(&view.active), view.version.with([], &[]))
+        };
+        Recovery::settle(&mut store, memtable, FileKind::Log(id), version, manifest.state());
+        let (store, switch) = (Arc::new(store), Some(switch));
+        Ok(Opened { store, log, manifest, switch, last_seq, report, lock })
     }
 
     /// Puts what was found in force, all of which is in files by now.
-    fn put_in_force(mut self, lock: Box<dyn DirLock>) -> Result<Opened> {
-        let (log, manifest) = self.switch().inspect_err(|e| {
+    fn put_in_force(mut self, switch: &Switch, lock: Box<dyn DirLock>) -> Result<Opened> {
+        let (log, manifest) = switch.run(&self.store).inspect_err(|e| {
             if before_the_switch(e) {
                 self.remove_new_files();
             }
         })?;
-        self.clean_up(&manifest)?;
+        clean_up(&self.store, &manifest, &mut self.report)?;
         let Recovery { mut store, new_tables, last_seq, report, .. } = self;
         let added = new_tables.iter().map(|(level, meta)| (*level, store.open_table(meta)));
         let version = store.views.load().version.with(added, &[]);
-        let version = with_segments(&store, version, manifest.state());
         let memtable = Arc::new(Memtable::new(store.options.memtable_bytes));
-        let values = store.open_values(FileKind::Log(log.id()));
-        store.views = Views::new(memtable, values, version);
-        store.visible = VisibleSeq::new(last_seq);
+        let log_file = FileKind::Log(log.id());
+        Recovery::settle(&mut store, memtable, log_file, version, manifest.state());
+        let store = Arc::new(store);
+        Ok(Opened { store, log, manifest, switch: None, last_seq, report, lock })
+    }
+
+    /// Has `store` show what `state` says, with the tables of `version`, and write into `memtable` and `log`.
+    fn settle(
+        store: &mut Store,
+        memtable: Arc<Memtable>,
+        log: FileKind,
+        version: Version,
+        state: &State,
+    ) {
+        let version = with_segments(store, version, state);
+        store.views = Views::new(memtable, store.open_values(log), version);
+        store.visible = VisibleSeq::new(state.last_seq);
         store.measure_pressure(Drained::default());
-        store.followed.set(manifest.state().followed.clone());
-        Ok(Opened { store: Arc::new(store), log, manifest, last_seq, report, lock })
+        store.followed.set(state.followed.clone());
     }
 
     /// Puts every record of the log that counts into memtables, and those
@@ -283,8 +356,10 @@ impl Recovery {
         let identity = log_identity(home.database, self.state.opens);
         let headers = logs.iter().map(|&id| read_log_header(fs.as_ref(), &dir, identity, id));
         let headers: Vec<_> = headers.collect::<Result<_>>()?;
+        self.is_log_empty = logs.len() == 1;
         for (i, &id) in (1..).zip(&logs) {
             let file = read_log(fs.as_ref(), &dir, identity, id)?;
+            self.is_log_empty &= file.record_bytes() == 0;
             self.report.log_files += 1;
             self.report.log_bytes += file.record_bytes();
             chain.follow(&file, &headers[i..], |frame| self.replay_frame(&file, &frame))?;
@@ -347,20 +422,10 @@ impl Recovery {
         }
     }
 
-    /// Makes the log and the manifest of this run and puts them in force.
-    fn switch(&self) -> Result<(LogWriter, Manifest)> {
-        let home = &self.store.home;
-        let log_id = LogId(home.draw_file_id().0);
-        let fs = home.fs.as_ref();
-        let log = LogWriter::create(fs, &home.dir, home.log_identity, log_id, 0, 0)?;
-        let manifest_id = ManifestId(home.draw_file_id().0);
+    /// What is to be put in force.
+    fn switch(&self) -> Switch {
         let mut state = self.state.clone();
-        state.log_min = log_id;
-        state.log_base = 0;
-        state.opens += 1;
         state.last_seq = self.last_seq;
-        state.expiry_floor_ms = self.store.expiry.get();
-        state.next_file = home.next_file();
         for (level, meta) in &self.new_tables {
             state.tables.insert(meta.id, (*level, meta.clone()));
         }
@@ -368,45 +433,6 @@ impl Recovery {
         drop_unused(&mut state);
         // The end of the log may have been damaged: then this is not what came after such a backup.
         state.followed.retain(|backup| backup.seq <= self.last_seq);
-        // Syncs the log beside the manifest, then the directory, and with it the names of the tables
-        // and the log, and only then switches.
-        let fs = Arc::clone(&home.fs);
-        let sync_log = || log.sync_target().sync();
-        let manifest =
-            Manifest::create(fs, &home.dir, home.database, manifest_id, state, &sync_log)?;
-        Ok((log, manifest))
-    }
-
-    /// Removes what the manifest in force does not name.
-    fn clean_up(&mut self, manifest: &Manifest) -> Result<()> {
-        let home = &self.store.home;
-        let segments: HashSet<FileKind> =
-            manifest.state().segments.values().map(SegmentMeta::file).collect();
-        for name in home.fs.list(&home.dir).during("list", &home.dir)? {
-            let Some(kind) = FileKind::parse(&name) else { continue };
-            let state = manifest.state();
-            let needed = match kind {
-                FileKind::Log(id) => {
-                    (state.log_min.0..home.next_file()).contains(&id.0) || segments.contains(&kind)
-                }
-                FileKind::Values(_) => segments.contains(&kind),
-                FileKind::Table(id) => state.tables.contains_key(&id),
-                FileKind::Manifest(id) => id == manifest.id(),
-                FileKind::Current | FileKind::Lock => true,
-                FileKind::Reserve => self.store.options.disk_reserve_bytes > 0,
-                FileKind::CurrentTemporary => false,
-            };
-            if needed {
-                continue;
-            }
-            match home.fs.remove(&home.path(kind)) {
-                Ok(()) => self.report.files_removed += 1,
-                Err(e) => {
-                    self.report.files_not_removed += 1;
-                    log_not_removed(&home.path(kind), &e);
-                }
-            }
-        }
-        Ok(())
+        Switch::new(state)
     }
 }

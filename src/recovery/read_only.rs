@@ -48,7 +48,7 @@ pub fn open_read_only(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<O
         check_leftovers(fs.as_ref(), dir, &names)?;
         return Err(nothing());
     };
-    let state = read_recorded(fs.as_ref(), dir, current, &names)?;
+    let state = read_recorded(fs.as_ref(), dir, current, &names)?.state;
     let store = build_store(Arc::clone(&fs), dir, options, current.database, &state, &names);
     check_tables(&store.home, &state, &names)?;
     let mut replay = Replay::new(store, state.last_seq);
@@ -70,7 +70,8 @@ pub fn open_read_only(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<O
     store.followed.set(followed.collect());
     store.health.set_read_only();
     let manifest = Manifest::sealed(fs, dir, current.database, current.manifest, state)?;
-    Ok(Opened { store: Arc::new(store), log, manifest, last_seq, report, lock })
+    let store = Arc::new(store);
+    Ok(Opened { store, log, manifest, switch: None, last_seq, report, lock })
 }
 
 /// The lock on `dir`, shared with other readers.

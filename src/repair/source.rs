@@ -116,7 +116,7 @@ fn in_force(
     current: Current,
     names: &[String],
 ) -> Result<(Current, State)> {
-    let Recorded { state, path, cut_at } = read_manifest(fs, dir, current).map_err(refused)?;
+    let Recorded { state, path, cut_at, .. } = read_manifest(fs, dir, current).map_err(refused)?;
     let Some(gone) = missing(&state, names).map(FileKind::name) else {
         return Ok((current, state));
     };

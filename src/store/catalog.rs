@@ -13,6 +13,7 @@ use crate::format::{
 use crate::manifest::{Edit, Manifest, State};
 use crate::table::Table;
 use crate::vlog::ValueFile;
+use log::warn;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -73,6 +74,24 @@ impl Catalog {
     #[must_use]
     pub fn new(store: Arc<Store>, manifest: Manifest) -> Self {
         Catalog { store, manifest: Mutex::new(manifest) }
+    }
+
+    /// Has `make` put a manifest of this run in force, in the place of the one in which it found everything.
+    ///
+    /// # Errors
+    /// What `make` fails with.
+    pub fn begin(&self, make: impl FnOnce() -> Result<Manifest>) -> Result<()> {
+        let mut manifest = self.manifest.lock();
+        *manifest = make()?;
+        Ok(())
+    }
+
+    /// Notes in the manifest that all is in tables and the log is empty, for the next open; at close, as the last of all.
+    pub fn mark_closed(&self) {
+        if let Err(e) = self.manifest.lock().mark_closed() {
+            // Nothing is missing; the next open is one of the slower kind.
+            warn!(target: "esker::files", "the end of this run could not be noted: {e}");
+        }
     }
 
     /// Makes `change` durable, then puts it in force for readers. The files of tables and
@@ -199,6 +218,11 @@ impl Catalog {
     pub fn pin(&self) -> (State, Arc<Version>) {
         let manifest = self.manifest.lock();
         (manifest.state().clone(), Arc::clone(&self.store.views.load().version))
+    }
+
+    /// Whether the manifest has the expiry floor.
+    pub fn has_expiry_floor(&self) -> bool {
+        self.store.expiry.get() <= self.manifest.lock().state().expiry_floor_ms
     }
 
     /// Records the expiry floor, at close.

@@ -195,6 +195,17 @@ impl Views {
         self.changed.notify_all();
     }
 
+    /// Puts the log file of this run in the place of that of the last one, of which no value is in the active memtable.
+    pub fn begin(&self, active_values: Arc<ValueFile>) {
+        let _progress = self.progress.lock();
+        let old = self.pin();
+        let (active, sealed) = (Arc::clone(&old.active), old.sealed.clone());
+        let (version, generation) = (Arc::clone(&old.version), Arc::clone(&old.generation));
+        let view = View { active, active_values, sealed, version, generation };
+        self.current.store(Arc::new(view));
+        self.changed.notify_all();
+    }
+
     /// When the active memtable became that, by the clock's elapsed time.
     pub fn active_since(&self) -> Duration {
         Duration::from_nanos(self.active_since_ns.load(Ordering::Relaxed))

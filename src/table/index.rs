@@ -1,10 +1,13 @@
 //! The index: which block an entry is in.
 
 use super::format::{TRAILER_SIZE, common_prefix};
-use crate::format::codec::{put_bytes, to_u64};
+use crate::format::codec::{put_bytes, to_u64, to_usize};
 use crate::format::key::compare;
 use crate::format::{Decoder, KEY_BYTES_MAX, SeqNo, put_u32, put_varint, snappy};
 use std::cmp::Ordering;
+
+/// An entry takes this much at least: size, checksum, number, and two sizes of its key.
+const ENTRY_BYTES_MIN: usize = 1 + 4 + 1 + 1 + 1;
 
 /// The index block being written.
 #[derive(Debug, Default)]
@@ -80,8 +83,9 @@ impl Index {
     /// What was expected and found.
     pub fn decode(payload: &[u8], data_size: u64) -> Result<Index, String> {
         let mut d = Decoder::new(payload);
-        let mut index = Index { offsets: vec![0], ..Index::default() };
-        let (mut key, mut last) = (Vec::new(), (Vec::new(), SeqNo::MAX));
+        let mut index = Index::with_room(payload.len(), data_size);
+        // Of the separator before.
+        let (mut key, mut seq) = (Vec::new(), SeqNo::MAX);
         let mut end = 0u64;
         while !d.is_empty() {
             let block = index.checksums.len();
@@ -95,21 +99,23 @@ impl Index {
             if entry.shared > key.len() || entry.shared + entry.unshared.len() > KEY_BYTES_MAX {
                 return Err(wrong("its key is too long"));
             }
+            // What they share they share: the rest decides.
+            let rest = key.get(entry.shared..).unwrap_or_default();
+            let order = compare(rest, seq, entry.unshared, entry.seq);
             key.truncate(entry.shared);
             key.extend_from_slice(entry.unshared);
+            seq = entry.seq;
             // The separator is a part of the block's first key, which stands whole
             // in the block: so all of them take no more than the blocks do uncompressed.
             if to_u64(key.len()) > entry.stored_size.saturating_mul(snappy::GROWTH_MAX) {
                 return Err(wrong("its key is longer than the block"));
             }
-            if block > 0 && compare(&last.0, last.1, &key, entry.seq) != Ordering::Less {
+            if block > 0 && order != Ordering::Less {
                 return Err(wrong("its separator is not after the one before"));
             }
             if block == 0 && (!key.is_empty() || entry.seq != SeqNo::MAX) {
                 return Err(wrong("its separator is not the first"));
             }
-            last.0.clone_from(&key);
-            last.1 = entry.seq;
             index.offsets.push(end);
             index.checksums.push(entry.checksum);
             if block > 0 {
@@ -121,6 +127,21 @@ impl Index {
         }
         index.strip_prefix();
         Ok(index)
+    }
+
+    /// With room for what a payload of so many bytes most likely names, in a table of `data_size`: blocks of 4 KiB.
+    fn with_room(payload_bytes: usize, data_size: u64) -> Index {
+        let blocks =
+            to_usize(data_size / 4096).unwrap_or(usize::MAX).min(payload_bytes / ENTRY_BYTES_MIN);
+        let mut offsets = Vec::with_capacity(blocks + 1);
+        offsets.push(0);
+        Index {
+            key_ends: Vec::with_capacity(blocks),
+            keys: Vec::with_capacity(payload_bytes / 2),
+            offsets,
+            checksums: Vec::with_capacity(blocks),
+            ..Index::default()
+        }
     }
 
     fn push_separator(&mut self, key: &[u8], seq: SeqNo) {
@@ -225,9 +246,10 @@ fn head(key: &[u8]) -> u64 {
     if let Some(bytes) = key.first_chunk() {
         return u64::from_be_bytes(*bytes);
     }
-    let mut bytes = [0; 8];
-    bytes.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-    u64::from_be_bytes(bytes)
+    let number = key.iter().fold(0, |number, &byte| (number << 8) | u64::from(byte));
+    // All 64 where there is none.
+    let missing_bits = u32::try_from(8 * (size_of::<u64>() - key.len())).expect("64 at most");
+    number.checked_shl(missing_bits).unwrap_or(0)
 }
 
 /// One block as the index names it.

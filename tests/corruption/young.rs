@@ -124,8 +124,8 @@ fn that_was_closed_misses_its_empty_log() {
     assert_eq!(found.as_deref(), Some(&b"v"[..]), "the zeros ahead are nobody's data");
 }
 
-/// The one edit of the manifest that nothing else misses: `close` wrote down
-/// that an entry was seen expired. Without it, and with the clock set back, that
+/// The one edit of the manifest that nothing else misses, once the mark of an end in order behind it is gone as well:
+/// `close` wrote down that an entry was seen expired. Without it, and with the clock set back, that
 /// entry is alive again; nothing else changes. See DESIGN.md.
 #[test]
 fn an_expiry_floor_that_is_cut_off_is_all_that_a_cut_manifest_loses() {
@@ -141,7 +141,8 @@ fn an_expiry_floor_that_is_cut_off_is_all_that_a_cut_manifest_loses() {
     db.close().expect("closed");
     let good = files(&fs);
     let manifest = good.keys().find(|name| name.starts_with("MANIFEST")).expect("one").clone();
-    for (cut, is_seen) in [(0, false), (1, true)] {
+    const MARK: usize = 33; // A frame with one byte in it.
+    for (cut, is_seen) in [(0, false), (1, false), (MARK, false), (MARK + 1, true)] {
         let mut damaged = good.clone();
         let bytes = damaged.get_mut(&manifest).expect("it");
         bytes.truncate(bytes.len() - cut);

@@ -150,6 +150,9 @@ fn change(said: &Change, to: &mut dyn Write) -> io::Result<()> {
             write!(to, "\n              {id} up to sequence number {number}")?;
         }
     }
+    if said.is_closed {
+        write!(to, "\n            the run ended in order")?;
+    }
     Ok(())
 }
 

@@ -329,6 +329,7 @@ fn files_that_nothing_names_are_findings_and_no_damage() {
     db.set("k", value(3)).expect("a set");
     db.close().expect("closes");
     let db = Db::open(dir.path(), options()).expect("opens");
+    db.flush().expect("its files are made, and others removed");
     let strays = ["000001.tbl", "000002.val", "099999.tbl", "CURRENT.tmp", "notes.txt"];
     for name in strays {
         std::fs::write(dir.path().join(name), "x").expect("written");

@@ -124,6 +124,62 @@ pub struct Frame<'a> {
     pub body: &'a [u8],
 }
 
+/// What stands where a frame may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// An intact frame.
+    Frame(Frame<'a>),
+    /// The header of one that has so many bytes in all, which is more than there are.
+    Part(u64),
+    /// No intact frame.
+    Nothing,
+}
+
+/// What `bytes` begin with, which stand at `place`, behind a frame of the sequence `last_sequence`.
+#[must_use]
+pub fn frame_in(bytes: &[u8], place: FramePlace, last_sequence: Option<u64>) -> Found<'_> {
+    let Some(header) = FrameHeader::decode(bytes, place) else { return Found::Nothing };
+    let FrameHeader { body_crc, body_bytes, sequence, durable } = header;
+    if !is_body_size(body_bytes) {
+        return Found::Nothing;
+    }
+    let size = to_usize(body_bytes).and_then(|size| FRAME_HEADER_SIZE.checked_add(size));
+    let Some(body) = size.and_then(|end| bytes.get(FRAME_HEADER_SIZE..end)) else {
+        return Found::Part(to_u64(FRAME_HEADER_SIZE) + body_bytes);
+    };
+    if last_sequence.is_some_and(|last| last >= sequence) || crc(body) != body_crc {
+        return Found::Nothing;
+    }
+    Found::Frame(Frame { offset: place.offset, sequence, durable, body })
+}
+
+/// The largest durable claim of any frame header that stands intact in `bytes`, wherever in them; the first of them
+/// stands at `place`.
+///
+/// Linear: headers are verified without their bodies.
+#[must_use]
+pub fn claims_in(bytes: &[u8], place: FramePlace) -> Option<u64> {
+    let last = bytes.len().checked_sub(FRAME_HEADER_SIZE)?;
+    let claims = (0..=last).filter_map(|at| {
+        let offset = place.offset + to_u64(at);
+        claim_at(bytes.get(at..)?, FramePlace { offset, ..place })
+    });
+    claims.max()
+}
+
+/// The claim of the header with which `bytes` begin, if that is intact.
+fn claim_at(bytes: &[u8], place: FramePlace) -> Option<u64> {
+    let mut d = Decoder::new(bytes);
+    let (_, _, body_bytes) = (d.u32()?, d.u32()?, d.u64()?);
+    // Most offsets end here, so that zeros and text cost little: no frame
+    // is empty, and none is larger than this. That the body would reach
+    // past the end is no ground to dismiss it: the file may have been cut.
+    if !is_body_size(body_bytes) {
+        return None;
+    }
+    FrameHeader::decode(bytes, place).map(|header| header.durable)
+}
+
 /// Reads the frames of one file, from its bytes, in order, up to the first that is not intact.
 #[derive(Debug)]
 pub struct FrameReader<'a> {
@@ -159,23 +215,13 @@ impl<'a> FrameReader<'a> {
         FramePlace { database: self.database, file: self.file, offset: to_u64(at) }
     }
 
-    fn header_at(&self, at: usize) -> Option<FrameHeader> {
-        let header = FrameHeader::decode(self.bytes.get(at..)?, self.place(at))?;
-        is_body_size(header.body_bytes).then_some(header)
-    }
-
     /// The next frame, and the end of its body, without moving.
     fn peek(&self) -> Option<(Frame<'a>, usize)> {
-        let header = self.header_at(self.at)?;
-        let start = self.at.checked_add(FRAME_HEADER_SIZE)?;
-        let end = start.checked_add(to_usize(header.body_bytes)?)?;
-        let body = self.bytes.get(start..end)?;
-        let rises = self.last_sequence.is_none_or(|last| last < header.sequence);
-        if !rises || crc(body) != header.body_crc {
-            return None;
+        let bytes = self.bytes.get(self.at..)?;
+        match frame_in(bytes, self.place(self.at), self.last_sequence) {
+            Found::Frame(frame) => Some((frame, self.at + FRAME_HEADER_SIZE + frame.body.len())),
+            Found::Part(_) | Found::Nothing => None,
         }
-        let FrameHeader { sequence, durable, .. } = header;
-        Some((Frame { offset: to_u64(self.at), sequence, durable, body }, end))
     }
 
     /// The largest durable claim of any frame header that stands intact
@@ -184,8 +230,7 @@ impl<'a> FrameReader<'a> {
     /// Linear: headers are verified without their bodies.
     #[must_use]
     pub fn claims_after(&self) -> Option<u64> {
-        let last = self.bytes.len().checked_sub(FRAME_HEADER_SIZE)?;
-        (self.at..=last).filter_map(|at| self.claim_at(at)).max()
+        claims_in(self.bytes.get(self.at..)?, self.place(self.at))
     }
 
     /// Passes over what is no intact frame to the next one that is; false: there is none, and
@@ -194,7 +239,8 @@ impl<'a> FrameReader<'a> {
         let last = self.bytes.len().saturating_sub(FRAME_HEADER_SIZE);
         let next = (self.at + 1..=last).find(|&at| {
             let is_frame = || FrameReader { at, ..*self }.peek().is_some();
-            self.claim_at(at).is_some() && is_frame()
+            let is_header = || claim_at(self.bytes.get(at..)?, self.place(at));
+            is_header().is_some() && is_frame()
         });
         self.at = next.unwrap_or(self.at);
         next.is_some()
@@ -209,18 +255,6 @@ impl<'a> FrameReader<'a> {
     /// Passes over all that is left.
     pub fn end(&mut self) {
         self.at = self.bytes.len();
-    }
-
-    fn claim_at(&self, at: usize) -> Option<u64> {
-        let mut d = Decoder::new(self.bytes.get(at..)?);
-        let (_, _, body_bytes) = (d.u32()?, d.u32()?, d.u64()?);
-        // Most offsets end here, so that zeros and text cost little: no frame
-        // is empty, and none is larger than this. That the body would reach
-        // past the end is no ground to dismiss it: the file may have been cut.
-        if !is_body_size(body_bytes) {
-            return None;
-        }
-        self.header_at(at).map(|h| h.durable)
     }
 }
 

@@ -18,6 +18,8 @@
 //! Not here: paths inside a database (`format::names`), checksums, retries of
 //! anything but an interrupted call.
 
+#[cfg(any(test, feature = "sim"))]
+mod bytes;
 pub mod disk;
 mod durable_dir;
 #[cfg(feature = "server")]
@@ -34,6 +36,8 @@ mod window;
 #[cfg(test)]
 mod conformance;
 
+#[cfg(any(test, feature = "sim"))]
+pub use bytes::BytesFile;
 pub use durable_dir::{create_dir_durably, parent_of};
 #[cfg(feature = "server")]
 pub use held_dir::{HeldDir, HeldEntry, Standing};

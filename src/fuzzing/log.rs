@@ -7,11 +7,13 @@ use crate::format::key::EXPIRY_SIZE;
 use crate::format::{
     Content, DatabaseId, EntryKind, FileId, FileKind, FramePlace, SeqNo, crc, put_frame,
 };
+use crate::fs::BytesFile;
 use crate::recovery::batch::check_batch;
 use crate::recovery::chain::Chain;
 use crate::wal::format::{HEADER_SIZE, LogHeader, seal};
 use crate::wal::ops::{put_compressed, put_delete, put_expiry_floor, put_set, put_set_expiring};
-use crate::wal::{LogFile, Op};
+use crate::wal::{LogStream, Op};
+use std::sync::Arc;
 
 /// One operation of a batch.
 ///
@@ -82,9 +84,10 @@ pub fn decode_log_files(
 ) -> Result<LogFound> {
     let read = |&(file, bytes): &(FileId, &[u8])| {
         let id = Identity { database, file }.log();
-        LogFile::new(path_of(FileKind::Log(id)), database, id, bytes.to_vec())
+        let file = Arc::new(BytesFile::new(bytes.to_vec()));
+        LogStream::of(file, path_of(FileKind::Log(id)), database, id)
     };
-    let files: Vec<LogFile> = files.iter().map(read).collect::<Result<_>>()?;
+    let files: Vec<LogStream> = files.iter().map(read).collect::<Result<_>>()?;
     let headers: Vec<_> = files.iter().map(|file| file.header).collect();
     let mut chain = Chain::new(base);
     let mut batches = Vec::new();

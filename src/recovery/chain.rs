@@ -1,11 +1,11 @@
 //! Which records of the log count: the chain of positions through its files.
 //!
-//! A pure decision over files in memory, one at a time; see `DESIGN.md`, "The log".
+//! A decision over files, one at a time, each read from front to back; see `DESIGN.md`, "The log".
 
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
 use crate::format::{Frame, LogId};
-use crate::wal::LogFile;
+use crate::wal::LogStream;
 use crate::wal::format::{HEADER_SIZE, LogHeader};
 use std::path::PathBuf;
 
@@ -57,16 +57,16 @@ impl Chain {
     ///
     /// # Errors
     /// [`Error::Corruption`] when a record that had been durable is damaged or
-    /// missing; what `replay` returns.
-    pub fn follow<'a>(
+    /// missing; [`Error::Io`]; what `replay` returns.
+    pub fn follow(
         &mut self,
-        file: &'a LogFile,
+        file: &LogStream,
         later: &[Option<LogHeader>],
-        mut replay: impl FnMut(Frame<'a>) -> Result<()>,
+        replay: impl FnMut(Frame<'_>) -> Result<()>,
     ) -> Result<()> {
         if let Some(broken) = &mut self.broken {
             broken.dropped_bytes += file.record_bytes();
-            return self.check_claim(file.claim());
+            return self.check_claim(file.claim()?);
         }
         // A file that was begun and given up, for a full disk say, may still be
         // there: the log goes on behind it, where it would have begun itself.
@@ -84,7 +84,7 @@ impl Chain {
                 return Err(Error::corruption(&file.path, 0, detail));
             }
             let dropped_bytes = file.record_bytes();
-            return self.break_off(file, 0, dropped_bytes, file.claim());
+            return self.break_off(file, 0, dropped_bytes, file.claim()?);
         };
         // The next file says where this one ended: what a failed write may
         // have left after that was refused. None ends before its header does: a
@@ -96,10 +96,7 @@ impl Chain {
             .filter_map(|next| next.base.checked_sub(header.base))
             .find(|&end| end >= to_u64(HEADER_SIZE))
             .unwrap_or(u64::MAX);
-        for frame in file.frames(limit) {
-            replay(frame)?;
-        }
-        let end = file.end(limit);
+        let end = file.walk(limit, replay)?;
         self.expected = header.base + end.offset;
         // If the header of the very next one is lost, that will turn out there.
         let is_next_intact = later.first().is_some_and(Option::is_some);
@@ -112,7 +109,7 @@ impl Chain {
 
     fn break_off(
         &mut self,
-        file: &LogFile,
+        file: &LogStream,
         offset: u64,
         dropped_bytes: u64,
         claim: Option<u64>,
@@ -150,6 +147,8 @@ pub fn files_to_read(mut logs: Vec<LogId>, log_min: LogId) -> Vec<LogId> {
 mod tests {
     use super::*;
     use crate::format::{DatabaseId, FramePlace, crc, put_frame};
+    use crate::fs::BytesFile;
+    use std::sync::Arc;
 
     const DB: DatabaseId = DatabaseId(9);
 
@@ -169,11 +168,11 @@ mod tests {
 
     /// Follows files given as bytes; how many frames counted, or the error.
     fn follow(files: &[(u64, Vec<u8>)]) -> std::result::Result<(usize, Option<u64>), String> {
-        let files: Vec<LogFile> = files
+        let files: Vec<LogStream> = files
             .iter()
             .map(|(id, bytes)| {
-                let path = format!("{id}.log").into();
-                LogFile::new(path, DB, LogId(*id), bytes.clone()).expect("this version")
+                let (file, path) = (BytesFile::new(bytes.clone()), format!("{id}.log").into());
+                LogStream::of(Arc::new(file), path, DB, LogId(*id)).expect("this version")
             })
             .collect();
         let mut chain = Chain::new(0);

@@ -19,7 +19,7 @@ use crate::store::{
     is_no_space, log_identity, named_files,
 };
 use crate::wal::format::HEADER_SIZE;
-use crate::wal::{LogFile, LogWriter, Op, read_log, read_log_header};
+use crate::wal::{LogStream, LogWriter, Op, read_log_header};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -213,6 +213,14 @@ fn drop_unused(state: &mut State) {
     state.segments.retain(|id, _| used.contains(id));
 }
 
+/// A memtable of what is replayed is no larger, in bytes: nobody waits for another while this one is written out, so a
+/// large one serves nothing, and an open should not take more memory than the database does afterwards.
+const REPLAY_MEMTABLE_BYTES_MAX: usize = 32 << 20;
+
+fn replay_memtable_bytes(store: &Store) -> usize {
+    store.options.memtable_bytes.min(REPLAY_MEMTABLE_BYTES_MAX)
+}
+
 struct Recovery {
     store: Store,
     state: State,
@@ -239,7 +247,7 @@ impl Recovery {
     ) -> Result<Self> {
         let store = build_store(fs, dir, options, database, &state, names);
         check_tables(&store.home, &state, names)?;
-        let memtable = Arc::clone(&store.views.load().active);
+        let memtable = Arc::new(Memtable::new(replay_memtable_bytes(&store)));
         let last_seq = state.last_seq;
         let values = NewValues::default();
         Ok(Recovery {
@@ -358,7 +366,7 @@ impl Recovery {
         let headers: Vec<_> = headers.collect::<Result<_>>()?;
         self.is_log_empty = logs.len() == 1;
         for (i, &id) in (1..).zip(&logs) {
-            let file = read_log(fs.as_ref(), &dir, identity, id)?;
+            let file = LogStream::open(fs.as_ref(), &dir, identity, id)?;
             self.is_log_empty &= file.record_bytes() == 0;
             self.report.log_files += 1;
             self.report.log_bytes += file.record_bytes();
@@ -372,7 +380,7 @@ impl Recovery {
         Ok(())
     }
 
-    fn replay_frame(&mut self, file: &LogFile, frame: &Frame<'_>) -> Result<()> {
+    fn replay_frame(&mut self, file: &LogStream, frame: &Frame<'_>) -> Result<()> {
         let threshold = self.store.options.value_threshold;
         let batch = check_batch(frame, &file.path, self.last_seq, threshold)?;
         if let Some(floor_ms) = batch.expiry_floor_ms {
@@ -384,7 +392,8 @@ impl Recovery {
         }
         if !self.memtable.reserve(bytes) {
             self.write_memtable()?;
-            self.memtable = Arc::new(Memtable::new(self.store.options.memtable_bytes.max(bytes)));
+            let size = replay_memtable_bytes(&self.store).max(bytes);
+            self.memtable = Arc::new(Memtable::new(size));
             assert!(self.memtable.reserve(bytes), "a new memtable is made large enough");
         }
         for op in batch.operations() {

@@ -19,7 +19,7 @@ use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{RecoveryReport, SealedMemtable, Store, View, Views, VisibleSeq, log_identity};
 use crate::vlog::ValueFile;
-use crate::wal::{LogFile, LogWriter, Op, read_log, read_log_header};
+use crate::wal::{LogFile, LogStream, LogWriter, Op, read_log_header};
 use parking_lot::Mutex;
 use std::io::ErrorKind::{NotFound, ReadOnlyFilesystem, Unsupported};
 use std::path::Path;
@@ -93,6 +93,29 @@ pub fn lock_shared(fs: &dyn Fs, dir: &Path) -> Result<Box<dyn DirLock>> {
     }
 }
 
+/// The log file in which a record stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// Its number.
+    id: LogId,
+    /// Its path, for errors.
+    path: &'a Path,
+    /// The position at which it begins.
+    base: u64,
+}
+
+impl<'a> From<&'a LogStream> for Origin<'a> {
+    fn from(log: &'a LogStream) -> Self {
+        Origin { id: log.id, path: &log.path, base: log.header.map_or(0, |header| header.base) }
+    }
+}
+
+impl<'a> From<&'a LogFile> for Origin<'a> {
+    fn from(log: &'a LogFile) -> Self {
+        Origin { id: log.id, path: &log.path, base: log.header.map_or(0, |header| header.base) }
+    }
+}
+
 /// The log on its way into memory.
 #[derive(Debug)]
 pub struct Replay {
@@ -137,12 +160,13 @@ impl Replay {
         let mut chain = Chain::new(state.log_base);
         let mut last = (state.log_min, state.log_base);
         for (i, &id) in (1..).zip(&logs) {
-            let file = read_log(fs.as_ref(), &dir, identity, id)?;
+            let file = LogStream::open(fs.as_ref(), &dir, identity, id)?;
             self.report.log_files += 1;
             self.report.log_bytes += file.record_bytes();
             self.begin(id);
             let begins = chain.expected();
-            chain.follow(&file, &headers[i..], |frame| self.replay_frame(&file, &frame))?;
+            chain
+                .follow(&file, &headers[i..], |frame| self.replay_frame((&file).into(), &frame))?;
             if chain.expected() > begins {
                 last = (id, begins);
             }
@@ -172,9 +196,9 @@ impl Replay {
     ///
     /// # Errors
     /// As [`check_batch`].
-    pub fn replay_frame(&mut self, file: &LogFile, frame: &Frame<'_>) -> Result<()> {
+    pub fn replay_frame(&mut self, file: Origin<'_>, frame: &Frame<'_>) -> Result<()> {
         let threshold = self.store.options.value_threshold;
-        let batch = check_batch(frame, &file.path, self.last_seq, threshold)?;
+        let batch = check_batch(frame, file.path, self.last_seq, threshold)?;
         if let Some(floor_ms) = batch.expiry_floor_ms {
             self.store.expiry.raise(floor_ms);
         }
@@ -183,8 +207,7 @@ impl Replay {
             return Ok(());
         }
         if !self.memtable.reserve(bytes) {
-            let base = file.header.map_or(0, |header| header.base);
-            self.seal_into(file.id, (base, base + frame.offset), bytes);
+            self.seal_into(file.id, (file.base, file.base + frame.offset), bytes);
             assert!(self.memtable.reserve(bytes), "a new memtable is made large enough");
         }
         let body_at = frame.offset + to_u64(FRAME_HEADER_SIZE);

@@ -18,7 +18,7 @@ use crate::recovery::batch::check_batch;
 use crate::recovery::{Chain, Replay, files_to_read};
 use crate::store::log_identity;
 use crate::wal::format::{HEADER_SIZE, LogHeader};
-use crate::wal::{LogFile, Op, OpReader, Piece, read_log, read_log_header};
+use crate::wal::{LogFile, LogStream, Op, OpReader, Piece, read_log, read_log_header};
 
 /// The log files that count, with what their headers say.
 struct Logs<'a> {
@@ -74,18 +74,24 @@ impl Logs<'_> {
         read_log(home.fs.as_ref(), &home.dir, identity, id)
     }
 
+    fn stream(&self, id: LogId) -> Result<LogStream> {
+        let home = &self.replay.store.home;
+        let identity = log_identity(home.database, self.state.opens);
+        LogStream::open(home.fs.as_ref(), &home.dir, identity, id)
+    }
+
     /// Follows the log by the rules of a normal open; `takes`: and takes the records.
     fn follow(&mut self, takes: bool) -> Result<Option<Chain>> {
         let mut chain = Chain::new(self.state.log_base);
         let mut last_seq = self.replay.last_seq;
         let threshold = self.replay.store.options.value_threshold;
         for (i, &id) in (1..).zip(&self.ids) {
-            let file = self.read(id)?;
+            let file = self.stream(id)?;
             self.replay.begin(id);
             let begins = chain.expected();
             chain.follow(&file, &self.headers[i..], |frame| {
                 last_seq = check_batch(&frame, &file.path, last_seq, threshold)?.last_seq;
-                if takes { self.replay.replay_frame(&file, &frame) } else { Ok(()) }
+                if takes { self.replay.replay_frame((&file).into(), &frame) } else { Ok(()) }
             })?;
             self.replay.seal(id, (begins, chain.expected()));
         }
@@ -101,7 +107,7 @@ impl Logs<'_> {
         }
         let mut claims = Vec::with_capacity(self.ids.len());
         for &id in &self.ids {
-            claims.push(self.read(id)?.claim());
+            claims.push(self.stream(id)?.claim()?);
         }
         let mut expected = self.state.log_base;
         for (i, id) in self.ids.clone().into_iter().enumerate() {
@@ -167,7 +173,7 @@ impl Logs<'_> {
             match piece {
                 Piece::Record(frame) => {
                     end_at = frame.offset + to_u64(FRAME_HEADER_SIZE + frame.body.len());
-                    match self.replay.replay_frame(file, &frame) {
+                    match self.replay.replay_frame(file.into(), &frame) {
                         Err(e @ Error::Corruption { .. }) => damage.lose(&e, None, None),
                         taken => taken?,
                     }

@@ -164,11 +164,14 @@ impl Index {
         let mut keys = Vec::with_capacity(self.keys.len() - shared * self.key_ends.len());
         let mut ends = Vec::with_capacity(self.key_ends.len());
         let mut heads = Vec::with_capacity(self.key_ends.len());
-        for separator in 0..self.key_ends.len() {
-            let rest = self.key(separator).get(shared..).unwrap_or_default();
-            heads.push(head(rest));
+        let mut start = 0;
+        for &end in &self.key_ends {
+            let after = self.keys.get(start + shared..).unwrap_or_default();
+            let rest = after.get(..end - start - shared).unwrap_or_default();
+            heads.push(head_before(rest, after));
             keys.extend_from_slice(rest);
             ends.push(keys.len());
+            start = end;
         }
         (self.keys, self.key_ends, self.heads) = (keys, ends, heads);
         self.offsets.shrink_to_fit();
@@ -250,6 +253,16 @@ fn head(key: &[u8]) -> u64 {
     // All 64 where there is none.
     let missing_bits = u32::try_from(8 * (size_of::<u64>() - key.len())).expect("64 at most");
     number.checked_shl(missing_bits).unwrap_or(0)
+}
+
+/// As [`head`], of a key behind which stands what makes it `after`: read at once, and cut off.
+fn head_before(key: &[u8], after: &[u8]) -> u64 {
+    match (after.first_chunk(), 8usize.checked_sub(key.len())) {
+        (Some(bytes), Some(missing @ 1..8)) => {
+            u64::from_be_bytes(*bytes) & (u64::MAX << (8 * missing))
+        }
+        _ => head(key),
+    }
 }
 
 /// One block as the index names it.

@@ -357,6 +357,9 @@ fn closing_does_not_wait_for_a_compaction() {
     while !matches!(db.get("00000"), Err(Error::Closed)) {
         thread::yield_now();
     }
+    // While it is at its files they are not another handle's.
+    let early = closed.recv_timeout(Duration::from_millis(200));
+    assert!(early.is_err(), "it closed while a compaction was writing: {early:?}");
     drop(go_on);
     soon(&closed, "it closes").expect("closes");
     let compacted = soon(&compacted, "the compaction ends");

@@ -161,19 +161,21 @@ impl Index {
         // In order, what the first and the last have in common, all have.
         let shared = common_prefix(self.key(0), self.key(last));
         self.prefix = self.key(0).iter().copied().take(shared).collect();
-        let mut keys = Vec::with_capacity(self.keys.len() - shared * self.key_ends.len());
-        let mut ends = Vec::with_capacity(self.key_ends.len());
-        let mut heads = Vec::with_capacity(self.key_ends.len());
-        let mut start = 0;
-        for &end in &self.key_ends {
-            let after = self.keys.get(start + shared..).unwrap_or_default();
-            let rest = after.get(..end - start - shared).unwrap_or_default();
-            heads.push(head_before(rest, after));
-            keys.extend_from_slice(rest);
-            ends.push(keys.len());
-            start = end;
+        self.heads = Vec::with_capacity(self.key_ends.len());
+        // In place: what is cut off leaves room.
+        let (mut start, mut kept) = (0, 0);
+        for end in &mut self.key_ends {
+            let (from, after) = (start + shared, *end);
+            let rest = self.keys.get(from..after).unwrap_or_default();
+            self.heads.push(head_before(rest, self.keys.get(from..).unwrap_or_default()));
+            let size = rest.len();
+            self.keys.copy_within(from..after, kept);
+            kept += size;
+            (*end, start) = (kept, after);
         }
-        (self.keys, self.key_ends, self.heads) = (keys, ends, heads);
+        self.keys.truncate(kept);
+        self.keys.shrink_to_fit();
+        self.key_ends.shrink_to_fit();
         self.offsets.shrink_to_fit();
         self.checksums.shrink_to_fit();
         self.seqs.shrink_to_fit();

@@ -131,11 +131,11 @@ impl LogStream {
     /// Where the last byte ends that is not zero: looked for from the end, where zeros ahead of the records are.
     fn find_end(&self) -> Result<u64> {
         let mut end = self.len;
-        let mut piece = vec![0; PIECE_BYTES];
+        let mut piece = Vec::new();
         while end > 0 {
             let size = usize::try_from(end).unwrap_or(usize::MAX).min(PIECE_BYTES);
             let begin = end - to_u64(size);
-            piece.truncate(size);
+            piece.resize(size, 0);
             read_exact_at(self.file.as_ref(), &mut piece, begin).during("read", &self.path)?;
             let written = without_zeros_at_end(&piece).len();
             if written > 0 {

@@ -117,11 +117,14 @@ impl Pipeline {
         self.log.written()
     }
 
-    /// Goes on with `log`, the first file of this run. Nothing has been committed.
+    /// Goes on with `log`, the first file of this run. Nothing has been committed, and nobody leads: whoever will begins first.
     pub fn begin(&self, log: LogWriter) {
         let values = self.store.open_values(FileKind::Log(log.id()));
+        let memtable = Arc::new(Memtable::new(self.store.options.memtable_bytes));
+        let mut leader = self.leader.lock();
+        leader.active = Arc::clone(&memtable);
         self.log.begin(log);
-        self.store.views.begin(values);
+        self.store.views.begin(memtable, values);
     }
 
     /// Makes every commit that returned before this call durable.

@@ -76,7 +76,7 @@ impl Run {
         self: &Arc<Self>,
         switch: Switch,
         dir: &Path,
-    ) -> Result<Option<(Worker, Sender<()>)>> {
+    ) -> Result<Option<(Sender<()>, Worker)>> {
         *self.phase.lock() = Phase::Pending(switch);
         if !self.has_threads {
             return Ok(None);
@@ -85,7 +85,8 @@ impl Run {
         let run = Arc::clone(self);
         let abandon = poison_on_panic(&self.hands.store);
         let starter = Worker::spawn("esker-start", move || run.begin_after(&stopped), abandon);
-        Ok(Some((starter.during("start a thread for", dir)?, stop)))
+        // In this order: the one that is dropped first ends the other.
+        Ok(Some((stop, starter.during("start a thread for", dir)?)))
     }
 
     fn begin_after(&self, stopped: &Receiver<()>) {

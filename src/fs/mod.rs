@@ -386,7 +386,7 @@ pub fn write_all_at(file: &dyn File, mut buf: &[u8], mut offset: u64) -> io::Res
 /// commits its journal once for all of them.
 ///
 /// # Errors
-/// The first, by their order, of those that failed. All have been tried.
+/// The first, by their order, of those that failed. Where there are threads all have been tried.
 pub fn sync_together(fs: &dyn Fs, syncs: &[&(dyn Fn() -> Result<()> + Sync)]) -> Result<()> {
     let [first, others @ ..] = syncs else { return Ok(()) };
     if !fs.allows_threads() {

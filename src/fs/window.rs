@@ -28,7 +28,12 @@ impl Window {
         Ok(Window { file, len, bytes: Vec::new(), start: 0 })
     }
 
-    /// The same, which does not look at what lies behind `end`: that may be cut off meanwhile.
+    /// Over the first `len` bytes of `file`, which has as many: that it has fewer is an error where they are read.
+    pub fn of_length(file: Arc<dyn File>, len: u64) -> Self {
+        Window { file, len, bytes: Vec::new(), start: 0 }
+    }
+
+    /// The same as [`Window::new`], which does not look at what lies behind `end`: that may be cut off meanwhile.
     ///
     /// # Errors
     /// As [`Window::new`].

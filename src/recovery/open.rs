@@ -6,7 +6,7 @@ use super::chain::{Chain, files_to_read};
 use super::create;
 use super::switch::{Switch, clean_up};
 use crate::error::{Error, Result};
-use crate::format::codec::to_u64;
+use crate::format::codec::{to_u64, to_usize};
 use crate::format::{DatabaseId, FileKind, Frame, Level, ManifestId, SeqNo, TableMeta};
 use crate::fs::{DirLock, Fs, IoContext, create_dir_durably};
 use crate::manifest::{
@@ -213,12 +213,16 @@ fn drop_unused(state: &mut State) {
     state.segments.retain(|id, _| used.contains(id));
 }
 
-/// A memtable of what is replayed is no larger, in bytes: nobody waits for another while this one is written out, so a
-/// large one serves nothing, and an open should not take more memory than the database does afterwards.
-const REPLAY_MEMTABLE_BYTES_MAX: usize = 32 << 20;
+/// Memtables of what is replayed have so many bytes: nobody waits for another while one is written out, so larger ones serve
+/// nothing, and an open should not take more memory than the database does afterwards.
+const REPLAY_MEMTABLE_BYTES: u64 = 32 << 20;
+/// They are larger where the longest log would else come to more tables, about: all of them are in level 0.
+const REPLAY_TABLES_MAX: u64 = 8;
 
 fn replay_memtable_bytes(store: &Store) -> usize {
-    store.options.memtable_bytes.min(REPLAY_MEMTABLE_BYTES_MAX)
+    let part = store.options.log_replay_bytes_max / REPLAY_TABLES_MAX;
+    let bytes = to_usize(part.max(REPLAY_MEMTABLE_BYTES)).unwrap_or(usize::MAX);
+    store.options.memtable_bytes.min(bytes)
 }
 
 struct Recovery {

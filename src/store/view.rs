@@ -195,11 +195,12 @@ impl Views {
         self.changed.notify_all();
     }
 
-    /// Puts the log file of this run in the place of that of the last one, of which no value is in the active memtable.
-    pub fn begin(&self, active_values: Arc<ValueFile>) {
+    /// Begins with `active` and its log file, in the place of those of the last run, in which nothing is. Both at once: who
+    /// still reads in the view before knows of no file for values of this run, and must not find entries that point there.
+    pub fn begin(&self, active: Arc<Memtable>, active_values: Arc<ValueFile>) {
         let _progress = self.progress.lock();
         let old = self.pin();
-        let (active, sealed) = (Arc::clone(&old.active), old.sealed.clone());
+        let sealed = old.sealed.clone();
         let (version, generation) = (Arc::clone(&old.version), Arc::clone(&old.generation));
         let view = View { active, active_values, sealed, version, generation };
         self.current.store(Arc::new(view));

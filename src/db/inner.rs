@@ -104,12 +104,12 @@ impl Inner {
         let restorer =
             Restorer::new(Arc::clone(&store), Arc::clone(&pipeline), Arc::clone(&catalog));
         let is_inline = writes && !store.home.fs.allows_threads();
-        store.log_opened(&report);
         let run = Run::new(hands, report, writes && !is_inline);
         let starter = match switch {
             Some(switch) => run.begin_later(switch, dir)?,
             None => run.begin_at_once().map(|()| None)?,
         };
+        store.log_opened(&run.report());
         let running = Mutex::new(Some(Running { starter, lock }));
         Ok(Inner {
             store,

@@ -177,6 +177,19 @@ mod tests {
         out
     }
 
+    // Cut by somebody else meanwhile: what is missing is not the torn tail of a crash, and no reason to look for ever.
+    #[test]
+    fn a_file_that_has_become_shorter_is_an_error() {
+        let bytes = log_of(&[(1, 100), (2, 90_000), (3, 100)], true);
+        for cut in [HEADER_SIZE, HEADER_SIZE + 50, HEADER_SIZE + 200, bytes.len() - 1] {
+            let file = Arc::new(BytesFile::new(bytes.clone()));
+            let mut log = LogStream::of(file, "log".into(), DB, ID).expect("a log");
+            log.file = Arc::new(BytesFile::new(bytes[..cut].to_vec()));
+            let read = log.walk(u64::MAX, |_| Ok(()));
+            assert!(matches!(read, Err(crate::Error::Io { .. })), "{cut}: {read:?}");
+        }
+    }
+
     proptest! {
         // In pieces as in one: whatever is lost, and wherever the pieces' borders are.
         #[test]

@@ -159,6 +159,7 @@ impl LogStream {
 mod tests {
     use super::super::LogFile;
     use super::*;
+    use crate::error::Error;
     use crate::format::{crc, put_frame};
     use crate::fs::BytesFile;
     use proptest::prelude::*;
@@ -186,7 +187,7 @@ mod tests {
             let mut log = LogStream::of(file, "log".into(), DB, ID).expect("a log");
             log.file = Arc::new(BytesFile::new(bytes[..cut].to_vec()));
             let read = log.walk(u64::MAX, |_| Ok(()));
-            assert!(matches!(read, Err(crate::Error::Io { .. })), "{cut}: {read:?}");
+            assert!(matches!(read, Err(Error::Io { .. })), "{cut}: {read:?}");
         }
     }
 

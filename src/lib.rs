@@ -41,6 +41,7 @@ compile_error!(
 );
 
 mod archive;
+mod arena;
 mod backup;
 mod clock;
 mod commit;

@@ -179,7 +179,8 @@ pub struct Options {
     /// filters of tables, the block cache, and what compaction takes. Where these would take more
     /// than this together, memtables and cache are made smaller than asked for. Not in it: a
     /// batch larger than a memtable while it waits to be written out, what iterators hold,
-    /// and values on their way to the caller. Default: 1 GiB, with which memtables and cache are as asked for by default.
+    /// values on their way to the caller, and, where blocks of the cache come to be of another size, free memory
+    /// between those of before, until these are gone: at worst as much again as the cache has. Default: 1 GiB, with which memtables and cache are as asked for by default.
     pub memory_bytes_max: usize,
     /// Memory for uncompressed blocks, in bytes; 0 turns the cache off.
     /// Default: 256 MiB, as the peers we compare with.

@@ -1,7 +1,9 @@
-//! The memtable, which has all of esker's `unsafe` code, and the modules that it
-//! stands on: the sources of esker itself, in a package that Miri builds in
-//! seconds. `cargo +nightly miri test memtable::` in this directory runs it.
+//! The memtable and the memory of blocks, which have all of esker's `unsafe` code, and the modules that
+//! they stand on: the sources of esker itself, in a package that Miri builds in
+//! seconds. `cargo +nightly miri test --lib -- memtable:: arena::` in this directory runs it.
 
+#[path = "../../src/arena/mod.rs"]
+pub mod arena;
 #[path = "../../src/error.rs"]
 pub mod error;
 #[path = "../../src/format/mod.rs"]

@@ -2,7 +2,8 @@
 //! itself, compiled against atomics that try every interleaving and every value
 //! that a load may see. `cargo test --release` in this directory runs it.
 //!
-//! What differs from esker is [`memtable::sync`] alone.
+//! What differs from esker is [`memtable::sync`], and that [`arena`] has regions alone.
 
+pub mod arena;
 pub mod format;
 pub mod memtable;

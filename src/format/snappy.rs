@@ -2,6 +2,7 @@
 
 use super::codec::to_u64;
 use std::cell::RefCell;
+use std::ops::DerefMut;
 
 /// Three bytes of Snappy make at most 64: a block that claims more is damaged.
 pub const GROWTH_MAX: u64 = 22;
@@ -15,10 +16,24 @@ const SAMPLED_FROM_BYTES: usize = 8 << 10;
 /// # Errors
 /// What is wrong with it.
 pub fn decompress(compressed: &[u8], limit: u64) -> Result<Vec<u8>, String> {
-    let mut out = vec![0; stated_size(compressed, limit)?];
+    decompress_into(compressed, limit, |size| vec![0; size])
+}
+
+/// The same, in what `make` makes for so many bytes.
+///
+/// # Errors
+/// As those of [`decompress`].
+pub fn decompress_into<B: DerefMut<Target = [u8]>>(
+    compressed: &[u8],
+    limit: u64,
+    make: impl FnOnce(usize) -> B,
+) -> Result<B, String> {
+    let mut out = make(stated_size(compressed, limit)?);
     let written =
         snap::raw::Decoder::new().decompress(compressed, &mut out).map_err(|e| e.to_string())?;
-    out.truncate(written);
+    if written != out.len() {
+        return Err(format!("uncompressed size: expected {}, found {written}", out.len()));
+    }
     Ok(out)
 }
 

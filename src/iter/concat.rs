@@ -135,6 +135,11 @@ impl<R: Runs> Cursor for Concat<R> {
     }
 
     #[inline]
+    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, bool)> {
+        self.cursor.as_mut()?.next_at_hand()
+    }
+
+    #[inline]
     fn prev(&mut self) -> Result<()> {
         let Some(cursor) = &mut self.cursor else { return Ok(()) };
         if cursor.place().is_none() {

@@ -225,6 +225,13 @@ impl<C: Cursor> Cursor for Merge<C> {
         Ok(if self.take_turns(turn, runner_up) { is_key_shared } else { is_version })
     }
 
+    /// Where it is the last source that is left.
+    #[inline]
+    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, bool)> {
+        let is_alone = self.heap.is_empty() && self.direction == Direction::Forward;
+        self.turn.filter(|_| is_alone).and_then(|turn| self.sources.get_mut(turn)?.next_at_hand())
+    }
+
     #[inline]
     fn prev(&mut self) -> Result<()> {
         if self.direction == Direction::Forward {

@@ -68,6 +68,14 @@ pub trait Cursor {
     /// As [`Cursor::seek_first`].
     fn next(&mut self) -> Result<bool>;
 
+    /// Moves as [`Cursor::next`] does, where all it takes is at hand: gives the entry it moved to, and what `next`
+    /// would say. `None`: it has not moved, and may do so by `next`. What walks over very many entries
+    /// asks for this first.
+    #[inline]
+    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, bool)> {
+        None
+    }
+
     /// Moves to the entry before.
     ///
     /// # Errors

@@ -60,6 +60,12 @@ impl Cursor for Run {
         self.stand(self.at.map(|at| at + 1))?;
         Ok(is_version)
     }
+    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, bool)> {
+        // All but the end: as in a block.
+        self.at.filter(|at| at + 1 < self.entries.len())?;
+        let is_version = self.next().ok()?;
+        Some((self.entry()?, is_version))
+    }
     fn prev(&mut self) -> Result<()> {
         self.stand(self.at.and_then(|at| at.checked_sub(1)))
     }
@@ -70,6 +76,7 @@ pub enum Move {
     First,
     Last,
     Next,
+    NextAtHand,
     Prev,
     Seek(Vec<u8>, u64),
     SeekBefore(Vec<u8>, u64),
@@ -80,7 +87,8 @@ pub fn moves() -> impl Strategy<Value = Move> {
     prop_oneof![
         1 => Just(Move::First),
         1 => Just(Move::Last),
-        4 => Just(Move::Next),
+        2 => Just(Move::Next),
+        2 => Just(Move::NextAtHand),
         4 => Just(Move::Prev),
         1 => (key.clone(), 0..40_u64).prop_map(|(k, s)| Move::Seek(k, s)),
         1 => (key, 0..40_u64).prop_map(|(k, s)| Move::SeekBefore(k, s)),
@@ -93,10 +101,22 @@ pub fn apply(cursor: &mut impl Cursor, m: &Move) -> bool {
         Move::First => cursor.seek_first(),
         Move::Last => cursor.seek_last(),
         Move::Next => return cursor.next().expect("in memory"),
+        Move::NextAtHand => return next_by_hand(cursor),
         Move::Prev => cursor.prev(),
         Move::Seek(key, seq) => cursor.seek(key, SeqNo(*seq)),
         Move::SeekBefore(key, seq) => cursor.seek_before(key, SeqNo(*seq)),
     }
     .expect("in memory");
     false
+}
+
+/// Moves on by [`Cursor::next_at_hand`] if it can, whose entry must be the one that it then stands on.
+pub fn next_by_hand(cursor: &mut impl Cursor) -> bool {
+    let at_hand = cursor.next_at_hand().map(|(entry, is_version)| {
+        ((entry.key.to_vec(), entry.seq, entry.kind, entry.payload.to_vec()), is_version)
+    });
+    let Some((given, is_version)) = at_hand else { return cursor.next().expect("in memory") };
+    let entry = cursor.entry().expect("it has moved there");
+    assert_eq!(given, (entry.key.to_vec(), entry.seq, entry.kind, entry.payload.to_vec()));
+    is_version
 }

@@ -5,7 +5,7 @@
 //! has logged; before the flush, which writes a full memtable out as a table.
 //! Reads ask the memtables first, newest first.
 //!
-//! The parts: [`arena`] owns the bytes and all `unsafe` code (INV-2 to INV-4),
+//! The parts: [`arena`] makes nodes of bytes and has all `unsafe` code (INV-2 to INV-4),
 //! [`space`] shares its room out (INV-1), [`skiplist`] has the order (INV-5 to
 //! INV-7), [`cursor`] is the way through it, and [`sync`] names the atomics, so
 //! that the model checker can put its own there.

@@ -103,6 +103,11 @@ impl Cursor for Source {
     }
 
     #[inline]
+    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, bool)> {
+        each!(self, c => c.next_at_hand())
+    }
+
+    #[inline]
     fn prev(&mut self) -> Result<()> {
         each!(self, c => c.prev())
     }

@@ -53,7 +53,20 @@ impl<C: Cursor> Forward<C> {
         see: impl FnOnce(&[u8], Content<'_>) -> R,
     ) -> Result<Option<R>> {
         // Of the key it stands on the newest visible version has been seen.
-        let mut is_older = std::mem::take(&mut self.is_on_given) && self.merge.next()?;
+        let mut is_older = false;
+        if std::mem::take(&mut self.is_on_given) {
+            is_older = match self.merge.next_at_hand() {
+                // Nearly all are like this.
+                Some((EntryRef { key, seq, kind: EntryKind::Set, payload }, false))
+                    if seq <= self.seq && !limit.ends_at(key) =>
+                {
+                    self.is_on_given = true; // As below.
+                    return Ok(Some(see(key, Content::Inline(payload))));
+                }
+                Some((_, is_version)) => is_version,
+                None => self.merge.next()?,
+            };
+        }
         let mut hidden = 0;
         while let Some(entry) = self.merge.entry() {
             if is_older || entry.seq > self.seq {
@@ -227,6 +240,11 @@ mod tests {
         fn next(&mut self) -> Result<bool> {
             self.moved(Run::next)
         }
+        fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, bool)> {
+            let at_hand = self.run.next_at_hand()?;
+            self.moves.set(self.moves.get() + 1);
+            Some(at_hand)
+        }
         fn prev(&mut self) -> Result<()> {
             self.moved(Run::prev)
         }
@@ -275,6 +293,29 @@ mod tests {
                 assert_eq!(keys.len(), 3, "at {seq}");
                 assert!(moves < 60, "{moves} moves at {seq}");
             }
+        }
+    }
+
+    struct Below(u16);
+
+    impl Limit for Below {
+        fn ends_at(&self, key: &[u8]) -> bool {
+            key >= self.0.to_be_bytes().as_slice()
+        }
+    }
+
+    #[test]
+    fn a_walk_ends_where_its_limit_says() {
+        let entries = (0..100_u16).map(|n| (n.to_be_bytes().to_vec(), SeqNo(1))).collect();
+        let run = Run::new(entries);
+        for end in [0, 1, 50, 99, 100, 200] {
+            let mut merge = Merge::new(vec![run.clone()]);
+            merge.seek_first().expect("in memory");
+            let mut forward = Forward::new(merge, SeqNo(1));
+            let mut next = || forward.next(|_| false, &Below(end), |_, _| ()).expect("in memory");
+            let count = std::iter::from_fn(&mut next).count();
+            assert_eq!(count, usize::from(end.min(100)));
+            assert_eq!(next(), None, "nor does it go on");
         }
     }
 

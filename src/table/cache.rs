@@ -13,6 +13,7 @@
 //! others are asked for when it looks for what may go ([`Lifecycle::is_pinned`]).
 
 use super::block::Block;
+use crate::arena::{CELL_BYTES_MAX, Cell, Slabs};
 use crate::counter::Sharded;
 use crate::format::TableId;
 use crate::format::codec::to_u64;
@@ -22,7 +23,13 @@ use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Deref;
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock, Weak};
+
+/// From which capacity on blocks stand in slabs, and after how many bytes of blocks that were loaded: a few slabs
+/// are not full, which is to be a small part of what the cache takes.
+const SLABS_FROM_BYTES: usize = 64 << 20;
+const SLABS_AFTER_BYTES: usize = 4 << 20;
 
 /// What a block is taken to weigh where the count of blocks is foretold.
 const BLOCK_BYTES_USUAL: usize = 4 << 10;
@@ -38,6 +45,11 @@ type BlockKey = (TableId, u64);
 pub struct BlockCache {
     /// `None`: nothing is kept.
     blocks: Option<Cache<BlockKey, Kept, Weight, PlaceHasher, Uses>>,
+    capacity_bytes: usize,
+    /// The memory of blocks, once it is worth the while; `None` in it: it is not, or cannot be had. How many bytes
+    /// of blocks came before.
+    slabs: OnceLock<Option<Arc<Slabs>>>,
+    loaded_bytes: AtomicUsize,
     /// Hits and misses. (Those of `quick_cache` would count in each block as well.)
     lookups: Sharded<2>,
 }
@@ -147,7 +159,30 @@ impl BlockCache {
             .filter(|_| capacity_bytes > 0);
         BlockCache {
             blocks: options.map(|options| Cache::with_options(options, Weight, PlaceHasher, Uses)),
+            capacity_bytes,
+            slabs: OnceLock::new(),
+            loaded_bytes: AtomicUsize::new(0),
             lookups: Sharded::default(),
+        }
+    }
+
+    /// Whether a block of that size that is going to be kept stands in a slab, if one has room.
+    #[inline]
+    pub(super) fn is_for_slabs(&self, size: usize) -> bool {
+        size <= CELL_BYTES_MAX && matches!(self.slabs.get(), Some(Some(_)))
+    }
+
+    /// Memory for a block that is going to be kept, whatever is in it. `None`: it is to have its own.
+    pub(super) fn room(&self, size: usize) -> Option<Cell> {
+        self.slabs.get()?.as_ref()?.cell(size)
+    }
+
+    /// Notes that a block has come, as long as there are no slabs.
+    fn count(&self, block: &Block) {
+        let before = self.loaded_bytes.fetch_add(block.weight(), Relaxed);
+        if before + block.weight() >= SLABS_AFTER_BYTES {
+            let is_worth = self.capacity_bytes >= SLABS_FROM_BYTES;
+            self.slabs.get_or_init(|| is_worth.then(|| Slabs::new(self.capacity_bytes)).flatten());
         }
     }
 
@@ -193,6 +228,9 @@ impl BlockCache {
         place.slots.store(number, block);
         let kept = Kept { block: Arc::clone(block), slots, number };
         blocks.insert((place.table, place.offset), kept);
+        if self.slabs.get().is_none() {
+            self.count(block);
+        }
     }
 
     /// Blocks that were looked up and there, and those that were not.
@@ -283,6 +321,7 @@ impl Hasher for PlaceHash {
 mod tests {
     use super::super::block_builder::BlockBuilder;
     use super::*;
+    use crate::arena::CELL_BYTES_MAX;
     use crate::format::{EntryKind, EntryRef, SeqNo};
 
     fn block(size: usize) -> Arc<Block> {
@@ -305,6 +344,23 @@ mod tests {
     fn assert_slots_hold_what_is_kept(cache: &BlockCache, slots: &Arc<BlockSlots>) -> usize {
         let held = (0..slots.0.len()).filter(|&number| slots.load(number).is_some());
         held.inspect(|&number| assert!(is_kept(cache, &place(slots, number)), "{number}")).count()
+    }
+
+    #[test]
+    fn blocks_stand_in_slabs_where_there_are_many() {
+        let (slots, loaded) = (Arc::new(BlockSlots::new(1)), block(SLABS_AFTER_BYTES / 4));
+        let place = |offset| BlockPlace { slots: &slots, number: 0, table: TableId(1), offset };
+        for (capacity, is_for_slabs) in [(SLABS_FROM_BYTES, true), (SLABS_FROM_BYTES - 1, false)] {
+            let cache = BlockCache::new(capacity);
+            for n in 0..4 {
+                assert!(cache.room(4000).is_none() && !cache.is_for_slabs(4000), "{n}");
+                cache.insert(&place(n), &loaded);
+            }
+            assert_eq!(cache.room(4000).map(|cell| cell.len()), is_for_slabs.then_some(4000));
+            assert_eq!(cache.is_for_slabs(4000), is_for_slabs);
+            assert!(cache.room(CELL_BYTES_MAX + 1).is_none());
+            assert!(!cache.is_for_slabs(CELL_BYTES_MAX + 1));
+        }
     }
 
     #[test]

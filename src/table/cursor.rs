@@ -61,6 +61,7 @@ impl TableCursor {
         let head = self.head()?;
         if number < head.index.blocks() {
             let block = self.load(&head, number, Direction::Forward)?;
+            block.touch();
             self.stand(block, number, 0);
         }
         Ok(())
@@ -211,6 +212,13 @@ impl Cursor for TableCursor {
             Some(is_version) => Ok(is_version),
             None => self.enter_next(),
         }
+    }
+
+    #[inline]
+    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, bool)> {
+        let block = self.block.as_ref()?;
+        let is_version = block.advance(&mut self.position)?;
+        Some((block.entry_at(&self.position), is_version))
     }
 
     fn prev(&mut self) -> Result<()> {

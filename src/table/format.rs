@@ -65,11 +65,12 @@
 
 use crate::error::{Error, Result};
 use crate::format::codec::{to_u64, to_usize};
-use crate::format::snappy::decompress;
+use crate::format::snappy::{decompress, decompress_into};
 use crate::format::{
     DatabaseId, Decoder, KEY_BYTES_MAX, TableId, VALUE_BYTES_MAX, crc_parts, put_u32, put_u64,
 };
 use crate::options::Compression;
+use std::ops::DerefMut;
 use std::path::Path;
 
 /// The magic at the very end of a table.
@@ -196,20 +197,29 @@ pub fn open_block(
     }
 }
 
-/// As [`open_block`], of a block among others in memory.
+/// As [`open_block`], of a block that may be one of many in memory; into what `room` gives for so many
+/// bytes, if it does.
 ///
 /// # Errors
 /// As [`open_block`].
-pub fn open_block_of_run(
+pub fn open_block_into<B: DerefMut<Target = [u8]> + From<Vec<u8>>>(
     place: &Place<'_>,
     offset: u64,
     stored: &[u8],
     expected: Option<u32>,
-) -> Result<Vec<u8>> {
+    room: impl FnOnce(usize) -> Option<B>,
+) -> Result<B> {
     match check_block(place, offset, stored, expected)? {
-        (Compression::None, payload) => Ok(payload.to_vec()),
-        (Compression::Snappy, payload) => decompress(payload, to_u64(BLOCK_BYTES_MAX))
-            .map_err(|detail| place.damage(offset, detail)),
+        (Compression::None, payload) => {
+            let Some(mut bytes) = room(payload.len()) else { return Ok(payload.to_vec().into()) };
+            bytes.copy_from_slice(payload);
+            Ok(bytes)
+        }
+        (Compression::Snappy, payload) => {
+            let room = |size| room(size).unwrap_or_else(|| vec![0; size].into());
+            decompress_into(payload, to_u64(BLOCK_BYTES_MAX), room)
+                .map_err(|detail| place.damage(offset, detail))
+        }
     }
 }
 

@@ -36,6 +36,7 @@
 
 pub mod block;
 pub mod block_builder;
+mod block_bytes;
 mod builder;
 mod cache;
 mod cursor;

@@ -4,7 +4,7 @@
 //! cheap, and to go back is to begin anew at the restart before. Whoever walks backwards
 //! therefore keeps the keys of a run, whole.
 
-use super::block::{Block, CHECKED};
+use super::block::{Block, CHECKED, PIECE, SHORT_KEY_HEAD};
 use super::format::RESTART_INTERVAL;
 use crate::format::{EntryKind, EntryRef, SeqNo};
 use std::ops::Range;
@@ -34,10 +34,6 @@ impl Default for Position {
     }
 }
 
-/// What is copied of a key at least: of most keys the part that is not shared is shorter, and
-/// to copy so many bytes always takes two instructions in place of a call.
-const PIECE: usize = 16;
-
 /// A key, in memory that reaches further by a [`PIECE`].
 #[derive(Debug, Default)]
 struct Key {
@@ -51,25 +47,29 @@ impl Key {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    /// Keeps the first `shared` bytes and puts `rest` behind them, with which `piece` begins if
-    /// it is no longer.
+    /// Keeps the first `shared` bytes and puts the first `size` of `piece` behind them; true when that
+    /// leaves the key as it was. `None`, and nothing was done: there is no room yet.
     #[inline]
-    fn replace_end(&mut self, shared: usize, rest: &[u8], piece: Option<&[u8; PIECE]>) {
-        let to = self.bytes.get_mut(shared..).and_then(<[u8]>::first_chunk_mut);
-        match (to, piece) {
-            (Some(to), Some(piece)) if rest.len() <= PIECE => *to = *piece,
-            _ => self.replace_long_end(shared, rest),
-        }
-        self.len = shared + rest.len();
+    fn replace_short_end(
+        &mut self,
+        shared: usize,
+        size: usize,
+        piece: &[u8; PIECE],
+    ) -> Option<bool> {
+        *self.bytes.get_mut(shared..)?.first_chunk_mut()? = *piece;
+        // All that it can share it shares.
+        let is_same = size == 0 && shared == self.len;
+        self.len = shared + size;
+        Some(is_same)
     }
 
-    #[inline(never)]
-    fn replace_long_end(&mut self, shared: usize, rest: &[u8]) {
-        let len = shared + rest.len();
-        if self.bytes.len() < len + PIECE {
-            self.bytes.resize(len + PIECE, 0);
+    /// Keeps the first `shared` bytes and puts `rest` behind them.
+    fn replace_end(&mut self, shared: usize, rest: &[u8]) {
+        self.len = shared + rest.len();
+        if self.bytes.len() < self.len + PIECE {
+            self.bytes.resize(self.len + PIECE, 0);
         }
-        self.bytes[shared..len].copy_from_slice(rest);
+        self.bytes[shared..self.len].copy_from_slice(rest);
     }
 }
 
@@ -137,7 +137,7 @@ impl Block {
             self.load_run(position, entry);
         }
         let (key, next_at) = position.run.get(entry).expect("the run was just loaded");
-        position.key.replace_end(0, key, None);
+        position.key.replace_end(0, key);
         (position.entry, position.next_at) = (entry, next_at);
         (position.seq, position.kind) = self.version(entry).expect(CHECKED);
         position.payload = self.start(entry)..position.payload.start;
@@ -170,11 +170,23 @@ impl Block {
     /// The key of the next entry; true when it is the one there was.
     #[inline]
     fn load_key(&self, position: &mut Position) -> bool {
+        if let Some((shared, size, piece)) = self.short_key(position.next_at)
+            && let Some(is_version) = position.key.replace_short_end(shared, size, piece)
+        {
+            position.next_at += SHORT_KEY_HEAD + size;
+            return is_version;
+        }
+        self.load_any_key(position)
+    }
+
+    /// The same, whatever the key is like. Apart, so that the usual case is short enough to stand where it is used.
+    #[inline(never)]
+    fn load_any_key(&self, position: &mut Position) -> bool {
         let key = &mut position.key;
         let (shared, rest, next_at) = self.step(position.next_at).expect(CHECKED);
         // All that it can share it shares, but for a restart.
         let is_version = rest.is_empty() && shared == key.len || shared == 0 && rest == key.get();
-        key.replace_end(shared, rest, self.keys_ahead(next_at - rest.len()));
+        key.replace_end(shared, rest);
         position.next_at = next_at;
         is_version
     }
@@ -193,7 +205,7 @@ impl Block {
     }
 
     /// The entry at `position`.
-    #[inline]
+    #[inline(always)]
     pub fn entry_at<'a>(&'a self, position: &'a Position) -> EntryRef<'a> {
         let Position { key, seq, kind, payload, .. } = position;
         let payload = self.payload(payload.clone());
@@ -215,9 +227,12 @@ mod tests {
             entries in proptest::collection::btree_set(
                 (proptest::collection::vec(0..3_u8, 0..40), (0..4_u64).prop_map(Reverse)), 1..70),
             moves in proptest::collection::vec((0..6_u8, any::<proptest::sample::Index>()), 0..200),
+            // What they share at least: lengths of one byte and of two.
+            shared in prop_oneof![2 => Just(0), 2 => 90..140_usize, 1 => Just(300)],
         ) {
             let mut builder = BlockBuilder::default();
-            let entries: Vec<_> = entries.into_iter().collect();
+            let whole = |key: Vec<u8>| [vec![7; shared], key].concat();
+            let entries: Vec<_> = entries.into_iter().map(|(key, seq)| (whole(key), seq)).collect();
             for (number, (key, Reverse(seq))) in entries.iter().enumerate() {
                 let payload = &[7; 9][..number % 10];
                 builder.add(EntryRef { key, seq: SeqNo(*seq), kind: EntryKind::Set, payload });

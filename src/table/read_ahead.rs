@@ -89,8 +89,8 @@ impl ReadAhead {
         }
         self.last = number;
         match self.held(start, end) {
-            Some(stored) => table.open_block_of_run(start, stored, checksum),
-            None => table.read_block(start, end, checksum),
+            Some(stored) => table.open_block(start, stored, checksum, !self.is_stream),
+            None => table.read_block((start, end, checksum), !self.is_stream),
         }
     }
 

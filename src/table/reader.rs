@@ -2,9 +2,10 @@
 
 use super::TableMeta;
 use super::block::Block;
+use super::block_bytes::BlockBytes;
 use super::cache::{BlockCache, BlockGuard, BlockPlace};
 use super::cursor::TableCursor;
-use super::format::{Footer, Place, open_block, open_block_of_run, span};
+use super::format::{Footer, Place, TRAILER_SIZE, open_block, open_block_into, span};
 use super::head::Head;
 use super::head_memory::{HeadGuard, HeadMemory, HeadSlot};
 use super::read_ahead::ReadAhead;
@@ -161,7 +162,7 @@ impl Table {
         let place = self.block_place(head, number, start);
         match self.cache.get(&place) {
             Some(block) => Ok(block),
-            None => Ok(self.cache_block(&place, self.read_block(start, end, checksum)?)),
+            None => Ok(self.cache_block(&place, self.read_block((start, end, checksum), true)?)),
         }
     }
 
@@ -189,20 +190,35 @@ impl Table {
         BlockPlace { slots: &head.blocks, number, table: self.meta.id, offset: start }
     }
 
-    /// Reads and checks the data block from `start` to `end`.
-    pub(super) fn read_block(&self, start: u64, end: u64, checksum: u32) -> Result<Block> {
-        let payload = self.read_stored(start, end, Some(checksum))?;
-        Block::parse(payload).map_err(|detail| self.place().damage(start, detail))
+    /// Reads and checks the data block from `start` to `end`, for the cache or not.
+    pub(super) fn read_block(
+        &self,
+        (start, end, checksum): (u64, u64, u32),
+        is_kept: bool,
+    ) -> Result<Block> {
+        let stored = self.read(start, end)?;
+        if is_kept && self.cache.is_for_slabs(stored.len() - TRAILER_SIZE.min(stored.len())) {
+            return self.open_block(start, &stored, checksum, true);
+        }
+        // If it is not compressed, it is the block as it is.
+        let payload = open_block(&self.place(), start, stored, Some(checksum))?;
+        self.parse(start, payload.into())
     }
 
-    /// Checks the data block at `start`, whose bytes as stored are in memory.
-    pub(super) fn open_block_of_run(
+    /// Checks the data block at `start`, whose bytes as stored are in memory, for the cache or not.
+    pub(super) fn open_block(
         &self,
         start: u64,
         stored: &[u8],
         checksum: u32,
+        is_kept: bool,
     ) -> Result<Block> {
-        let payload = open_block_of_run(&self.place(), start, stored, Some(checksum))?;
+        let room = |size| is_kept.then(|| self.cache.room(size)).flatten().map(BlockBytes::from);
+        let payload = open_block_into(&self.place(), start, stored, Some(checksum), room)?;
+        self.parse(start, payload)
+    }
+
+    fn parse(&self, start: u64, payload: BlockBytes) -> Result<Block> {
         Block::parse(payload).map_err(|detail| self.place().damage(start, detail))
     }
 

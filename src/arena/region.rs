@@ -1,0 +1,174 @@
+//! Memory in one piece, in huge pages where the system has them.
+//!
+//! Not here: what is in it. Who has a region gives out its bytes, and says why that is sound.
+#![expect(unsafe_code, reason = "allocation by hand; proofs at each use")]
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::fmt;
+use std::ptr::NonNull;
+
+/// An allocation, freed when this is dropped. Its bytes are initialised.
+pub struct Region {
+    base: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: a region owns its allocation, which any thread may free, and reads and writes nothing in it.
+unsafe impl Send for Region {}
+
+// SAFETY: through `&Region` nothing is read or written.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// Zeros. Pages of it that were never written take no memory. Ends the program where there is none, as any
+    /// allocation does.
+    ///
+    /// # Panics
+    /// When `size_bytes` is 0, or more than any allocation can have; `align_bytes` is not a power of two.
+    #[must_use]
+    pub fn zeroed(size_bytes: usize, align_bytes: usize) -> Region {
+        let layout = Layout::from_size_align(size_bytes, align_bytes).expect("a size in memory");
+        Region::of_layout(layout).unwrap_or_else(|| handle_alloc_error(layout))
+    }
+
+    /// The same; `None` where there is no memory, or can be none.
+    #[must_use]
+    pub fn try_zeroed(size_bytes: usize, align_bytes: usize) -> Option<Region> {
+        Region::of_layout(Layout::from_size_align(size_bytes, align_bytes).ok()?)
+    }
+
+    fn of_layout(layout: Layout) -> Option<Region> {
+        assert!(layout.size() > 0, "a region of nothing");
+        // SAFETY: the layout's size is not 0.
+        let base = NonNull::new(unsafe { alloc_zeroed(layout) })?;
+        advise_huge_pages(base, layout.size());
+        Some(Region { base, layout })
+    }
+
+    /// Gives the memory of a part back to the system, which may have any bytes afterwards, and takes memory again
+    /// when it is written. Where the system does not do such a thing, nothing happens.
+    ///
+    /// # Safety
+    /// The part is within the region, and nobody else reads or writes it meanwhile.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub unsafe fn forget(&self, start: usize, size_bytes: usize) {
+        let end = start.checked_add(size_bytes).filter(|end| *end <= self.layout.size());
+        assert!(end.is_some(), "{size_bytes} bytes at {start} of {}", self.layout.size());
+        // SAFETY: within the allocation, as just compared; by the contract nobody looks at it meanwhile. The pages of
+        // anonymous memory are zeros afterwards, those of any other what they were made of: initialised bytes both.
+        unsafe { forget_pages(self.base.add(start), size_bytes) };
+    }
+
+    /// Where it starts.
+    #[inline]
+    #[must_use]
+    pub fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout by `zeroed`. Who gave out bytes of it answers for their end.
+        unsafe { dealloc(self.base.as_ptr(), self.layout) };
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Region").field("size_bytes", &self.layout.size()).finish()
+    }
+}
+
+/// Asks the system to back the memory with huge pages, where it does so only
+/// when asked. The answer does not matter.
+fn advise_huge_pages(memory: NonNull<u8>, size_bytes: usize) {
+    const MADV_HUGEPAGE: i32 = 14;
+    // SAFETY: all of an allocation that was just made, and this advice changes nothing that the program can see.
+    unsafe { advise(memory, size_bytes, MADV_HUGEPAGE) };
+}
+
+/// Has the whole pages of these bytes take no memory.
+///
+/// # Safety
+/// They are of one allocation, and nobody reads or writes them meanwhile.
+unsafe fn forget_pages(memory: NonNull<u8>, size_bytes: usize) {
+    const MADV_DONTNEED: i32 = 4;
+    // SAFETY: by the contract.
+    unsafe { advise(memory, size_bytes, MADV_DONTNEED) };
+}
+
+/// Advises the system on the whole pages of these bytes. The answer does not matter.
+///
+/// # Safety
+/// They are of one allocation, and what the advice does to their bytes is of no concern to anybody.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+unsafe fn advise(memory: NonNull<u8>, size_bytes: usize, advice: i32) {
+    use std::ffi::{c_int, c_void};
+
+    /// A multiple of every page size that Linux has here.
+    const PAGE_BYTES: usize = 65_536;
+
+    // SAFETY: the prototype of madvise(2) in the C library that std links.
+    unsafe extern "C" {
+        fn madvise(address: *mut c_void, size_bytes: usize, advice: c_int) -> c_int;
+    }
+
+    let skipped = memory.as_ptr().align_offset(PAGE_BYTES);
+    let size_bytes = size_bytes.saturating_sub(skipped) / PAGE_BYTES * PAGE_BYTES;
+    if size_bytes > 0 {
+        // SAFETY: the pages are whole and all of these bytes, as just counted; the rest is the contract.
+        unsafe { madvise(memory.as_ptr().wrapping_add(skipped).cast(), size_bytes, advice) };
+    }
+}
+
+/// No such system.
+///
+/// # Safety
+/// None is needed.
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    not(miri)
+)))]
+unsafe fn advise(_memory: NonNull<u8>, _size_bytes: usize, _advice: i32) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_had_is_no_region() {
+        // Miri ends the program where there is no memory.
+        assert!(cfg!(miri) || Region::try_zeroed(usize::MAX / 4, 1).is_none());
+        assert!(Region::try_zeroed(usize::MAX, 1).is_none());
+        assert!(Region::try_zeroed(1, 1).is_some());
+    }
+
+    #[test]
+    fn a_part_is_forgotten_and_nothing_beside_it() {
+        let size = 1 << 20;
+        let region = Region::zeroed(size, 1);
+        let write = |byte| {
+            // SAFETY: the region's bytes, which this thread has to itself.
+            unsafe { region.base().write_bytes(byte, size) };
+        };
+        let read = || {
+            // SAFETY: as in `write`; copied before anything else is written.
+            unsafe { std::slice::from_raw_parts(region.base().as_ptr(), size) }.to_vec()
+        };
+        write(7);
+        // SAFETY: within the region, which this thread has to itself.
+        unsafe { region.forget(size / 4, size / 4) };
+        let bytes = read();
+        let of = |byte, len| vec![byte; len];
+        assert!(bytes[..size / 4] == of(7, size / 4) && bytes[size / 2..] == of(7, size / 2));
+        // At either end less than a page may stay.
+        let inner = &bytes[3 * size / 8 - size / 16..3 * size / 8 + size / 16];
+        assert!(inner == of(0, size / 8) || cfg!(any(miri, not(target_os = "linux"))));
+        write(9);
+        assert!(read() == of(9, size));
+    }
+}

@@ -30,6 +30,9 @@ const SLAB_BYTES: usize = if cfg!(miri) { 128 << 10 } else { 2 << 20 };
 const UNIT_BYTES: usize = 256;
 /// The largest cells, in bytes.
 pub const CELL_BYTES_MAX: usize = 16 << 10;
+/// How often a size is asked for in vain before it gets its first slab: what is rare, as the last block of a table is, would
+/// take a huge page for itself.
+const ASKED_MIN: u32 = 64;
 /// Of how many slabs without a cell in use the memory is kept.
 const KEPT_MAX: usize = 2;
 /// How many sizes there are from one to its double.
@@ -61,6 +64,8 @@ struct State {
     kept: usize,
     /// Those of each size with a free cell and one in use.
     open: [Vec<u32>; SIZES],
+    /// How often each size was asked for in vain, up to [`ASKED_MIN`].
+    asked: [u32; SIZES],
 }
 
 #[derive(Default)]
@@ -98,11 +103,13 @@ impl Slabs {
         let unused = (0..count).rev().map(|slab| u32::try_from(slab).expect("fewer than units"));
         let unused = unused.collect();
         let slabs = (0..count).map(|_| Slab::default()).collect();
-        let state = State { slabs, unused, kept: 0, open: Default::default() };
+        let (open, asked) = Default::default();
+        let state = State { slabs, unused, kept: 0, open, asked };
         Some(Arc::new(Slabs { region, front, state: Line(Mutex::new(state)) }))
     }
 
-    /// A cell of `len` bytes, whatever is in them. `None`: it would be too large, or there is no room.
+    /// A cell of `len` bytes, whatever is in them. `None`: it would be too large, or there is no room, or that was rarely
+    /// asked for yet.
     #[must_use]
     pub fn cell(self: &Arc<Self>, len: usize) -> Option<Cell> {
         let size = size_of_cell(len)?;
@@ -130,6 +137,10 @@ impl State {
     fn take(&mut self, size: usize) -> Option<(u32, u32)> {
         let at = match self.open[size].last() {
             Some(&at) => at,
+            None if self.asked[size] < ASKED_MIN => {
+                self.asked[size] += 1;
+                return None;
+            }
             None => {
                 let at = self.unused.pop()?;
                 self.kept = self.kept.saturating_sub(1);
@@ -270,8 +281,13 @@ mod tests {
     const MOVES_MAX: usize = if cfg!(miri) { 30 } else { 600 };
     const EACH: usize = SLAB_BYTES / CELL_BYTES_MAX;
 
+    /// A cell, however rarely one like it was asked for.
+    fn cell(slabs: &Arc<Slabs>, len: usize) -> Option<Cell> {
+        (0..=ASKED_MIN).find_map(|_| slabs.cell(len))
+    }
+
     fn filled(slabs: &Arc<Slabs>, len: usize, byte: u8) -> Option<Cell> {
-        let mut cell = slabs.cell(len)?;
+        let mut cell = cell(slabs, len)?;
         assert_eq!(cell.len(), len);
         cell.fill(byte);
         Some(cell)
@@ -336,21 +352,21 @@ mod tests {
     #[test]
     fn there_is_room_for_as_much_as_was_asked_for_and_no_more() {
         let slabs = Slabs::new(2 * SLAB_BYTES + 1).expect(MEMORY);
-        let fill = |len| std::iter::from_fn(|| slabs.cell(len)).collect::<Vec<Cell>>();
+        let fill = |len| std::iter::from_fn(|| cell(&slabs, len)).collect::<Vec<Cell>>();
         let mut cells = fill(CELL_BYTES_MAX);
         assert_eq!(cells.len(), 2 * EACH);
-        assert!(slabs.cell(1).is_none(), "nor one of another size");
+        assert!(cell(&slabs, 1).is_none(), "nor one of another size");
         // A cell of each slab, then all of one: only a slab without any may be of another size.
         drop(cells.pop());
         drop(cells.remove(0));
-        assert!(slabs.cell(1).is_none());
+        assert!(cell(&slabs, 1).is_none());
         assert_eq!(fill(CELL_BYTES_MAX).len(), 2);
         cells.drain(..EACH - 1);
         assert_eq!(fill(1).len(), SLAB_BYTES / UNIT_BYTES);
         drop(cells);
         assert_eq!(fill(CELL_BYTES_MAX).len(), 2 * EACH, "and they were given back");
-        assert!(slabs.cell(CELL_BYTES_MAX + 1).is_none());
-        assert!(Slabs::new(SLAB_BYTES - 1).expect(MEMORY).cell(1).is_none());
+        assert!(cell(&slabs, CELL_BYTES_MAX + 1).is_none());
+        assert!(cell(&Slabs::new(SLAB_BYTES - 1).expect(MEMORY), 1).is_none());
     }
 
     /// What is in use keeps its bytes, and of what is not nearly all are zeros again.
@@ -363,16 +379,24 @@ mod tests {
         assert_eq!(cells.len(), 8 * EACH);
         cells.drain(EACH..7 * EACH);
         assert!(cells.iter().all(|cell| is_filled(cell, 7)));
-        let again = std::iter::from_fn(|| slabs.cell(CELL_BYTES_MAX)).collect::<Vec<Cell>>();
+        let again = std::iter::from_fn(|| cell(&slabs, CELL_BYTES_MAX)).collect::<Vec<Cell>>();
         let used = again.iter().filter(|cell| !is_filled(cell, 0)).count();
         assert_eq!(again.len(), 6 * EACH);
         assert!(used <= KEPT_MAX * EACH || cfg!(any(miri, not(target_os = "linux"))), "{used}");
     }
 
     #[test]
+    fn what_is_rarely_asked_for_gets_no_slab() {
+        let slabs = Slabs::new(SLAB_BYTES).expect(MEMORY);
+        assert!((0..ASKED_MIN).all(|_| slabs.cell(4096).is_none()));
+        assert!(slabs.cell(4096).is_some() && slabs.cell(1).is_none());
+        assert!(slabs.cell(4000).is_some(), "and from then on it does");
+    }
+
+    #[test]
     fn slabs_start_where_huge_pages_do() {
         let slabs = Slabs::new(SLAB_BYTES).expect(MEMORY);
-        let cell = slabs.cell(1).expect("there is room");
+        let cell = cell(&slabs, 1).expect("there is room");
         assert!(cell.as_ptr().addr().is_multiple_of(SLAB_BYTES));
     }
 

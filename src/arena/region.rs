@@ -32,6 +32,9 @@ impl Region {
     }
 
     /// The same; `None` where there is no memory, or can be none.
+    ///
+    /// # Panics
+    /// When `size_bytes` is 0.
     #[must_use]
     pub fn try_zeroed(size_bytes: usize, align_bytes: usize) -> Option<Region> {
         Region::of_layout(Layout::from_size_align(size_bytes, align_bytes).ok()?)

@@ -6,15 +6,16 @@
 //! a fault when it is loaded.
 //!
 //! One region is cut into slabs, each of the size of a huge page where that is 2 MiB, and a slab that is in use into cells
-//! of one size. There are few sizes, a step of at most an eighth apart ([`size_of_cell`]). A slab of which no cell is in use
+//! of one size. There are few sizes, an eighth or [`UNIT_BYTES`] apart ([`size_of_cell`]). A slab of which no cell is in use
 //! may become one of another size; but for a few, their memory goes back to the system. What is larger than
-//! [`CELL_BYTES_MAX`], or finds no room, is for the caller to allocate.
+//! [`CELL_BYTES_MAX`], is of a rare size ([`ASKED_MIN`]), or finds no room, is for the caller to allocate.
 //!
 //! INV-1: a cell of a slab is either free, as [`Slab::free`] and [`Slab::fresh`] say, or that of exactly one [`Cell`],
 //! which is not cloned. Both only change hands under the lock.
 //! INV-2: cells do not overlap, and lie within the region, whose bytes are initialised.
 //!
-//! Concurrency: all of it from any thread; one lock, held for the time of a push or a pop.
+//! Concurrency: all of it from any thread; one lock, held for the time of a push or a pop, and of one call of the system
+//! where a slab's memory goes back.
 #![expect(unsafe_code, reason = "cells of one region in many hands; proofs at each use")]
 
 use super::region::Region;
@@ -44,7 +45,8 @@ const _: () = assert!(cell_bytes(SIZES - 1) == CELL_BYTES_MAX);
 const _: () = assert!(SLAB_BYTES.is_multiple_of(UNIT_BYTES));
 
 /// A region, cut into slabs.
-#[repr(align(64))] // Who reads a cell reads `region`: not on the line of the counts of the `Arc`,
+// Who reads a cell reads `region`: not on the cache line of the counts of its `Arc`, which come and go with cells.
+#[repr(align(64))]
 pub struct Slabs {
     region: Region,
     /// Where the first slab starts in it.

@@ -321,7 +321,6 @@ impl Hasher for PlaceHash {
 mod tests {
     use super::super::block_builder::BlockBuilder;
     use super::*;
-    use crate::arena::CELL_BYTES_MAX;
     use crate::format::{EntryKind, EntryRef, SeqNo};
 
     fn block(size: usize) -> Arc<Block> {

@@ -197,7 +197,7 @@ impl Table {
         is_kept: bool,
     ) -> Result<Block> {
         let stored = self.read(start, end)?;
-        if is_kept && self.cache.is_for_slabs(stored.len() - TRAILER_SIZE.min(stored.len())) {
+        if is_kept && self.cache.is_for_slabs(stored.len().saturating_sub(TRAILER_SIZE)) {
             return self.open_block(start, &stored, checksum, true);
         }
         // If it is not compressed, it is the block as it is.

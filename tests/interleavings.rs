@@ -373,3 +373,37 @@ fn closing_does_not_wait_for_a_compaction() {
     let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, options).expect("opens");
     assert_eq!(db.iter().count(), 20_000);
 }
+
+/// The blocks that a scan comes to next are loaded on a thread of its own, which is not to be at it when the directory
+/// has another owner.
+#[test]
+fn a_close_waits_for_a_block_that_is_being_loaded_ahead_of_a_scan() {
+    let fs = HookedFs::new(&SimFs::new());
+    // All in one table.
+    let options = Options { memtable_bytes: 64 << 20, ..options(SyncPolicy::Never) };
+    let db = Db::open_with_fs(Arc::new(fs.clone()), DIR, options).expect("opens");
+    for number in 0..6_000 {
+        db.set(format!("{number:06}"), value(number, 0, 500)).expect("a commit");
+    }
+    db.flush().expect("a flush");
+    let (gate, at_read, go_on) = Gate::new();
+    fs.set_hook(move |call| {
+        let is_ahead = thread::current().name() == Some("esker-preload");
+        if is_ahead && call.is(CallKind::Read, ".tbl") {
+            gate.pass();
+        }
+        Ok(())
+    });
+    let mut scan = db.iter();
+    assert_eq!(scan.by_ref().take(3_000).filter(Result::is_ok).count(), 3_000);
+    soon(&at_read, "a read ahead of the scan");
+    let closing = {
+        let db = db.clone();
+        spawn(move || db.close())
+    };
+    let outcome = closing.recv_timeout(Duration::from_millis(100));
+    assert!(outcome.is_err(), "it closed in the midst of a read: {outcome:?}");
+    go_on.send(()).expect("the thread listens");
+    soon(&closing, "the close").expect("a close");
+    assert!(matches!(scan.next(), Some(Err(Error::Closed))));
+}

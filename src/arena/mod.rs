@@ -4,8 +4,10 @@
 //! the memory itself, in a virtual machine most of all; and a page of 4 KiB is a fault on its first use. So the nodes of
 //! a memtable stand in one [`Region`], and the blocks of the cache in [`Slabs`] of cells.
 
+mod prefetch;
 mod region;
 mod slab;
 
+pub use prefetch::prefetch;
 pub use region::Region;
 pub use slab::{CELL_BYTES_MAX, Cell, Slabs};

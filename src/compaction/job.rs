@@ -137,7 +137,7 @@ impl<'a> Merger<'a> {
                 Some(entry) => self.add(entry, &mut last_key)?,
                 None => self.entries_dropped += 1,
             }
-            is_version = merge.next()?;
+            is_version = merge.next()?.is_version;
         }
         self.finish_table()
     }

@@ -19,8 +19,8 @@ impl Db {
     /// been in a page cache alone, where the policy was not to sync: a power cut can still take it.
     ///
     /// Reads, ranges, snapshots, [`Db::verify`], [`Db::metrics`] and [`Db::close`] work as ever; every call that
-    /// writes is [`crate::Error::ReadOnly`]. There are no background threads, and `create_if_missing`
-    /// counts for nothing.
+    /// writes is [`crate::Error::ReadOnly`]. There is no background thread but the one that a long scan has load blocks
+    /// ahead of it, and `create_if_missing` counts for nothing.
     ///
     /// Any number of readers may have a directory open, but no writer meanwhile ([`crate::Error::Locked`], for
     /// whoever comes second), as far as the lock file is there and the medium has locks. Where it is not, no

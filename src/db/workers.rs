@@ -102,6 +102,7 @@ impl Workers {
         drop(self.sync_stop);
         let workers = [self.sync, self.scrub, self.gc, self.compaction, self.flush];
         workers.into_iter().flatten().for_each(Worker::join);
+        store.cache.stop_preloading();
     }
 }
 

@@ -41,6 +41,13 @@ pub fn to_usize(n: u64) -> Option<usize> {
     usize::try_from(n).ok()
 }
 
+/// A number of 32 bits as a size in memory.
+#[inline]
+#[must_use]
+pub fn wide(n: u32) -> usize {
+    usize::try_from(n).expect("a size in memory has 32 bits or more")
+}
+
 /// `bytes` up to the last one that is not zero. A file that was extended ahead ends with many zeros,
 /// so they are compared a page at a time.
 #[must_use]

@@ -1,5 +1,6 @@
 //! Entries and their order: user key ascending, then newest first.
 
+use super::codec::wide;
 use super::ids::SeqNo;
 use super::pointer::ValuePointer;
 use std::cmp::Ordering;
@@ -97,6 +98,34 @@ pub fn unpack_trailer(trailer: u64) -> Option<(SeqNo, EntryKind)> {
 #[inline]
 pub fn compare(a_key: &[u8], a_seq: SeqNo, b_key: &[u8], b_seq: SeqNo) -> Ordering {
     a_key.cmp(b_key).then_with(|| b_seq.cmp(&a_seq))
+}
+
+/// How many bytes `a` and `b` have in common at their front.
+#[inline]
+#[must_use]
+pub fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    let (mut rest_of_a, mut rest_of_b, mut shared) = (a, b, 0);
+    while let (Some((word_of_a, next_of_a)), Some((word_of_b, next_of_b))) =
+        (rest_of_a.split_first_chunk::<8>(), rest_of_b.split_first_chunk::<8>())
+    {
+        let differing = u64::from_le_bytes(*word_of_a) ^ u64::from_le_bytes(*word_of_b);
+        if differing != 0 {
+            return shared + wide(differing.trailing_zeros() / 8);
+        }
+        (rest_of_a, rest_of_b, shared) = (next_of_a, next_of_b, shared + 8);
+    }
+    shared + rest_of_a.iter().zip(rest_of_b).take_while(|(a, b)| a == b).count()
+}
+
+/// The order of `a` and `b`, whose first `known` bytes are known to be the same, and how many are.
+#[inline]
+#[must_use]
+pub fn compare_behind(known: usize, a: &[u8], b: &[u8]) -> (Ordering, usize) {
+    debug_assert_eq!(a.get(..known), b.get(..known));
+    let (rest_of_a, rest_of_b) = (a.get(known..), b.get(known..));
+    let shared =
+        known + common_prefix(rest_of_a.unwrap_or_default(), rest_of_b.unwrap_or_default());
+    (a.get(shared).cmp(&b.get(shared)), shared)
 }
 
 /// One entry, borrowed from wherever it stands (memtable or block).

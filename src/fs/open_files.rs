@@ -29,6 +29,12 @@ impl OpenFiles {
         OpenFiles { fs, open: Cache::new(OPEN_FILES_MAX), discarded: Mutex::default() }
     }
 
+    /// Whether what reads the files may have threads.
+    #[must_use]
+    pub fn allows_threads(&self) -> bool {
+        self.fs.allows_threads()
+    }
+
     /// Keeps `file` open no longer: it is removed, and would take its space for as long as it is open.
     pub fn forget(&self, file: FileKind) {
         self.open.remove(&file);

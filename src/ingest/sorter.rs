@@ -241,7 +241,7 @@ impl SortedRuns {
     }
 
     fn advance(&mut self) -> Result<()> {
-        while self.merge.next()? {}
+        while self.merge.next()?.is_version {}
         self.load_large()
     }
 

@@ -1,6 +1,6 @@
 //! Sorted runs that do not overlap, one behind the other, as one.
 
-use super::Cursor;
+use super::{Cursor, Moved};
 use crate::error::Result;
 use crate::format::{EntryRef, SeqNo};
 use std::fmt::Debug;
@@ -84,7 +84,7 @@ impl<R: Runs> Concat<R> {
 }
 
 impl<R: Runs> Cursor for Concat<R> {
-    #[inline]
+    #[inline(always)]
     fn entry(&self) -> Option<EntryRef<'_>> {
         self.cursor.as_ref()?.entry()
     }
@@ -122,20 +122,22 @@ impl<R: Runs> Cursor for Concat<R> {
     }
 
     #[inline]
-    fn next(&mut self) -> Result<bool> {
-        let Some(cursor) = &mut self.cursor else { return Ok(false) };
+    fn next(&mut self) -> Result<Moved> {
+        let Some(cursor) = &mut self.cursor else { return Ok(Moved::default()) };
         if cursor.place().is_none() {
-            return Ok(false); // A cursor on nothing stays there.
+            return Ok(Moved::default()); // A cursor on nothing stays there.
         }
-        let is_version = cursor.next()?;
+        let moved = cursor.next()?;
         if self.is_at_end() {
+            // The keys of two runs need have nothing in common.
             self.first_of(self.run + 1)?;
+            return Ok(Moved::default());
         }
-        Ok(is_version)
+        Ok(moved)
     }
 
-    #[inline]
-    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, bool)> {
+    #[inline(always)]
+    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, Moved)> {
         self.cursor.as_mut()?.next_at_hand()
     }
 

@@ -21,6 +21,15 @@ pub use retention::{Fate, Retention};
 use crate::error::Result;
 use crate::format::{EntryRef, SeqNo};
 
+/// What a cursor has learned of an entry and the one before as it moved from that to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Moved {
+    /// They have the same key: this is an older version of it.
+    pub is_version: bool,
+    /// Their keys have so many bytes in common at their front, at least.
+    pub shared: usize,
+}
+
 /// A cursor over entries in order.
 ///
 /// A new cursor stands on nothing; moving a cursor that stands on nothing with
@@ -60,19 +69,18 @@ pub trait Cursor {
     /// As [`Cursor::seek_first`].
     fn seek_before(&mut self, key: &[u8], seq: SeqNo) -> Result<()>;
 
-    /// Moves to the next entry; true when that has the key of the one it leaves: it is
-    /// an older version of it. The cursor knows at less than the price of two keys compared,
-    /// and than that of a copy of the one it leaves.
+    /// Moves to the next entry. What it says of that it knows at less than the price of two keys
+    /// compared, and than that of a copy of the one it leaves.
     ///
     /// # Errors
     /// As [`Cursor::seek_first`].
-    fn next(&mut self) -> Result<bool>;
+    fn next(&mut self) -> Result<Moved>;
 
     /// Moves as [`Cursor::next`] does, where all it takes is at hand: gives the entry it moved to, and what `next`
     /// would say. `None`: it has not moved, and may do so by `next`. What walks over very many entries
     /// asks for this first.
     #[inline]
-    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, bool)> {
+    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, Moved)> {
         None
     }
 

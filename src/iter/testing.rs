@@ -1,8 +1,8 @@
 //! For the tests of what is built of cursors: a run in memory, and random moves.
 
-use super::Cursor;
+use super::{Cursor, Moved};
 use crate::error::Result;
-use crate::format::key::compare;
+use crate::format::key::{common_prefix, compare};
 use crate::format::{EntryKind, EntryRef, SeqNo};
 use proptest::prelude::*;
 use std::cmp::Ordering;
@@ -53,18 +53,21 @@ impl Cursor for Run {
     fn seek_before(&mut self, key: &[u8], seq: SeqNo) -> Result<()> {
         self.stand(self.first_at_or_after(key, seq).checked_sub(1))
     }
-    fn next(&mut self) -> Result<bool> {
+    fn next(&mut self) -> Result<Moved> {
         let left = self.at.map(|at| &self.entries[at].0);
         let next = self.at.and_then(|at| self.entries.get(at + 1)).map(|(key, _)| key);
         let is_version = left.is_some() && left == next;
+        // It may say less than there is, but not more.
+        let shared = left.zip(next).map_or(0, |(left, next)| common_prefix(left, next));
+        let shared = shared.saturating_sub(self.at.unwrap_or_default() % 2);
         self.stand(self.at.map(|at| at + 1))?;
-        Ok(is_version)
+        Ok(Moved { is_version, shared })
     }
-    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, bool)> {
+    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, Moved)> {
         // All but the end: as in a block.
         self.at.filter(|at| at + 1 < self.entries.len())?;
-        let is_version = self.next().ok()?;
-        Some((self.entry()?, is_version))
+        let moved = self.next().ok()?;
+        Some((self.entry()?, moved))
     }
     fn prev(&mut self) -> Result<()> {
         self.stand(self.at.and_then(|at| at.checked_sub(1)))
@@ -95,13 +98,14 @@ pub fn moves() -> impl Strategy<Value = Move> {
     ]
 }
 
-/// What [`Cursor::next`] says; false of the other moves.
+/// Whether [`Cursor::next`] says that it came to an older version; false of the other moves. What it says of
+/// the bytes in common holds.
 pub fn apply(cursor: &mut impl Cursor, m: &Move) -> bool {
     match m {
         Move::First => cursor.seek_first(),
         Move::Last => cursor.seek_last(),
-        Move::Next => return cursor.next().expect("in memory"),
-        Move::NextAtHand => return next_by_hand(cursor),
+        Move::Next => return next(cursor, false),
+        Move::NextAtHand => return next(cursor, true),
         Move::Prev => cursor.prev(),
         Move::Seek(key, seq) => cursor.seek(key, SeqNo(*seq)),
         Move::SeekBefore(key, seq) => cursor.seek_before(key, SeqNo(*seq)),
@@ -110,13 +114,25 @@ pub fn apply(cursor: &mut impl Cursor, m: &Move) -> bool {
     false
 }
 
-/// Moves on by [`Cursor::next_at_hand`] if it can, whose entry must be the one that it then stands on.
-pub fn next_by_hand(cursor: &mut impl Cursor) -> bool {
-    let at_hand = cursor.next_at_hand().map(|(entry, is_version)| {
-        ((entry.key.to_vec(), entry.seq, entry.kind, entry.payload.to_vec()), is_version)
-    });
-    let Some((given, is_version)) = at_hand else { return cursor.next().expect("in memory") };
-    let entry = cursor.entry().expect("it has moved there");
-    assert_eq!(given, (entry.key.to_vec(), entry.seq, entry.kind, entry.payload.to_vec()));
-    is_version
+/// Moves on, by [`Cursor::next_at_hand`] if it can and is to: the entry which that gives must be the one that
+/// it then stands on.
+pub fn next(cursor: &mut impl Cursor, at_hand: bool) -> bool {
+    let left = cursor.entry().map(|entry| entry.key.to_vec());
+    let whole =
+        |entry: EntryRef<'_>| (entry.key.to_vec(), entry.seq, entry.kind, entry.payload.to_vec());
+    let given = if at_hand { cursor.next_at_hand() } else { None };
+    let given = given.map(|(entry, moved)| (whole(entry), moved));
+    let (given, moved) = match given {
+        Some((given, moved)) => (Some(given), moved),
+        None => (None, cursor.next().expect("in memory")),
+    };
+    let entry = cursor.entry();
+    if given.is_some() {
+        assert_eq!(given, entry.map(whole));
+    }
+    if let (Some(left), Some(entry)) = (left, entry) {
+        assert!(moved.shared <= common_prefix(&left, entry.key), "{left:?}, {:?}", entry.key);
+        assert_eq!(moved.is_version, left == entry.key);
+    }
+    moved.is_version
 }

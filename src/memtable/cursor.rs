@@ -5,7 +5,7 @@ use super::arena::HeldNode;
 use super::skiplist;
 use crate::error::Result;
 use crate::format::{EntryRef, SeqNo};
-use crate::iter::Cursor;
+use crate::iter::{Cursor, Moved};
 use std::sync::Arc;
 
 /// A [`Cursor`] over the entries of a [`Memtable`], which it keeps alive.
@@ -50,14 +50,14 @@ impl Cursor for MemtableCursor {
     }
 
     #[inline]
-    fn next(&mut self) -> Result<bool> {
+    fn next(&mut self) -> Result<Moved> {
         let mut is_version = false;
         self.node.move_to(|_, node| {
             let (left, next) = (node?, skiplist::next(node?)?);
             is_version = left.key() == next.key();
             Some(next)
         });
-        Ok(is_version)
+        Ok(Moved { is_version, shared: 0 })
     }
 
     fn prev(&mut self) -> Result<()> {

@@ -138,7 +138,7 @@ proptest! {
                 Move::Last => cursor.seek_last(),
                 Move::Seek(key, seq) => cursor.seek(key, SeqNo(*seq)),
                 Move::SeekBefore(key, seq) => cursor.seek_before(key, SeqNo(*seq)),
-                Move::Next => cursor.next().map(|told| assert_eq!(told, is_version)),
+                Move::Next => cursor.next().map(|told| assert_eq!(told.is_version, is_version)),
                 Move::Prev => cursor.prev(),
             }
             .expect("a memtable's cursor does not fail");

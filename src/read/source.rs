@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::format::{EntryRef, Level, SeqNo};
-use crate::iter::{Concat, Cursor, Runs};
+use crate::iter::{Concat, Cursor, Moved, Runs};
 use crate::memtable::MemtableCursor;
 use crate::store::Version;
 use crate::table::{Streams, Table, TableCursor};
@@ -71,7 +71,7 @@ macro_rules! each {
 }
 
 impl Cursor for Source {
-    #[inline]
+    #[inline(always)]
     fn entry(&self) -> Option<EntryRef<'_>> {
         each!(self, c => c.entry())
     }
@@ -98,12 +98,12 @@ impl Cursor for Source {
     }
 
     #[inline]
-    fn next(&mut self) -> Result<bool> {
+    fn next(&mut self) -> Result<Moved> {
         each!(self, c => c.next())
     }
 
-    #[inline]
-    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, bool)> {
+    #[inline(always)]
+    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, Moved)> {
         each!(self, c => c.next_at_hand())
     }
 

@@ -50,10 +50,10 @@ impl Stream {
         while let Some(entry) = self.merge.entry() {
             if !self.is_older && entry.seq <= self.seq {
                 let seen = see(entry);
-                self.is_older = self.merge.next()?;
+                self.is_older = self.merge.next()?.is_version;
                 return Ok(Some(seen));
             }
-            let is_version = self.merge.next()?;
+            let is_version = self.merge.next()?.is_version;
             self.is_older &= is_version;
         }
         Ok(None)

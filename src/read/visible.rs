@@ -57,14 +57,14 @@ impl<C: Cursor> Forward<C> {
         if std::mem::take(&mut self.is_on_given) {
             is_older = match self.merge.next_at_hand() {
                 // Nearly all are like this.
-                Some((EntryRef { key, seq, kind: EntryKind::Set, payload }, false))
-                    if seq <= self.seq && !limit.ends_at(key) =>
+                Some((EntryRef { key, seq, kind: EntryKind::Set, payload }, moved))
+                    if !moved.is_version && seq <= self.seq && !limit.ends_at(key) =>
                 {
                     self.is_on_given = true; // As below.
                     return Ok(Some(see(key, Content::Inline(payload))));
                 }
-                Some((_, is_version)) => is_version,
-                None => self.merge.next()?,
+                Some((_, moved)) => moved.is_version,
+                None => self.merge.next()?.is_version,
             };
         }
         let mut hidden = 0;
@@ -75,7 +75,7 @@ impl<C: Cursor> Forward<C> {
                     self.pass_versions(is_older)?;
                     (hidden, is_older) = (0, false);
                 } else {
-                    is_older &= self.merge.next()?;
+                    is_older &= self.merge.next()?.is_version;
                 }
                 continue;
             }
@@ -90,7 +90,7 @@ impl<C: Cursor> Forward<C> {
             }
             self.dead += 1;
             hidden = 0;
-            is_older = self.merge.next()?;
+            is_older = self.merge.next()?.is_version;
         }
         Ok(None)
     }
@@ -201,6 +201,7 @@ fn alive<'a>(entry: EntryRef<'a>, is_expired: impl Fn(u64) -> bool) -> Option<Co
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::iter::Moved;
     use crate::iter::testing::Run;
     use proptest::prelude::*;
     use std::cell::Cell;
@@ -237,10 +238,10 @@ mod tests {
         fn seek_before(&mut self, key: &[u8], seq: SeqNo) -> Result<()> {
             self.moved(|run| run.seek_before(key, seq))
         }
-        fn next(&mut self) -> Result<bool> {
+        fn next(&mut self) -> Result<Moved> {
             self.moved(Run::next)
         }
-        fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, bool)> {
+        fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, Moved)> {
             let at_hand = self.run.next_at_hand()?;
             self.moves.set(self.moves.get() + 1);
             Some(at_hand)

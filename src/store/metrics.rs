@@ -206,7 +206,7 @@ pub struct MemoryMetrics {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheMetrics {
-    /// Blocks that were in it.
+    /// Blocks that were in it, also if another thread had loaded them ahead of a scan.
     pub hits: u64,
     /// Blocks that had to be read from a file.
     pub misses: u64,

@@ -54,7 +54,7 @@ impl Store {
             }
             entries += 1;
             has_pointers |= entry.is_pointer();
-            is_version = cursor.next()?;
+            is_version = cursor.next()?.is_version;
         }
         // Before its log file may go: nothing may have been passed over.
         assert_eq!(entries, memtable.len(), "every entry of the memtable is looked at");

@@ -1,8 +1,10 @@
 //! A data block in memory: checked once, then searched.
 
 use super::block_bytes::BlockBytes;
-use super::format::{KIND_BITS, RESTART_INTERVAL, RESTART_SIZE, TAIL_SIZE, common_prefix, wide};
-use crate::format::codec::to_usize;
+use super::format::{KIND_BITS, RESTART_INTERVAL, RESTART_SIZE, TAIL_SIZE};
+use crate::arena::prefetch;
+use crate::format::codec::{to_usize, wide};
+use crate::format::key::common_prefix;
 use crate::format::{Decoder, EntryKind, EntryRef, KEY_BYTES_MAX, SeqNo};
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -19,6 +21,8 @@ pub(super) const SHORT_KEY_HEAD: usize = 2;
 
 /// Up to which size a block's parts but the values are read ahead of a search.
 const TOUCH_BYTES_MAX: usize = 1024;
+/// How much of the values is fetched ahead of a walk: what follows, the processor fetches by itself.
+const FIRST_VALUES_BYTES: usize = 128;
 
 const RUN: u32 = 16;
 const RESTART: u32 = 4;
@@ -38,10 +42,12 @@ pub struct Block {
     uses: AtomicU8,
 }
 
+/// Of a block that was loaded ahead of who walks there, whose coming is no use yet.
+const AHEAD: u8 = 0;
 /// Of a block that no one has used since it was loaded.
-const NEVER_USED: u8 = 0;
+const NEVER_USED: u8 = 1;
 /// Of one that was not used since that was last asked, the first use aside.
-const UNUSED: u8 = 1;
+const UNUSED: u8 = 2;
 /// More uses than two are not counted.
 const USES_MAX: u8 = UNUSED + 2;
 
@@ -140,6 +146,11 @@ impl Block {
         size_of::<Block>() + self.bytes.reserved_bytes()
     }
 
+    /// Says that it was loaded ahead of who walks there: who loads a block for itself does not count that as a use either.
+    pub fn is_loaded_ahead(&self) {
+        self.uses.store(AHEAD, Relaxed);
+    }
+
     /// Counts a use; true for the first. Not exact when threads count at once.
     #[inline]
     pub fn note_use(&self) -> bool {
@@ -218,6 +229,14 @@ impl Block {
             }
             std::hint::black_box(sum);
         }
+    }
+
+    /// Has the processor begin to fetch what a walk from the first entry on looks at first: it comes here
+    /// soon, and then need not wait for memory.
+    pub(super) fn prefetch(&self) {
+        let parts = self.bytes.get(wide(self.keys_at)..).unwrap_or_default();
+        prefetch(parts.get(..TOUCH_BYTES_MAX).unwrap_or(parts));
+        prefetch(self.bytes.get(..FIRST_VALUES_BYTES).unwrap_or_default());
     }
 
     /// The last run (entries from one restart to the next) that starts before

@@ -1,8 +1,8 @@
 //! Puts a data block together, part by part.
 
-use super::format::{KIND_BITS, RESTART_INTERVAL, RESTART_SIZE, TAIL_SIZE, common_prefix};
+use super::format::{KIND_BITS, RESTART_INTERVAL, RESTART_SIZE, TAIL_SIZE};
 use crate::format::codec::{put_bytes, to_u64};
-use crate::format::key::compare;
+use crate::format::key::{common_prefix, compare};
 use crate::format::{EntryRef, SeqNo, put_u32, put_u64, put_varint};
 use std::cmp::Ordering;
 

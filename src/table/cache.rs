@@ -13,6 +13,7 @@
 //! others are asked for when it looks for what may go ([`Lifecycle::is_pinned`]).
 
 use super::block::Block;
+use super::preload::Preloader;
 use crate::arena::{CELL_BYTES_MAX, Cell, Slabs};
 use crate::counter::Sharded;
 use crate::format::TableId;
@@ -46,6 +47,7 @@ pub struct BlockCache {
     /// `None`: nothing is kept.
     blocks: Option<Cache<BlockKey, Kept, Weight, PlaceHasher, Uses>>,
     capacity_bytes: usize,
+    preloader: Preloader,
     /// The memory of blocks, once it is worth the while; `None` in it: it is not, or cannot be had. How many bytes
     /// of blocks came before.
     slabs: OnceLock<Option<Arc<Slabs>>>,
@@ -117,8 +119,9 @@ impl BlockSlots {
         size_of_val::<[_]>(&self.0)
     }
 
+    /// The block of that number, if it is in the cache. It does not count as used.
     #[inline]
-    fn load(&self, number: usize) -> Option<BlockGuard> {
+    pub(super) fn load(&self, number: usize) -> Option<BlockGuard> {
         let guard = self.0.get(number)?.load();
         guard.is_some().then(|| BlockGuard(guard))
     }
@@ -160,10 +163,21 @@ impl BlockCache {
         BlockCache {
             blocks: options.map(|options| Cache::with_options(options, Weight, PlaceHasher, Uses)),
             capacity_bytes,
+            preloader: Preloader::default(),
             slabs: OnceLock::new(),
             loaded_bytes: AtomicUsize::new(0),
             lookups: Sharded::default(),
         }
+    }
+
+    /// What loads blocks ahead of cursors, where the cache is large enough for that.
+    pub(super) fn preloader(&self) -> Option<&Preloader> {
+        Preloader::is_for(self.capacity_bytes).then_some(&self.preloader)
+    }
+
+    /// Ends the thread that loads blocks ahead of cursors, if there is one.
+    pub fn stop_preloading(&self) {
+        self.preloader.stop();
     }
 
     /// Whether a block of that size that is going to be kept stands in a slab, if one has room.
@@ -195,6 +209,13 @@ impl BlockCache {
         };
         self.lookups.add(if found.is_some() { [1, 0] } else { [0, 1] });
         found
+    }
+
+    /// Whether the block at `place` is here.
+    pub(super) fn has(&self, place: &BlockPlace<'_>) -> bool {
+        let is_kept =
+            |blocks: &Cache<_, _, _, _, _>| blocks.contains_key(&(place.table, place.offset));
+        place.slots.load(place.number).is_some() || self.blocks.as_ref().is_some_and(is_kept)
     }
 
     /// Looks into the cache itself: for the first use of a block, which is to be told, and where its

@@ -3,12 +3,13 @@
 use super::block::Block;
 use super::head_memory::CountedHead;
 use super::position::Position;
+use super::preload::{AFTER_MISSES, Preload};
 use super::read_ahead::{Direction, ReadAhead};
 use super::reader::Table;
 use crate::error::{Error, Result};
 use crate::format::key::compare;
 use crate::format::{EntryRef, SeqNo};
-use crate::iter::Cursor;
+use crate::iter::{Cursor, Moved};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ pub struct TableCursor {
     table: Arc<Table>,
     head: Option<Arc<CountedHead>>,
     ahead: ReadAhead,
+    /// What loads blocks ahead of it, on another thread.
+    preload: Option<Preload>,
     /// The block it stands in, and its number; `None`: it stands on nothing.
     block: Option<Arc<Block>>,
     number: usize,
@@ -30,7 +33,16 @@ pub struct TableCursor {
 impl TableCursor {
     pub(super) fn new(table: Arc<Table>, ahead: ReadAhead) -> Self {
         let (position, passed) = (Position::default(), Position::default());
-        TableCursor { table, head: None, ahead, block: None, number: 0, position, passed }
+        TableCursor {
+            table,
+            head: None,
+            ahead,
+            preload: None,
+            block: None,
+            number: 0,
+            position,
+            passed,
+        }
     }
 
     /// The head, pinned: otherwise a scan longer than the budget for heads allows
@@ -42,16 +54,34 @@ impl TableCursor {
         Ok(Arc::clone(self.head.insert(self.table.head()?.pin())))
     }
 
-    fn load(&mut self, head: &CountedHead, number: usize, way: Direction) -> Result<Arc<Block>> {
+    fn load(
+        &mut self,
+        head: &Arc<CountedHead>,
+        number: usize,
+        way: Direction,
+    ) -> Result<Arc<Block>> {
         if self.ahead.is_stream() {
             return self.ahead.block(&self.table, &head.index, number, way).map(Arc::new);
+        }
+        let is_on_way = self.preload.as_ref().is_some_and(|ahead| ahead.comes_to(number, way));
+        if !is_on_way {
+            self.preload = None;
         }
         if let Some(block) = self.table.cached_block(head, number) {
             self.ahead.interrupt();
             return Ok(block);
         }
         let block = self.ahead.block(&self.table, &head.index, number, way)?;
+        if !is_on_way && self.ahead.in_row().is_multiple_of(AFTER_MISSES) {
+            self.preload = self.table.preload(head, number, way);
+        }
         Ok(self.table.keep_block(head, number, block))
+    }
+
+    /// Whether another thread loads blocks ahead of it.
+    #[cfg(test)]
+    pub(super) fn is_gone_ahead_of(&self) -> bool {
+        self.preload.is_some()
     }
 
     /// Moves to the first entry of block `number`. On nothing where there is no
@@ -61,8 +91,8 @@ impl TableCursor {
         let head = self.head()?;
         if number < head.index.blocks() {
             let block = self.load(&head, number, Direction::Forward)?;
-            block.touch();
             self.stand(block, number, 0);
+            self.table.prefetch_block(&head, number + 1);
         }
         Ok(())
     }
@@ -118,6 +148,7 @@ impl TableCursor {
             let block = self.load(&head, before, Direction::Backward)?;
             let last = block.entries() - 1;
             self.stand(block, before, last);
+            before.checked_sub(1).inspect(|&before| self.table.prefetch_block(&head, before));
         }
         Ok(())
     }
@@ -149,7 +180,7 @@ impl TableCursor {
 }
 
 impl Cursor for TableCursor {
-    #[inline]
+    #[inline(always)]
     fn entry(&self) -> Option<EntryRef<'_>> {
         self.block.as_ref().map(|block| block.entry_at(&self.position))
     }
@@ -206,19 +237,19 @@ impl Cursor for TableCursor {
     }
 
     #[inline]
-    fn next(&mut self) -> Result<bool> {
-        let Some(block) = &self.block else { return Ok(false) };
+    fn next(&mut self) -> Result<Moved> {
+        let Some(block) = &self.block else { return Ok(Moved::default()) };
         match block.advance(&mut self.position) {
-            Some(is_version) => Ok(is_version),
-            None => self.enter_next(),
+            Some(moved) => Ok(moved),
+            None => Ok(Moved { is_version: self.enter_next()?, shared: 0 }),
         }
     }
 
-    #[inline]
-    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, bool)> {
+    #[inline(always)]
+    fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, Moved)> {
         let block = self.block.as_ref()?;
-        let is_version = block.advance(&mut self.position)?;
-        Some((block.entry_at(&self.position), is_version))
+        let moved = block.advance(&mut self.position)?;
+        Some((block.entry_at(&self.position), moved))
     }
 
     fn prev(&mut self) -> Result<()> {

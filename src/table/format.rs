@@ -318,30 +318,6 @@ impl Footer {
     }
 }
 
-/// How many bytes `a` and `b` have in common at their front.
-#[inline]
-#[must_use]
-pub fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    let (mut rest_of_a, mut rest_of_b, mut shared) = (a, b, 0);
-    while let (Some((word_of_a, next_of_a)), Some((word_of_b, next_of_b))) =
-        (rest_of_a.split_first_chunk::<8>(), rest_of_b.split_first_chunk::<8>())
-    {
-        let differing = u64::from_le_bytes(*word_of_a) ^ u64::from_le_bytes(*word_of_b);
-        if differing != 0 {
-            return shared + wide(differing.trailing_zeros() / 8);
-        }
-        (rest_of_a, rest_of_b, shared) = (next_of_a, next_of_b, shared + 8);
-    }
-    shared + rest_of_a.iter().zip(rest_of_b).take_while(|(a, b)| a == b).count()
-}
-
-/// A number of 32 bits as a size in memory.
-#[inline]
-#[must_use]
-pub fn wide(n: u32) -> usize {
-    usize::try_from(n).expect("a size in memory has 32 bits or more")
-}
-
 /// The difference of two offsets as a size in memory, where it is one.
 #[must_use]
 pub fn span(from: u64, to: u64) -> Option<usize> {

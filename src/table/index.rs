@@ -1,8 +1,8 @@
 //! The index: which block an entry is in.
 
-use super::format::{TRAILER_SIZE, common_prefix};
+use super::format::TRAILER_SIZE;
 use crate::format::codec::{put_bytes, to_u64, to_usize};
-use crate::format::key::compare;
+use crate::format::key::{common_prefix, compare};
 use crate::format::{Decoder, KEY_BYTES_MAX, SeqNo, put_u32, put_varint, snappy};
 use std::cmp::Ordering;
 

@@ -46,6 +46,7 @@ mod head;
 mod head_memory;
 pub mod index;
 pub mod position;
+mod preload;
 mod read_ahead;
 mod reader;
 mod salvage;

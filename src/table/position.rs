@@ -7,6 +7,7 @@
 use super::block::{Block, CHECKED, PIECE, SHORT_KEY_HEAD};
 use super::format::RESTART_INTERVAL;
 use crate::format::{EntryKind, EntryRef, SeqNo};
+use crate::iter::Moved;
 use std::ops::Range;
 
 /// A place in a block, with the key put together and the rest of the entry looked up: a merge
@@ -118,16 +119,16 @@ impl Block {
         self.load_rest(position);
     }
 
-    /// Moves `position` on by one; true when the key stays the same. `None`: it was on the last entry.
+    /// Moves `position` on by one. `None`: it was on the last entry.
     #[inline]
-    pub fn advance(&self, position: &mut Position) -> Option<bool> {
+    pub fn advance(&self, position: &mut Position) -> Option<Moved> {
         if position.entry + 1 >= self.entries() {
             return None;
         }
         position.entry += 1;
-        let is_version = self.load_key(position);
+        let moved = self.load_key(position);
         self.load_rest(position);
-        Some(is_version)
+        Some(moved)
     }
 
     /// Moves `position` back by one; false: it was on the first entry.
@@ -167,28 +168,29 @@ impl Block {
         self.load_key(position);
     }
 
-    /// The key of the next entry; true when it is the one there was.
+    /// The key of the next entry, and how it is to the one there was.
     #[inline]
-    fn load_key(&self, position: &mut Position) -> bool {
+    fn load_key(&self, position: &mut Position) -> Moved {
         if let Some((shared, size, piece)) = self.short_key(position.next_at)
             && let Some(is_version) = position.key.replace_short_end(shared, size, piece)
         {
             position.next_at += SHORT_KEY_HEAD + size;
-            return is_version;
+            return Moved { is_version, shared };
         }
         self.load_any_key(position)
     }
 
     /// The same, whatever the key is like. Apart, so that the usual case is short enough to stand where it is used.
     #[inline(never)]
-    fn load_any_key(&self, position: &mut Position) -> bool {
+    fn load_any_key(&self, position: &mut Position) -> Moved {
         let key = &mut position.key;
         let (shared, rest, next_at) = self.step(position.next_at).expect(CHECKED);
         // All that it can share it shares, but for a restart.
         let is_version = rest.is_empty() && shared == key.len || shared == 0 && rest == key.get();
         key.replace_end(shared, rest);
         position.next_at = next_at;
-        is_version
+        // A restart shares more than it says.
+        Moved { is_version, shared }
     }
 
     /// All but the key; the payload starts where the one before ended.
@@ -217,6 +219,7 @@ impl Block {
 mod tests {
     use super::super::block_builder::BlockBuilder;
     use super::*;
+    use crate::format::key::common_prefix;
     use proptest::prelude::*;
     use std::cmp::Reverse;
 
@@ -249,7 +252,10 @@ mod tests {
                     1 | 2 => {
                         let next = entries.get(at + 1);
                         let is_version = next.map(|next| next.0 == entries[at].0);
-                        prop_assert_eq!(block.advance(&mut position), is_version);
+                        let moved = block.advance(&mut position);
+                        prop_assert_eq!(moved.map(|moved| moved.is_version), is_version);
+                        let shared = next.map(|next| common_prefix(&next.0, &entries[at].0));
+                        prop_assert!(moved.map(|moved| moved.shared) <= shared);
                         at += usize::from(next.is_some());
                     }
                     _ => {

@@ -31,12 +31,16 @@ pub struct ReadAhead {
     /// The bytes of whole blocks, and where in the file they start.
     bytes: Vec<u8>,
     start: u64,
-    /// It reads ahead from the first block on.
-    is_stream: bool,
+    /// It reads runs from the first block on, of so many bytes; `None`: after some misses, of more and more.
+    always_bytes: Option<usize>,
+    /// Its blocks go into the cache.
+    is_kept: bool,
     /// The block that was asked for last, and how many before it followed on each other.
     last: usize,
     misses: usize,
     run_bytes: usize,
+    /// How many blocks in a row were asked for, one behind the other.
+    in_row: usize,
 }
 
 impl ReadAhead {
@@ -45,27 +49,41 @@ impl ReadAhead {
         ReadAhead {
             bytes: Vec::new(),
             start: 0,
-            is_stream: false,
+            always_bytes: None,
+            is_kept: true,
             last: 0,
             misses: 0,
             run_bytes: 0,
+            in_row: 0,
         }
     }
 
     /// For a cursor that reads all of what it passes from the file.
     pub fn always() -> Self {
-        ReadAhead { is_stream: true, ..ReadAhead::on_misses() }
+        let always_bytes = Some(STREAM_RUN_BYTES);
+        ReadAhead { always_bytes, is_kept: false, ..ReadAhead::on_misses() }
+    }
+
+    /// For what goes ahead of a cursor.
+    pub fn for_cache() -> Self {
+        ReadAhead { always_bytes: Some(RUN_BYTES_MAX), ..ReadAhead::on_misses() }
+    }
+
+    /// How many blocks in a row were not in the cache, one behind the other.
+    pub fn in_row(&self) -> usize {
+        self.in_row
     }
 
     /// Whether it is [`ReadAhead::always`].
     pub fn is_stream(&self) -> bool {
-        self.is_stream
+        !self.is_kept
     }
 
     /// Says that a block was in the cache: what follows may be as well.
     pub fn interrupt(&mut self) {
         self.misses = 0;
         self.run_bytes = 0;
+        self.in_row = 0;
     }
 
     /// The block of that number, checked, out of the run at hand or from the file.
@@ -81,7 +99,12 @@ impl ReadAhead {
         direction: Direction,
     ) -> Result<Block> {
         let (start, end, checksum) = index.block(number).expect("the index has that block");
-        if self.held(start, end).is_none() && self.is_due(number, direction) {
+        let follows = match direction {
+            Direction::Forward => self.last.checked_add(1) == Some(number),
+            Direction::Backward => number.checked_add(1) == Some(self.last),
+        };
+        self.in_row = if follows { self.in_row + 1 } else { 1 };
+        if self.held(start, end).is_none() && self.is_due(follows) {
             let run = self.run(index, number, direction);
             if run.end - run.start > end - start {
                 self.fill(table, run);
@@ -89,8 +112,8 @@ impl ReadAhead {
         }
         self.last = number;
         match self.held(start, end) {
-            Some(stored) => table.open_block(start, stored, checksum, !self.is_stream),
-            None => table.read_block((start, end, checksum), !self.is_stream),
+            Some(stored) => table.open_block(start, stored, checksum, self.is_kept),
+            None => table.read_block((start, end, checksum), self.is_kept),
         }
     }
 
@@ -100,17 +123,13 @@ impl ReadAhead {
     }
 
     /// Whether more than the one block should be read.
-    fn is_due(&mut self, number: usize, direction: Direction) -> bool {
-        if self.is_stream {
-            self.run_bytes = STREAM_RUN_BYTES;
+    fn is_due(&mut self, follows: bool) -> bool {
+        if let Some(bytes) = self.always_bytes {
+            self.run_bytes = bytes;
             return true;
         }
-        let follows = match direction {
-            Direction::Forward => self.last.checked_add(1) == Some(number),
-            Direction::Backward => number.checked_add(1) == Some(self.last),
-        };
         if !follows {
-            self.interrupt();
+            (self.misses, self.run_bytes) = (0, 0);
         }
         self.misses += 1;
         if self.misses <= MISSES_MIN {

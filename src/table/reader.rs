@@ -7,8 +7,9 @@ use super::cache::{BlockCache, BlockGuard, BlockPlace};
 use super::cursor::TableCursor;
 use super::format::{Footer, Place, TRAILER_SIZE, open_block, open_block_into, span};
 use super::head::Head;
-use super::head_memory::{HeadGuard, HeadMemory, HeadSlot};
-use super::read_ahead::ReadAhead;
+use super::head_memory::{CountedHead, HeadGuard, HeadMemory, HeadSlot};
+use super::preload::Preload;
+use super::read_ahead::{Direction, ReadAhead};
 use super::verify::TableInspector;
 use crate::error::{Error, Result};
 use crate::format::names::FileKind;
@@ -171,6 +172,31 @@ impl Table {
     pub(super) fn cached_block(&self, head: &Head, number: usize) -> Option<Arc<Block>> {
         let (start, ..) = head.index.block(number).expect("the index has that block");
         self.cache.get(&self.block_place(head, number, start)).map(BlockGuard::pin)
+    }
+
+    /// Whether that data block is in the cache. It does not count as used.
+    pub(super) fn has_cached(&self, head: &Head, number: usize) -> bool {
+        let (start, ..) = head.index.block(number).expect("the index has that block");
+        self.cache.has(&self.block_place(head, number, start))
+    }
+
+    /// Has the blocks behind block `from` loaded ahead of a cursor that goes on in that direction. `None`: it is to do so itself.
+    pub(super) fn preload(
+        self: &Arc<Self>,
+        head: &Arc<CountedHead>,
+        from: usize,
+        direction: Direction,
+    ) -> Option<Preload> {
+        let preloader = self.cache.preloader().filter(|_| self.files.allows_threads())?;
+        preloader.go_ahead(self, Arc::clone(head), from, direction)
+    }
+
+    /// Has the processor begin to fetch the data block of that number, if there is one and it is in the cache.
+    #[inline]
+    pub(super) fn prefetch_block(&self, head: &Head, number: usize) {
+        if let Some(block) = head.blocks.load(number) {
+            block.prefetch();
+        }
     }
 
     /// Puts the data block of that number into the cache.

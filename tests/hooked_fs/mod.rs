@@ -32,7 +32,7 @@ impl Call<'_> {
 
 type Hook = dyn Fn(Call<'_>) -> io::Result<()> + Send + Sync;
 
-/// A [`SimFs`] whose writes, syncs, renames and removals pass through a hook, before and
+/// A [`SimFs`] whose reads, writes, syncs, renames and removals pass through a hook, before and
 /// after: it can fail them either way, block them or panic.
 ///
 /// Calls of several threads run it at the same time, also while it holds one of them up, and
@@ -147,7 +147,7 @@ struct HookedFile {
 
 impl File for HookedFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.below.read_at(buf, offset)
+        self.fs.around(CallKind::Read, &self.path, offset, || self.below.read_at(buf, offset))
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {

@@ -3,6 +3,7 @@
 mod damage;
 mod io;
 mod model;
+mod preload;
 mod reads;
 
 use super::*;

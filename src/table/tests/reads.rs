@@ -54,7 +54,7 @@ fn cache_and_heads() -> (Arc<BlockCache>, Arc<HeadMemory>) {
     (Arc::new(BlockCache::new(16 << 20)), Arc::new(HeadMemory::new(256 << 20)))
 }
 
-fn backwards(mut cursor: TableCursor) -> Vec<Owned> {
+pub fn backwards(mut cursor: TableCursor) -> Vec<Owned> {
     let mut all = Vec::new();
     cursor.seek_last().expect("sound");
     while let Some(entry) = cursor.entry() {

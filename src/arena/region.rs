@@ -20,31 +20,34 @@ unsafe impl Send for Region {}
 unsafe impl Sync for Region {}
 
 impl Region {
-    /// Zeros. Pages of it that were never written take no memory. Ends the program where there is none, as any
+    /// Zeros. Pages of it that were never written take no memory; but for the first `small_bytes` a page may be a huge one,
+    /// of 2 MiB, all of which the first write into it takes. Ends the program where there is none, as any
     /// allocation does.
     ///
     /// # Panics
     /// When `size_bytes` is 0, or more than any allocation can have; `align_bytes` is not a power of two.
     #[must_use]
-    pub fn zeroed(size_bytes: usize, align_bytes: usize) -> Region {
+    pub fn zeroed(size_bytes: usize, align_bytes: usize, small_bytes: usize) -> Region {
         let layout = Layout::from_size_align(size_bytes, align_bytes).expect("a size in memory");
-        Region::of_layout(layout).unwrap_or_else(|| handle_alloc_error(layout))
+        Region::of_layout(layout, small_bytes).unwrap_or_else(|| handle_alloc_error(layout))
     }
 
-    /// The same; `None` where there is no memory, or can be none.
+    /// The same with huge pages from the start; `None` where there is no memory, or can be none.
     ///
     /// # Panics
     /// When `size_bytes` is 0.
     #[must_use]
     pub fn try_zeroed(size_bytes: usize, align_bytes: usize) -> Option<Region> {
-        Region::of_layout(Layout::from_size_align(size_bytes, align_bytes).ok()?)
+        Region::of_layout(Layout::from_size_align(size_bytes, align_bytes).ok()?, 0)
     }
 
-    fn of_layout(layout: Layout) -> Option<Region> {
+    fn of_layout(layout: Layout, small_bytes: usize) -> Option<Region> {
         assert!(layout.size() > 0, "a region of nothing");
         // SAFETY: the layout's size is not 0.
         let base = NonNull::new(unsafe { alloc_zeroed(layout) })?;
-        advise_huge_pages(base, layout.size());
+        let huge_from = small_bytes.min(layout.size());
+        // SAFETY: within the allocation, or at its end.
+        advise_huge_pages(unsafe { base.add(huge_from) }, layout.size() - huge_from);
         Some(Region { base, layout })
     }
 
@@ -89,7 +92,7 @@ impl fmt::Debug for Region {
 /// when asked. The answer does not matter.
 fn advise_huge_pages(memory: NonNull<u8>, size_bytes: usize) {
     const MADV_HUGEPAGE: i32 = 14;
-    // SAFETY: all of an allocation that was just made, and this advice changes nothing that the program can see.
+    // SAFETY: of an allocation that was just made, and this advice changes nothing that the program can see.
     unsafe { advise(memory, size_bytes, MADV_HUGEPAGE) };
 }
 
@@ -153,7 +156,7 @@ mod tests {
     #[test]
     fn a_part_is_forgotten_and_nothing_beside_it() {
         let size = 1 << 20;
-        let region = Region::zeroed(size, 1);
+        let region = Region::zeroed(size, 1, 0);
         let write = |byte| {
             // SAFETY: the region's bytes, which this thread has to itself.
             unsafe { region.base().write_bytes(byte, size) };

@@ -24,6 +24,18 @@ pub fn crc(bytes: &[u8]) -> u32 {
 pub struct Crc(crc32fast::Hasher);
 
 impl Crc {
+    /// Of bytes that belong at `offset` of that file of that database, as of [`crc_parts`].
+    #[must_use]
+    pub fn at(database: DatabaseId, file: FileId, offset: u64) -> Crc {
+        let mut place = [0; 24];
+        place[..8].copy_from_slice(&database.0.to_le_bytes());
+        place[8..16].copy_from_slice(&file.0.to_le_bytes());
+        place[16..].copy_from_slice(&offset.to_le_bytes());
+        let mut crc = Crc::default();
+        crc.update(&place);
+        crc
+    }
+
     /// Takes the next piece.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
@@ -39,14 +51,9 @@ impl Crc {
 /// CRC-32 (IEEE) of the place and of the parts, in that order.
 #[must_use]
 pub fn crc_parts(database: DatabaseId, file: FileId, offset: u64, parts: &[&[u8]]) -> u32 {
-    let mut place = [0; 24];
-    place[..8].copy_from_slice(&database.0.to_le_bytes());
-    place[8..16].copy_from_slice(&file.0.to_le_bytes());
-    place[16..].copy_from_slice(&offset.to_le_bytes());
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&place);
+    let mut crc = Crc::at(database, file, offset);
     for part in parts {
-        hasher.update(part);
+        crc.update(part);
     }
-    hasher.finalize()
+    crc.finish()
 }

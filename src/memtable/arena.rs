@@ -45,6 +45,9 @@ use std::sync::Arc;
 /// What links count in, and what every header is aligned to.
 const UNIT_BYTES: usize = 8;
 
+/// The front of a memtable is in small pages: there are databases of which no memtable ever has more, and programs with many such.
+const SMALL_BYTES: usize = 2 << 20;
+
 /// The size of one link.
 const LINK_SIZE: usize = size_of::<AtomicU64>();
 
@@ -129,7 +132,7 @@ impl Arena {
     pub fn new(capacity_bytes: usize) -> Self {
         let capacity_units = units(capacity_bytes).saturating_add(HEAD_UNITS);
         let capacity_bytes = (capacity_units as usize).saturating_mul(UNIT_BYTES);
-        let region = Region::zeroed(capacity_bytes, UNIT_BYTES);
+        let region = Region::zeroed(capacity_bytes, UNIT_BYTES, SMALL_BYTES);
         let arena = Arena { region, space: Space::new(capacity_units, HEAD_UNITS) };
         let header = Header { trailer: 0, payload_len: 0, key_len: 0, height: HEIGHT_MAX_U8 };
         // SAFETY: the first `HEAD_UNITS` are in the allocation, belong to no

@@ -49,11 +49,16 @@ impl Filter {
         filter
     }
 
-    /// Reads the payload of a filter block.
+    /// Without a line yet, and with room for a payload of so many bytes.
+    pub fn with_room(payload_bytes: usize) -> Filter {
+        Filter { lines: Vec::with_capacity(payload_bytes / LINE_SIZE) }
+    }
+
+    /// Adds the lines of a part of the payload.
     ///
     /// # Errors
     /// What was expected and found.
-    pub fn decode(payload: &[u8]) -> Result<Filter, String> {
+    pub fn extend(&mut self, payload: &[u8]) -> Result<(), String> {
         let (lines, rest) = payload.as_chunks::<LINE_SIZE>();
         if !rest.is_empty() {
             return Err(format!(
@@ -67,7 +72,8 @@ impl Filter {
             words.iter_mut().zip(chunks).for_each(|(to, from)| *to = u64::from_le_bytes(*from));
             Line(words)
         };
-        Ok(Filter { lines: lines.iter().map(line).collect() })
+        self.lines.extend(lines.iter().map(line));
+        Ok(())
     }
 
     /// The payload of the filter block.
@@ -136,10 +142,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn decode(payload: &[u8]) -> Result<Filter, String> {
+        let mut filter = Filter::with_room(payload.len());
+        filter.extend(payload).map(|()| filter)
+    }
+
     fn filter_of(keys: impl Iterator<Item = Vec<u8>>) -> Filter {
         let mut builder = FilterBuilder::default();
         keys.for_each(|key| builder.add(&key));
-        Filter::decode(&builder.finish()).expect("valid")
+        decode(&builder.finish()).expect("valid")
     }
 
     /// The format, in bits: the lines and places of keys are on disk.
@@ -191,8 +202,8 @@ mod tests {
     fn an_empty_filter_has_no_lines_and_passes_nothing() {
         let filter = filter_of(std::iter::empty());
         assert!(filter.is_empty() && !filter.may_contain(KeyHash(0)));
-        Filter::decode(&[0; LINE_SIZE - 1]).expect_err("not a whole line");
-        Filter::decode(&[0; LINE_SIZE + 1]).expect_err("not a whole line");
+        decode(&[0; LINE_SIZE - 1]).expect_err("not a whole line");
+        decode(&[0; LINE_SIZE + 1]).expect_err("not a whole line");
     }
 
     proptest! {

@@ -67,7 +67,7 @@ use crate::error::{Error, Result};
 use crate::format::codec::{to_u64, to_usize};
 use crate::format::snappy::{decompress, decompress_into};
 use crate::format::{
-    DatabaseId, Decoder, KEY_BYTES_MAX, TableId, VALUE_BYTES_MAX, crc_parts, put_u32, put_u64,
+    Crc, DatabaseId, Decoder, KEY_BYTES_MAX, TableId, VALUE_BYTES_MAX, crc_parts, put_u32, put_u64,
 };
 use crate::options::Compression;
 use std::ops::DerefMut;
@@ -117,6 +117,11 @@ impl Place<'_> {
         crc_parts(self.database, self.table.into(), offset, parts)
     }
 
+    /// Of what is going to be added to it, at `offset`.
+    pub fn begin_checksum(&self, offset: u64) -> Crc {
+        Crc::at(self.database, self.table.into(), offset)
+    }
+
     /// Damage at `offset`.
     pub fn damage(&self, offset: u64, detail: impl Into<String>) -> Error {
         Error::corruption(self.path, offset, detail)
@@ -154,10 +159,24 @@ pub fn check_block<'a>(
     expected: Option<u32>,
 ) -> Result<(Compression, &'a [u8])> {
     let short = || place.damage(offset, "a block is shorter than its trailer");
-    let (rest, checksum) = stored.split_last_chunk::<4>().ok_or_else(short)?;
-    let (&flag, payload) = rest.split_last().ok_or_else(short)?;
-    let found = u32::from_le_bytes(*checksum);
-    let computed = place.checksum(offset, &[payload, &[flag]]);
+    let (payload, trailer) = stored.split_last_chunk::<TRAILER_SIZE>().ok_or_else(short)?;
+    let computed = place.checksum(offset, &[payload, &trailer[..1]]);
+    Ok((check_trailer(place, offset, trailer, computed, expected)?, payload))
+}
+
+/// The same of a block with that trailer, whose payload and flag have the checksum `computed`.
+///
+/// # Errors
+/// As [`check_block`].
+pub fn check_trailer(
+    place: &Place<'_>,
+    offset: u64,
+    trailer: &[u8; TRAILER_SIZE],
+    computed: u32,
+    expected: Option<u32>,
+) -> Result<Compression> {
+    let [flag, checksum @ ..] = *trailer;
+    let found = u32::from_le_bytes(checksum);
     if computed != found || expected.is_some_and(|e| e != found) {
         let expected = expected.map_or(String::new(), |e| format!(", index {e:#010x}"));
         return Err(place.damage(
@@ -169,8 +188,8 @@ pub fn check_block<'a>(
         ));
     }
     match flag {
-        0 => Ok((Compression::None, payload)),
-        1 => Ok((Compression::Snappy, payload)),
+        0 => Ok(Compression::None),
+        1 => Ok(Compression::Snappy),
         _ => Err(place.damage(offset, format!("compression: expected 0 or 1, found {flag}"))),
     }
 }

@@ -2,7 +2,9 @@
 
 use super::cache::BlockSlots;
 use super::filter::Filter;
-use super::format::{FOOTER_SIZE, Footer, check_block, digest_block, span};
+use super::format::{
+    FOOTER_SIZE, Footer, TRAILER_SIZE, check_block, check_trailer, digest_block, span,
+};
 use super::index::Index;
 use super::reader::Table;
 use crate::error::{Error, Result};
@@ -10,6 +12,9 @@ use crate::format::codec::to_u64;
 use crate::fs::IoContext;
 use crate::options::Compression;
 use std::sync::Arc;
+
+/// A filter is read in pieces of so many bytes: a multiple of a line's, which stay in the processor's cache.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Index and filter of one table.
 #[derive(Debug)]
@@ -92,25 +97,21 @@ impl Head {
 
     fn decode(table: &Table, footer: &Footer, footer_offset: u64) -> Result<Head> {
         let Footer { filter_offset, index_offset, .. } = *footer;
-        // One after the other, so that one call reads both.
-        let stored = table.read(filter_offset, footer_offset)?;
-        let filter_size = span(filter_offset, index_offset).unwrap_or(usize::MAX);
-        let (filter, index) = stored.split_at_checked(filter_size).unwrap_or_default();
-        let filter = uncompressed(table, filter_offset, filter)?;
-        let index = uncompressed(table, index_offset, index)?;
+        let (filter, filter_checksum) = read_filter(table, filter_offset, index_offset)?;
+        let stored = table.read(index_offset, footer_offset)?;
+        let index = uncompressed(table, index_offset, &stored)?;
         let damage = |offset, detail: String| table.place().damage(offset, detail);
         let index_block = Index::decode(index.payload, footer.properties_offset)
             .map_err(|detail| damage(index_offset, detail))?;
         let head = Head {
             blocks: Arc::new(BlockSlots::new(index_block.blocks())),
             index: index_block,
-            filter: Filter::decode(filter.payload)
-                .map_err(|detail| damage(filter_offset, detail))?,
+            filter,
         };
         let blocks = (0..head.index.blocks())
             .filter_map(|block| head.index.block(block))
             .fold(0, |digest, (start, end, checksum)| digest_block(digest, checksum, end - start));
-        let found = digest_block(blocks, filter.checksum, filter.stored_size);
+        let found = digest_block(blocks, filter_checksum, index_offset - filter_offset);
         let found = digest_block(found, index.checksum, index.stored_size);
         if found != footer.digest {
             let detail = format!(
@@ -129,6 +130,39 @@ impl Head {
     }
 }
 
+/// Reads and checks the filter block from `start` to `end`; with its checksum. In pieces, since to read it whole would
+/// be a first touch of as much memory again as the filter takes, for a moment.
+fn read_filter(table: &Table, start: u64, end: u64) -> Result<(Filter, u32)> {
+    let damage = |detail: String| table.place().damage(start, detail);
+    let size = span(start, end).and_then(|size| size.checked_sub(TRAILER_SIZE));
+    let size = size.ok_or_else(|| damage(format!("a filter of {start}..{end}")))?;
+    let (mut filter, mut crc) = (Filter::with_room(size), table.place().begin_checksum(start));
+    let mut stored = vec![0; size.min(PIECE_BYTES) + TRAILER_SIZE];
+    let (mut at, mut left, mut lines) = (start, size, Ok(()));
+    // The trailer comes with the last piece.
+    while left > PIECE_BYTES {
+        let piece = &mut stored[..PIECE_BYTES];
+        table.read_into(piece, at)?;
+        crc.update(piece);
+        // Told when the checksum has been looked at: that is what it means mostly.
+        lines = lines.and(filter.extend(piece));
+        at += to_u64(PIECE_BYTES);
+        left -= PIECE_BYTES;
+    }
+    stored.truncate(left + TRAILER_SIZE);
+    table.read_into(&mut stored, at)?;
+    let (piece, trailer) =
+        stored.split_last_chunk::<TRAILER_SIZE>().expect("as long as the trailer, or longer");
+    crc.update(piece);
+    lines = lines.and(filter.extend(piece));
+    let [flag, checksum @ ..] = *trailer;
+    crc.update(&[flag]);
+    let compression = check_trailer(&table.place(), start, trailer, crc.finish(), None)?;
+    expect_uncompressed(table, start, compression)?;
+    lines.map_err(damage)?;
+    Ok((filter, u32::from_le_bytes(checksum)))
+}
+
 struct Uncompressed<'a> {
     payload: &'a [u8],
     checksum: u32,
@@ -138,10 +172,15 @@ struct Uncompressed<'a> {
 /// The filter or index block at `offset`.
 fn uncompressed<'a>(table: &Table, offset: u64, stored: &'a [u8]) -> Result<Uncompressed<'a>> {
     let (compression, payload) = check_block(&table.place(), offset, stored, None)?;
-    if compression != Compression::None {
-        let detail = "the block is compressed, which a filter or an index never is";
-        return Err(Error::corruption(table.place().path, offset, detail));
-    }
+    expect_uncompressed(table, offset, compression)?;
     let checksum = stored.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
     Ok(Uncompressed { payload, checksum, stored_size: to_u64(stored.len()) })
+}
+
+fn expect_uncompressed(table: &Table, offset: u64, compression: Compression) -> Result<()> {
+    if compression == Compression::None {
+        return Ok(());
+    }
+    let detail = "the block is compressed, which a filter or an index never is";
+    Err(Error::corruption(table.place().path, offset, detail))
 }

@@ -2,6 +2,7 @@
 
 use super::format::FOOTER_SIZE;
 use super::*;
+use crate::format::FileKind;
 
 /// The size of all data blocks, as the footer has it.
 fn data_size(file: &[u8]) -> usize {
@@ -151,4 +152,35 @@ fn a_stale_block_in_its_own_place_is_detected() {
     std::fs::write(&path, &bytes).expect("write");
     let answered = assert_right_or_detected(dir.path(), &meta, &model);
     assert!((1..model.len()).contains(&answered), "one block of several is stale: {answered}");
+}
+
+/// It is read in pieces, of which none is left out of its checksum.
+#[test]
+fn a_filter_of_many_pieces_is_read_and_checked_whole() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut model = Model::new();
+    let key = |number: u32| number.to_be_bytes();
+    for number in 0..120_000 {
+        set(&mut model, &key(number), 1, b"");
+    }
+    let meta = write(dir.path(), &model, options(4096, Compression::Snappy));
+    let table = open(dir.path(), &meta, 0);
+    for number in (0..120_000).step_by(997) {
+        assert!(get(&table, &key(number), SeqNo(1)).expect("sound").is_some(), "{number}");
+        let beyond = get(&table, &key(number + 120_000), SeqNo(1)).expect("sound");
+        assert!(beyond.is_none(), "{number}");
+    }
+    let (footer, _) = head::Head::read(&table).expect("sound");
+    let (start, end) = (footer.filter_offset, footer.index_offset);
+    assert!(end - start > 2 * (64 << 10), "more than two pieces");
+    let path = dir.path().join(FileKind::Table(ID).name());
+    let sound = std::fs::read(&path).expect("there");
+    for at in (start..end).step_by(31_000).chain([end - 1]) {
+        let mut bytes = sound.clone();
+        bytes[usize::try_from(at).expect("small")] ^= 4;
+        std::fs::write(&path, bytes).expect("written");
+        let told = get(&open(dir.path(), &meta, 0), &key(7), SeqNo(1));
+        let at_filter = matches!(&told, Err(Error::Corruption { offset, .. }) if *offset == start);
+        assert!(at_filter, "a flipped bit at {at}: {:?}", told.err());
+    }
 }

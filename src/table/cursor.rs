@@ -74,6 +74,9 @@ impl TableCursor {
         let block = self.ahead.block(&self.table, &head.index, number, way)?;
         if !is_on_way && self.ahead.in_row().is_multiple_of(AFTER_MISSES) {
             self.preload = self.table.preload(head, number, way);
+            if self.preload.is_some() {
+                self.ahead.rest();
+            }
         }
         Ok(self.table.keep_block(head, number, block))
     }

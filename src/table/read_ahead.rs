@@ -14,6 +14,8 @@ const MISSES_MIN: usize = 2;
 /// What it then reads with one call: twice as much each time, from the first to the last.
 const RUN_BYTES_MIN: usize = 16 << 10;
 const RUN_BYTES_MAX: usize = 128 << 10;
+/// What is read with one call ahead of a cursor.
+const PRELOAD_RUN_BYTES: usize = 64 << 10;
 
 /// Which way a cursor goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +68,13 @@ impl ReadAhead {
 
     /// For what goes ahead of a cursor.
     pub fn for_cache() -> Self {
-        ReadAhead { always_bytes: Some(RUN_BYTES_MAX), ..ReadAhead::on_misses() }
+        ReadAhead { always_bytes: Some(PRELOAD_RUN_BYTES), ..ReadAhead::on_misses() }
+    }
+
+    /// Says that another loads what follows: little is read ahead from now on, and no memory kept for more.
+    pub fn rest(&mut self) {
+        self.bytes = Vec::new();
+        self.interrupt();
     }
 
     /// How many blocks in a row were not in the cache, one behind the other.

@@ -41,8 +41,9 @@ pub struct Merge<C> {
 #[derive(Debug, Clone, Copy, Default)]
 struct Loser {
     leaf: usize,
-    /// Its key has so many bytes in common with the winner's, and is the same.
+    /// Its key has so many bytes in common with the winner's.
     shared: usize,
+    /// It is the winner's key.
     is_same_key: bool,
 }
 

@@ -146,8 +146,8 @@ impl Block {
         size_of::<Block>() + self.bytes.reserved_bytes()
     }
 
-    /// Says that it was loaded ahead of who walks there: who loads a block for itself does not count that as a use either.
-    pub fn is_loaded_ahead(&self) {
+    /// Notes that it was loaded ahead of who walks there: who loads a block for itself does not count that as a use either.
+    pub fn mark_loaded_ahead(&self) {
         self.uses.store(AHEAD, Relaxed);
     }
 

@@ -81,6 +81,13 @@ impl TableCursor {
         Ok(self.table.keep_block(head, number, block))
     }
 
+    /// Has the processor begin to fetch the block that it comes to next. A stream has its blocks from elsewhere.
+    fn prefetch(&self, head: &CountedHead, next: Option<usize>) {
+        if let Some(next) = next.filter(|_| !self.ahead.is_stream()) {
+            self.table.prefetch_block(head, next);
+        }
+    }
+
     /// Whether another thread loads blocks ahead of it.
     #[cfg(test)]
     pub(super) fn is_gone_ahead_of(&self) -> bool {
@@ -95,7 +102,7 @@ impl TableCursor {
         if number < head.index.blocks() {
             let block = self.load(&head, number, Direction::Forward)?;
             self.stand(block, number, 0);
-            self.table.prefetch_block(&head, number + 1);
+            self.prefetch(&head, number.checked_add(1));
         }
         Ok(())
     }
@@ -151,7 +158,7 @@ impl TableCursor {
             let block = self.load(&head, before, Direction::Backward)?;
             let last = block.entries() - 1;
             self.stand(block, before, last);
-            before.checked_sub(1).inspect(|&before| self.table.prefetch_block(&head, before));
+            self.prefetch(&head, before.checked_sub(1));
         }
         Ok(())
     }

@@ -307,7 +307,7 @@ impl Ahead {
         if table.has_cached(head, number) {
             return Some(());
         }
-        block.is_loaded_ahead();
+        block.mark_loaded_ahead();
         table.keep_block(head, number, block);
         // One that is too large for the cache would be loaded in vain, and so would those behind it.
         table.has_cached(head, number).then_some(())

@@ -236,7 +236,7 @@ fn a_block_loaded_ahead_counts_the_use_after_the_one_it_was_loaded_for() {
     let bytes = builder.finish();
     let (own, ahead) = (Block::parse(bytes.clone()), Block::parse(bytes));
     let (own, ahead) = (own.expect("valid"), ahead.expect("valid"));
-    ahead.is_loaded_ahead();
+    ahead.mark_loaded_ahead();
     assert!(!ahead.note_use(), "the cursor comes to it");
     for _ in 0..4 {
         assert_eq!(ahead.note_use(), own.note_use());

@@ -73,6 +73,7 @@ mod recovery;
 mod repair;
 #[cfg(feature = "server")]
 pub mod server;
+mod spin;
 mod store;
 mod table;
 mod txn;

@@ -5,11 +5,12 @@ use super::check::Premise;
 use crate::error::Result;
 use crate::format::SeqNo;
 use crate::memtable::Memtable;
+use crate::spin::spin_until;
 use crate::store::Ticket;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A member's part of a group that is in the log.
 #[derive(Debug, Clone)]
@@ -53,66 +54,70 @@ pub enum Request {
     Seal,
 }
 
-/// How often a writer looks before it goes to sleep. A group that is not
-/// synced takes a microsecond or two, a sleep and its wake ten.
-const SPINS: usize = 200;
-
-/// And how often it then gives way to others, its leader among them, before it does. Where there are more writers
-/// than cores, each commit costs a sleep and a wake otherwise, once they have begun to sleep: 93,000 unsynced sets a second
-/// of sixteen threads on two cores, 230,000 with it; two threads 233,000 and 285,000.
-const YIELDS_BEFORE_SLEEP: usize = 10;
-
 /// How often a leader gives way, at most, to writers that are likely to come
 /// along: some 20 us in all if they do not, a fifth of a sync.
 const YIELDS_MAX: usize = 50;
 
+/// Whether a waiting writer has been told, and if not, what it does meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Watch {
+    /// It looks from time to time.
+    Looks,
+    /// It sleeps, and must be woken.
+    Sleeps,
+    /// It has been told.
+    Told,
+}
+
 /// A writer in the queue.
+///
+/// INV-1: `watch` becomes [`Watch::Told`] once, when the verdict is there and its lock free again: a writer that looks on
+/// takes the verdict without waiting for the one who brought it. INV-2: it becomes [`Watch::Sleeps`] under the lock, without a
+/// verdict, and the sleeper gives up the lock as it falls asleep: whoever brings one later has somebody to wake.
 #[derive(Debug)]
 pub struct Waiter {
     /// What it wants.
     pub request: Request,
-    /// A verdict is there. Set under the lock of `verdict`.
-    told: AtomicBool,
+    /// A [`Watch`].
+    watch: AtomicU8,
     verdict: Mutex<Option<Verdict>>,
     woken: Condvar,
 }
 
 impl Waiter {
     fn new(request: Request) -> Self {
-        let (told, verdict) = (AtomicBool::new(false), Mutex::new(None));
-        Waiter { request, told, verdict, woken: Condvar::new() }
+        let watch = AtomicU8::new(Watch::Looks as u8);
+        Waiter { request, watch, verdict: Mutex::new(None), woken: Condvar::new() }
     }
 
     /// Tells it, once.
     pub fn tell(&self, verdict: Verdict) {
-        let mut slot = self.verdict.lock();
-        *slot = Some(verdict);
-        self.told.store(true, Ordering::Release);
-        self.woken.notify_one();
+        *self.verdict.lock() = Some(verdict);
+        // Release: who sees it sees the verdict, and its lock free (INV-1). That it sleeps we know by the lock (INV-2).
+        let before = self.watch.swap(Watch::Told as u8, Ordering::Release);
+        if before == Watch::Sleeps as u8 {
+            self.woken.notify_one();
+        }
+    }
+
+    fn is_told(&self) -> bool {
+        self.watch.load(Ordering::Acquire) == Watch::Told as u8
     }
 
     /// Waits to be told.
     pub fn wait(&self) -> Verdict {
         // A sync takes a hundred times longer than it is worth to look on.
         if !matches!(self.request, Request::Commit { sync: true, .. }) {
-            for _ in 0..SPINS {
-                if self.told.load(Ordering::Acquire) {
-                    break;
-                }
-                std::hint::spin_loop();
-            }
-            for _ in 0..YIELDS_BEFORE_SLEEP {
-                if self.told.load(Ordering::Acquire) {
-                    break;
-                }
-                std::thread::yield_now();
-            }
+            spin_until(|| self.is_told());
         }
         let mut verdict = self.verdict.lock();
         loop {
             if let Some(verdict) = verdict.take() {
                 return verdict;
             }
+            // Relaxed: no verdict yet, so whoever brings it takes this lock first, and then finds this.
+            self.watch.store(Watch::Sleeps as u8, Ordering::Relaxed);
             self.woken.wait(&mut verdict);
         }
     }
@@ -206,6 +211,35 @@ impl Queue {
                 next.tell(Verdict::Lead);
             }
             None => line.led = false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    fn request(sync: bool) -> Request {
+        Request::Commit { batch: Batch::default(), body_crc: 0, sync, premise: None }
+    }
+
+    #[test]
+    fn a_writer_is_told_whether_it_looks_on_or_sleeps() {
+        for round in 0..400 {
+            // Who waits for a sync sleeps at once, another looks on first.
+            let waiter = Arc::new(Waiter::new(request(round % 2 == 0)));
+            let (sender, receiver) = mpsc::channel();
+            let waiting = Arc::clone(&waiter);
+            let thread =
+                thread::spawn(move || sender.send(matches!(waiting.wait(), Verdict::Lead)));
+            // From before it waits to long after it has fallen asleep.
+            (0..round * 10).for_each(|_| std::hint::spin_loop());
+            waiter.tell(Verdict::Lead);
+            assert_eq!(receiver.recv_timeout(Duration::from_secs(60)), Ok(true), "{round}");
+            thread.join().expect("no panic").expect("we listened");
         }
     }
 }

@@ -1,14 +1,10 @@
 //! The visible sequence number: which commits reads see.
 
 use crate::format::SeqNo;
+use crate::spin::spin_until;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// How often a writer looks again before it goes to sleep, while groups
-/// before its own are still on their way into the memtable. They take about a
-/// microsecond; a sleep and its wake take ten.
-const SPINS: usize = 100;
 
 /// A group's place in the order of publication.
 #[derive(Debug, Clone, Copy)]
@@ -104,11 +100,9 @@ impl VisibleSeq {
     /// Waits until `seq` is visible; false: it never will be.
     #[must_use]
     pub fn wait_for(&self, seq: SeqNo) -> bool {
-        for _ in 0..SPINS {
-            if self.load() >= seq {
-                return true;
-            }
-            std::hint::spin_loop();
+        // Groups before it are mostly in the memtable within a microsecond.
+        if spin_until(|| self.load() >= seq) {
+            return true;
         }
         let mut order = self.order.lock();
         while self.load() < seq {

@@ -7,7 +7,7 @@ use crate::source::{PathUse, Source, package};
 /// those of the strata below its own, and nothing else of the crate.
 const STRATA: &[&[&str]] = &[
     &["error"],
-    &["event", "counter", "arena"],
+    &["event", "counter", "arena", "spin"],
     &["options", "format", "worker", "clock", "histogram"],
     &["fs"],
     &["archive", "json"],

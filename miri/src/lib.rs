@@ -12,3 +12,5 @@ pub mod format;
 pub mod iter;
 #[path = "../../src/memtable/mod.rs"]
 pub mod memtable;
+#[path = "../../src/worker.rs"]
+pub mod worker;

@@ -1,6 +1,9 @@
 //! As in esker, but for the slabs.
 
+#[path = "../../src/arena/prefetch.rs"]
+mod prefetch;
 #[path = "../../src/arena/region.rs"]
 mod region;
 
+pub use prefetch::{prefetch, prefetch_value};
 pub use region::Region;

@@ -138,6 +138,32 @@ fn two_inserters_after_the_same_node_on_both_levels() {
 }
 
 #[test]
+fn insertions_side_by_side_beside_another_inserter() {
+    loom::model(|| {
+        let arena = arena();
+        let other = {
+            let arena = Arc::clone(&arena);
+            thread::spawn(move || insert(&arena, b"b", TALL[0]))
+        };
+        // Either finds its place before the other is in the list.
+        let new = [(&b"a"[..], LOW[0]), (b"c", TALL[1])].map(|(key, seq)| {
+            let payload = &payload_of(seq);
+            let entry = EntryRef { key, seq: SeqNo(seq), kind: EntryKind::Set, payload };
+            let mut insertion = skiplist::Insertion::new(&arena, entry);
+            while insertion.go_on() {}
+            insertion
+        });
+        new.into_iter().for_each(skiplist::Insertion::link_in);
+        other.join().unwrap();
+        assert_eq!(keys(&arena, 0), [b"a", b"b", b"c"]);
+        assert_eq!(keys(&arena, 1), [b"b", b"c"]);
+        for (key, seq) in [(&b"a"[..], LOW[0]), (b"b", TALL[0]), (b"c", TALL[1])] {
+            assert_eq!(get(&arena, key), Some(seq));
+        }
+    });
+}
+
+#[test]
 fn two_inserters_of_versions_and_a_reader() {
     let seen = Outcomes::default();
     loom::model({

@@ -12,19 +12,25 @@ const LINE_BYTES: usize = 64;
 #[inline]
 pub fn prefetch(bytes: &[u8]) {
     for line in bytes.chunks(LINE_BYTES) {
-        prefetch_line(line);
+        prefetch_line(line.as_ptr());
     }
+}
+
+/// The same for what `value` begins with.
+#[inline]
+pub fn prefetch_value<T>(value: &T) {
+    prefetch_line(std::ptr::from_ref(value).cast());
 }
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
-fn prefetch_line(line: &[u8]) {
+fn prefetch_line(line: *const u8) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     // SAFETY: the instruction is part of SSE, which every x86-64 has. It reads nothing that the program sees, and
-    // it never faults, whatever the address; this one is that of a borrowed slice.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    // it never faults, whatever the address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
 }
 
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 #[inline]
-fn prefetch_line(_: &[u8]) {}
+fn prefetch_line(_: *const u8) {}

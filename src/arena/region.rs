@@ -7,6 +7,9 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
 use std::ptr::NonNull;
 
+/// What a huge page has, on most machines.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+
 /// An allocation, freed when this is dropped. Its bytes are initialised.
 pub struct Region {
     base: NonNull<u8>,
@@ -67,6 +70,25 @@ impl Region {
         unsafe { forget_pages(self.base.add(start), size_bytes) };
     }
 
+    /// Has the system find memory for a part that was never written, and for what else is in its pages, so that the first write need not.
+    /// No byte is changed. Where the system does not do such a thing, nothing happens.
+    ///
+    /// # Panics
+    /// When it is not within the region.
+    pub fn populate(&self, start: usize, size_bytes: usize) {
+        let end = start.checked_add(size_bytes).filter(|end| *end <= self.layout.size());
+        assert!(end.is_some(), "{size_bytes} bytes at {start} of {}", self.layout.size());
+        // SAFETY: within the allocation, as just compared.
+        populate_pages(unsafe { self.base.add(start) }, size_bytes);
+    }
+
+    /// Where the huge page that the byte at `offset` is in ends, if there are huge pages.
+    #[must_use]
+    pub fn huge_page_end(&self, offset: usize) -> usize {
+        let address = self.base.as_ptr().addr() + offset;
+        offset + (HUGE_PAGE_BYTES - address % HUGE_PAGE_BYTES)
+    }
+
     /// Where it starts.
     #[inline]
     #[must_use]
@@ -94,6 +116,13 @@ fn advise_huge_pages(memory: NonNull<u8>, size_bytes: usize) {
     const MADV_HUGEPAGE: i32 = 14;
     // SAFETY: of an allocation that was just made, and this advice changes nothing that the program can see.
     unsafe { advise(memory, size_bytes, MADV_HUGEPAGE) };
+}
+
+/// Has the system find memory for the whole pages of these bytes.
+fn populate_pages(memory: NonNull<u8>, size_bytes: usize) {
+    const MADV_POPULATE_WRITE: i32 = 23;
+    // SAFETY: of one allocation; as if a byte of each page were read and written again, at once, which changes nothing that the program can see.
+    unsafe { advise(memory, size_bytes, MADV_POPULATE_WRITE) };
 }
 
 /// Has the whole pages of these bytes take no memory.

@@ -194,20 +194,33 @@ impl Batch {
     /// Puts the entries into `memtable`, numbered from `first` on. `place`: where they stand
     /// in the log, if they do.
     pub fn insert_into(&self, memtable: &Memtable, first: SeqNo, place: Option<BodyPlace>) {
+        if self.entries == 1 {
+            return self.each_entry(first, place, |entry| memtable.insert(entry));
+        }
+        memtable.insert_all(|inserter| {
+            self.each_entry(first, place, |entry| inserter.insert(entry));
+        });
+    }
+
+    /// Hands on the entries as the memtable is to have them.
+    fn each_entry(
+        &self,
+        first: SeqNo,
+        place: Option<BodyPlace>,
+        mut hand_on: impl FnMut(EntryRef<'_>),
+    ) {
         let mut reader = OpReader::new(&self.ops, first);
         let mut payload = Vec::new();
         while let Some(op) = reader.next() {
             let ends = reader.position();
             match op.expect("we encoded it ourselves") {
                 Op::Entry(entry) => match place.filter(|_| self.is_separate(entry)) {
-                    Some(place) => {
-                        memtable.insert(pointing(entry, place, ends, false, &mut payload));
-                    }
-                    None => memtable.insert(entry),
+                    Some(place) => hand_on(pointing(entry, place, ends, false, &mut payload)),
+                    None => hand_on(entry),
                 },
                 Op::Compressed(entry) => {
                     let place = place.expect("what is compressed is in a log");
-                    memtable.insert(pointing(entry, place, ends, true, &mut payload));
+                    hand_on(pointing(entry, place, ends, true, &mut payload));
                 }
                 Op::ExpiryFloor(_) => {}
             }

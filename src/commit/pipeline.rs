@@ -120,7 +120,7 @@ impl Pipeline {
     /// Goes on with `log`, the first file of this run. Nothing has been committed, and nobody leads: whoever will begins first.
     pub fn begin(&self, log: LogWriter) {
         let values = self.store.open_values(FileKind::Log(log.id()));
-        let memtable = Arc::new(Memtable::new(self.store.options.memtable_bytes));
+        let memtable = self.store.new_memtable(self.store.options.memtable_bytes);
         let mut leader = self.leader.lock();
         leader.active = Arc::clone(&memtable);
         self.log.begin(log);
@@ -435,7 +435,7 @@ impl Pipeline {
     pub(super) fn rotate(&self, leader: &mut Leader, bytes_min: usize) -> Result<Sealed> {
         let options = &self.store.options;
         self.await_room(options.memtables_max - 1)?;
-        let memtable = Arc::new(Memtable::new(options.memtable_bytes.max(bytes_min)));
+        let memtable = self.store.new_memtable(options.memtable_bytes.max(bytes_min));
         let sealed = self.log.switch()?;
         let last_seq = leader.entered_seq;
         leader.active = Arc::clone(&memtable);

@@ -103,6 +103,7 @@ impl Workers {
         let workers = [self.sync, self.scrub, self.gc, self.compaction, self.flush];
         workers.into_iter().flatten().for_each(Worker::join);
         store.cache.stop_preloading();
+        store.memory_ahead.stop();
     }
 }
 

@@ -33,11 +33,12 @@
 
 use super::space::Space;
 use super::sync::{AtomicU64, HEIGHT_MAX, Ordering, Published};
-use crate::arena::Region;
+use crate::arena::{Region, prefetch_value};
 use crate::format::key::{pack_trailer, unpack_trailer};
 use crate::format::{EntryRef, SeqNo};
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ use std::sync::Arc;
 const UNIT_BYTES: usize = 8;
 
 /// The front of a memtable is in small pages: there are databases of which no memtable ever has more, and programs with many such.
-const SMALL_BYTES: usize = 2 << 20;
+pub const SMALL_BYTES: usize = 2 << 20;
 
 /// The size of one link.
 const LINK_SIZE: usize = size_of::<AtomicU64>();
@@ -56,6 +57,9 @@ const HEADER_SIZE: usize = size_of::<Published<Header>>();
 
 /// The head's links and header, at the front of every arena.
 const HEAD_UNITS: u32 = tower_units(HEIGHT_MAX) + HEADER_UNITS;
+
+/// The same in bytes.
+const HEAD_BYTES: usize = HEAD_UNITS as usize * UNIT_BYTES;
 
 const HEADER_UNITS: u32 = units(HEADER_SIZE);
 
@@ -159,6 +163,19 @@ impl Arena {
     /// What nodes take, in bytes; what is reserved but unused not counted.
     pub fn used_bytes(&self) -> usize {
         (self.space.top_units() - HEAD_UNITS) as usize * UNIT_BYTES
+    }
+
+    /// Has the system find memory for the nodes in `bytes`, counted as [`Arena::used_bytes`], so that whoever
+    /// writes them need not. What is beyond the capacity is left out.
+    pub fn populate(&self, bytes: Range<usize>) {
+        let capacity_bytes = self.space.capacity_units() as usize * UNIT_BYTES;
+        let [start, end] = [bytes.start, bytes.end].map(|at| capacity_bytes.min(HEAD_BYTES + at));
+        self.region.populate(start, end.saturating_sub(start));
+    }
+
+    /// Where the huge page ends in which the node at `start_bytes` is, both counted as [`Arena::used_bytes`].
+    pub fn huge_page_end(&self, start_bytes: usize) -> usize {
+        self.region.huge_page_end(HEAD_BYTES + start_bytes) - HEAD_BYTES
     }
 
     /// The head: a node without a meaningful entry, of [`HEIGHT_MAX`] links.
@@ -291,6 +308,23 @@ impl<'a> NodeRef<'a> {
         // which this is one (INV-4), and they were initialised before this
         // `NodeRef` came to be (INV-2). Afterwards they are only used as atomics.
         unsafe { self.start().sub((level + 1) * LINK_SIZE).cast().as_ref() }
+    }
+
+    /// Has the processor fetch the link on `level`.
+    ///
+    /// # Panics
+    /// When the node is not as tall as that.
+    #[inline]
+    pub fn prefetch_link(self, level: usize) {
+        prefetch_value(self.link(level));
+    }
+
+    /// Has the processor fetch the header and, as far as it stands with that, the key.
+    #[inline]
+    pub fn prefetch_key(self) {
+        // SAFETY: as in `header`.
+        let header: &Published<Header> = unsafe { self.start().cast().as_ref() };
+        prefetch_value(header);
     }
 
     /// The key.

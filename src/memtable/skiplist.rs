@@ -134,7 +134,12 @@ enum Side {
     NotBefore(usize),
 }
 
-impl Target<'_> {
+impl<'k> Target<'k> {
+    /// Where `node` belongs.
+    fn of(node: NodeRef<'k>) -> Self {
+        Target { key: node.key(), seq: node.seq() }
+    }
+
     /// Where the node of `link` is, which was found in a node before the target;
     /// `hint` is of that node.
     #[inline(always)]
@@ -177,32 +182,12 @@ impl Target<'_> {
         if order.is_lt() { Side::Before(shared_len) } else { Side::NotBefore(shared_len) }
     }
 
-    /// Finds the place on `level`, from `prev` on. `beyond` is a node known not to
-    /// be before the target, and how many bytes it shares.
-    #[inline(always)]
-    fn advance<'a>(
-        &self,
-        mut prev: Before<'a>,
-        beyond: Option<(NodeRef<'a>, usize)>,
-        level: usize,
-    ) -> Place<'a> {
+    /// Finds the place on `level`, from `prev` on.
+    fn advance<'a>(&self, prev: Before<'a>, level: usize) -> Place<'a> {
+        let mut search = Search { target: *self, prev, beyond: None, level };
         loop {
-            let Some(link) = prev.node.next(level) else {
-                return Place { prev, next: None, next_shared_len: 0 };
-            };
-            if let Some((node, next_shared_len)) = beyond
-                && node == link.node
-            {
-                return Place { prev, next: Some(link), next_shared_len };
-            }
-            match self.side_of(link, prev.hint) {
-                Side::BeforeLikewise => prev.node = link.node,
-                Side::Before(shared_len) => {
-                    prev = Before { node: link.node, hint: Hint::new(shared_len, self.key) };
-                }
-                Side::NotBefore(next_shared_len) => {
-                    return Place { prev, next: Some(link), next_shared_len };
-                }
+            if let Stepped::Found(place) = search.step() {
+                return place;
             }
         }
     }
@@ -222,17 +207,72 @@ impl Target<'_> {
         arena: &'a Arena,
         mut at_level: impl FnMut(usize, Place<'a>),
     ) -> Place<'a> {
-        let mut place = self.at_head(arena);
-        let mut levels = HEIGHT_MAX;
-        while levels > 0 && arena.head().next(levels - 1).is_none() {
-            levels -= 1;
+        let Some(mut search) = Search::new(arena, *self) else { return self.at_head(arena) };
+        loop {
+            if let Stepped::Found(place) = search.step() {
+                at_level(search.level, place);
+                if !search.go_down(place) {
+                    return place;
+                }
+            }
         }
-        for level in (0..levels).rev() {
-            let beyond = place.next.map(|link| (link.node, place.next_shared_len));
-            place = self.advance(place.prev, beyond, level);
-            at_level(level, place);
+    }
+}
+
+/// A search under way: it stands at a node before the target, on one level.
+#[derive(Debug, Clone, Copy)]
+struct Search<'a, 'k> {
+    target: Target<'k>,
+    prev: Before<'a>,
+    /// A node known not to be before the target, and how many bytes it shares.
+    beyond: Option<(NodeRef<'a>, usize)>,
+    level: usize,
+}
+
+/// What a step came to.
+enum Stepped<'a> {
+    /// The next node on the level.
+    On,
+    /// The target's place on the level.
+    Found(Place<'a>),
+}
+
+impl<'a, 'k> Search<'a, 'k> {
+    /// At the head, on the highest level where anything is; `None`: nothing is anywhere.
+    #[inline]
+    fn new(arena: &'a Arena, target: Target<'k>) -> Option<Self> {
+        let level = (0..HEIGHT_MAX).rev().find(|level| arena.head().next(*level).is_some())?;
+        Some(Search { target, prev: target.at_head(arena).prev, beyond: None, level })
+    }
+
+    #[inline(always)]
+    fn step(&mut self) -> Stepped<'a> {
+        let prev = self.prev;
+        let found = |next, next_shared_len| Stepped::Found(Place { prev, next, next_shared_len });
+        let Some(link) = prev.node.next(self.level) else { return found(None, 0) };
+        if let Some((node, shared_len)) = self.beyond
+            && node == link.node
+        {
+            return found(Some(link), shared_len);
         }
-        place
+        match self.target.side_of(link, prev.hint) {
+            Side::BeforeLikewise => self.prev.node = link.node,
+            Side::Before(shared_len) => {
+                let hint = Hint::new(shared_len, self.target.key);
+                self.prev = Before { node: link.node, hint };
+            }
+            Side::NotBefore(shared_len) => return found(Some(link), shared_len),
+        }
+        Stepped::On
+    }
+
+    /// From its place on this level to the next one; false: this is the lowest.
+    #[inline(always)]
+    fn go_down(&mut self, place: Place<'a>) -> bool {
+        let Some(level) = self.level.checked_sub(1) else { return false };
+        self.level = level;
+        self.beyond = place.next.map(|link| (link.node, place.next_shared_len));
+        true
     }
 }
 
@@ -291,10 +331,71 @@ pub fn insert(arena: &Arena, entry: EntryRef<'_>) {
     let node = arena.allocate(entry, height);
     let target = Target { key: entry.key, seq: entry.seq };
     // Most nodes are low: a short array for them is cheaper to set up.
-    if height <= 4 {
-        link_all::<4>(arena, node, &target, height);
+    if height <= LOW {
+        link_all::<LOW>(arena, node, &target, height);
     } else {
         link_all::<HEIGHT_MAX>(arena, node, &target, height);
+    }
+}
+
+/// An [`insert`] in steps, between which others go on while memory is fetched for this one.
+#[derive(Debug)]
+pub struct Insertion<'a> {
+    arena: &'a Arena,
+    node: NodeRef<'a>,
+    height: usize,
+    /// `None`: it has come to the end, or there was nothing to search in.
+    search: Option<Search<'a, 'a>>,
+    places: [Place<'a>; LOW],
+}
+
+/// Nodes of up to so many levels, fifteen of sixteen, are linked in where an [`Insertion`] found them; taller ones search again, through
+/// nodes that are in the caches by then.
+const LOW: usize = 4;
+
+impl<'a> Insertion<'a> {
+    /// Makes the node; nobody sees it yet.
+    ///
+    /// REQUIRES and panics: as [`insert`].
+    pub fn new(arena: &'a Arena, entry: EntryRef<'_>) -> Self {
+        let height = height_of(entry.seq);
+        let node = arena.allocate(entry, height);
+        let target = Target::of(node);
+        let search = Search::new(arena, target);
+        Insertion { arena, node, height, search, places: [target.at_head(arena); LOW] }
+    }
+
+    /// Goes on to the next node of the search, and has it fetched; false: it has come to the end.
+    #[inline]
+    pub fn go_on(&mut self) -> bool {
+        let Some(search) = &mut self.search else { return false };
+        loop {
+            let Stepped::Found(place) = search.step() else {
+                search.prev.node.prefetch_link(search.level);
+                return true;
+            };
+            if search.level < self.height.min(LOW) {
+                self.places[search.level] = place;
+                if let Some(next) = place.next {
+                    next.node.prefetch_key();
+                }
+            }
+            if !search.go_down(place) {
+                self.search = None;
+                return false;
+            }
+        }
+    }
+
+    /// Puts the node where the search has found that it belongs.
+    pub fn link_in(self) {
+        let Insertion { arena, node, height, places, .. } = self;
+        let target = Target::of(node);
+        if height <= LOW {
+            link_at(node, &target, &places[..height]);
+        } else {
+            link_all::<HEIGHT_MAX>(arena, node, &target, height);
+        }
     }
 }
 
@@ -312,11 +413,16 @@ fn link_all<const LEVELS: usize>(
             places[level] = place;
         }
     });
-    for (level, &(mut place)) in places.iter().enumerate().take(height) {
+    link_at(node, target, &places[..height]);
+}
+
+/// Links `node`, which is at `target`, in at `places`, one for each of its levels.
+fn link_at<'a>(node: NodeRef<'a>, target: &Target<'_>, places: &[Place<'a>]) {
+    for (level, &(mut place)) in places.iter().enumerate() {
         // Another insertion may have come between: then the place is found
         // anew on this level alone, from `prev` on, which still is before it.
         while !link_in(node, place, level) {
-            place = target.advance(place.prev, None, level);
+            place = target.advance(place.prev, level);
         }
     }
 }
@@ -355,7 +461,33 @@ mod tests {
 
     fn insert_reserved(arena: &Arena, key: &[u8], seq: u64) {
         assert!(arena.reserve(super::super::arena::node_bytes_max(key.len(), 0)));
-        insert(arena, EntryRef { key, seq: SeqNo(seq), kind: EntryKind::Delete, payload: b"" });
+        insert(arena, deletion(key, seq));
+    }
+
+    fn deletion(key: &[u8], seq: u64) -> EntryRef<'_> {
+        EntryRef { key, seq: SeqNo(seq), kind: EntryKind::Delete, payload: b"" }
+    }
+
+    /// The same entries, so many of them on their way at a time, in any order of their steps.
+    fn arena_by_many(entries: &[(Vec<u8>, u64)], at_once: usize, mut steps: u64) -> Arena {
+        let arena = Arena::new(entries.len() * 1024);
+        for some in entries.chunks(at_once) {
+            let mut insertions = Vec::new();
+            for (key, seq) in some {
+                assert!(arena.reserve(super::super::arena::node_bytes_max(key.len(), 0)));
+                insertions.push(Insertion::new(&arena, deletion(key, *seq)));
+            }
+            while insertions.iter().any(|insertion| insertion.search.is_some()) {
+                for insertion in &mut insertions {
+                    steps = steps.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    if steps >> 63 == 0 {
+                        insertion.go_on();
+                    }
+                }
+            }
+            insertions.into_iter().for_each(Insertion::link_in);
+        }
+        arena
     }
 
     /// Every node of `level`, after a look at INV-5 and INV-7.
@@ -413,6 +545,18 @@ mod tests {
         }
 
         #[test]
+        fn insertions_that_go_on_side_by_side_come_to_the_same(
+            keys in prop::collection::vec(hard_key(), 0..KEYS_MAX),
+            first_seq in 1..1_000_000_u64,
+            at_once in 1..20_usize,
+            steps in any::<u64>(),
+        ) {
+            let entries: Vec<_> = keys.into_iter().zip(first_seq..).collect();
+            let found = checked(&arena_by_many(&entries, at_once, steps));
+            prop_assert_eq!(found, checked(&arena_with(&entries)));
+        }
+
+        #[test]
         fn searches_agree_with_a_walk(
             keys in prop::collection::vec(hard_key(), 0..KEYS_MAX),
             sought in prop::collection::vec((hard_key(), 0..50_u64), 1..SOUGHT_MAX),
@@ -441,10 +585,24 @@ mod tests {
             for t in 0..THREADS {
                 let arena = &arena;
                 scope.spawn(move || {
+                    let mut under_way = Vec::new();
                     for i in 0..per_thread {
                         // Next to what the other threads insert just now.
                         let n = i * THREADS + t;
-                        insert_reserved(arena, &n.to_be_bytes(), n + 1);
+                        if t == 0 {
+                            // One of them some at a time.
+                            assert!(arena.reserve(super::super::arena::node_bytes_max(8, 0)));
+                            let key = n.to_be_bytes();
+                            under_way.push(Insertion::new(arena, deletion(&key, n + 1)));
+                            if under_way.len() == 5 || i + 1 == per_thread {
+                                under_way
+                                    .iter_mut()
+                                    .for_each(|insertion| while insertion.go_on() {});
+                                under_way.drain(..).for_each(Insertion::link_in);
+                            }
+                        } else {
+                            insert_reserved(arena, &n.to_be_bytes(), n + 1);
+                        }
                     }
                 });
             }

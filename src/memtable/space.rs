@@ -53,6 +53,11 @@ impl Space {
         Use::unpack(self.in_use.load(Ordering::Relaxed))
     }
 
+    /// How much there is.
+    pub fn capacity_units(&self) -> u32 {
+        self.capacity_units
+    }
+
     /// How much is given out.
     pub fn top_units(&self) -> u32 {
         self.in_use().top_units

@@ -59,6 +59,20 @@ fn build(written: Written) -> (Arc<Memtable>, Map) {
     (memtable, map)
 }
 
+/// As [`build`], but for the memtable, which gets all of it at once.
+fn build_at_once(written: &Written) -> Arc<Memtable> {
+    let memtable = Arc::new(Memtable::new(1 << 16));
+    let sizes = written.iter().map(|(key, _, payload)| (key.len(), payload.len()));
+    let bytes = sizes.map(|(key, payload)| Memtable::entry_bytes_max(key, payload)).sum();
+    assert!(memtable.reserve(bytes));
+    memtable.insert_all(|inserter| {
+        for ((key, kind, payload), seq) in written.iter().zip(1..) {
+            inserter.insert(EntryRef { key, seq: SeqNo(seq), kind: *kind, payload });
+        }
+    });
+    memtable
+}
+
 type MapEntry<'a> = (&'a (Vec<u8>, Reverse<SeqNo>), &'a (EntryKind, Vec<u8>));
 
 fn as_entry<'a>(((key, Reverse(seq)), (kind, payload)): MapEntry<'a>) -> EntryRef<'a> {
@@ -109,15 +123,18 @@ proptest! {
         written in written(),
         gets in prop::collection::vec((key(), 0..70_u64), 1..SIZE_MAX),
     ) {
-        let (memtable, map) = build(written);
-        prop_assert_eq!(memtable.len(), map.len());
-        let deletes = map.values().filter(|(kind, _)| *kind == EntryKind::Delete).count();
-        prop_assert_eq!(memtable.tombstones(), deletes);
-        prop_assert_eq!(memtable.is_empty(), map.is_empty());
-        for (key, seq) in gets {
-            let wanted = map.range((key.clone(), Reverse(SeqNo(seq)))..).next().map(as_entry);
-            let wanted = wanted.filter(|entry| entry.key == key);
-            prop_assert_eq!(memtable.get(&key, SeqNo(seq)), wanted);
+        let at_once = build_at_once(&written);
+        let (one_by_one, map) = build(written);
+        for memtable in [one_by_one, at_once] {
+            prop_assert_eq!(memtable.len(), map.len());
+            let deletes = map.values().filter(|(kind, _)| *kind == EntryKind::Delete).count();
+            prop_assert_eq!(memtable.tombstones(), deletes);
+            prop_assert_eq!(memtable.is_empty(), map.is_empty());
+            for (key, seq) in &gets {
+                let wanted = map.range((key.clone(), Reverse(SeqNo(*seq)))..).next().map(as_entry);
+                let wanted = wanted.filter(|entry| entry.key == key);
+                prop_assert_eq!(memtable.get(key, SeqNo(*seq)), wanted);
+            }
         }
     }
 

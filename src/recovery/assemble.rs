@@ -70,6 +70,7 @@ pub fn build_store(
         expiry: ExpiryFloor::new(state.expiry_floor_ms),
         unsynced_logs: UnsyncedLogs::default(),
         cache,
+        memory_ahead: Arc::default(),
         heads: Arc::new(HeadMemory::new(shares.head_bytes)),
         files,
         files_at_open: named_files(state),

@@ -251,7 +251,7 @@ impl Recovery {
     ) -> Result<Self> {
         let store = build_store(fs, dir, options, database, &state, names);
         check_tables(&store.home, &state, names)?;
-        let memtable = Arc::new(Memtable::new(replay_memtable_bytes(&store)));
+        let memtable = store.new_memtable(replay_memtable_bytes(&store));
         let last_seq = state.last_seq;
         let values = NewValues::default();
         Ok(Recovery {
@@ -397,7 +397,7 @@ impl Recovery {
         if !self.memtable.reserve(bytes) {
             self.write_memtable()?;
             let size = replay_memtable_bytes(&self.store).max(bytes);
-            self.memtable = Arc::new(Memtable::new(size));
+            self.memtable = self.store.new_memtable(size);
             assert!(self.memtable.reserve(bytes), "a new memtable is made large enough");
         }
         for op in batch.operations() {

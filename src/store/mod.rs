@@ -76,6 +76,7 @@ use crate::archive::Partials;
 use crate::clock::ExpiryFloor;
 use crate::format::{FileKind, SeqNo};
 use crate::fs::OpenFiles;
+use crate::memtable::{MemoryAhead, Memtable};
 use crate::options::Options;
 use crate::table::{BlockCache, HeadMemory};
 use crate::vlog::MapCache;
@@ -109,6 +110,8 @@ pub struct Store {
     pub unsynced_logs: UnsyncedLogs,
     /// The cache of blocks.
     pub cache: Arc<BlockCache>,
+    /// Makes the memory of memtables ahead of their writers.
+    pub memory_ahead: Arc<MemoryAhead>,
     /// The heads of tables in memory.
     pub heads: Arc<HeadMemory>,
     /// Where the values of moved segments are.
@@ -142,6 +145,16 @@ impl Store {
         // What may come before the next look is in the slack.
         let taken_bytes = stored_bytes.saturating_sub(self.options.log_file_limit());
         Space { taken_bytes, live_bytes, amp_max: self.options.space_amp_max }
+    }
+
+    /// An empty memtable for `capacity_bytes` of entries. Where there are threads, one has its memory made ahead of its writers.
+    #[must_use]
+    pub fn new_memtable(&self, capacity_bytes: usize) -> Arc<Memtable> {
+        let memtable = Memtable::new(capacity_bytes);
+        Arc::new(match self.home.fs.allows_threads() {
+            true => memtable.with_memory_ahead(&self.memory_ahead),
+            false => memtable,
+        })
     }
 
     /// Enters the number that is visible now among those that are read at, and what it is a number

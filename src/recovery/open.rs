@@ -331,7 +331,7 @@ impl Recovery {
         let Recovery { mut store, new_tables, last_seq, report, .. } = self;
         let added = new_tables.iter().map(|(level, meta)| (*level, store.open_table(meta)));
         let version = store.views.load().version.with(added, &[]);
-        let memtable = Arc::new(Memtable::new(store.options.memtable_bytes));
+        let memtable = store.new_memtable(store.options.memtable_bytes);
         let log_file = FileKind::Log(log.id());
         Recovery::settle(&mut store, memtable, log_file, version, manifest.state());
         let store = Arc::new(store);

@@ -5,5 +5,5 @@ mod prefetch;
 #[path = "../../src/arena/region.rs"]
 mod region;
 
-pub use prefetch::{prefetch, prefetch_value};
+pub use prefetch::{prefetch, prefetch_from, prefetch_value};
 pub use region::Region;

@@ -8,6 +8,6 @@ mod prefetch;
 mod region;
 mod slab;
 
-pub use prefetch::{prefetch, prefetch_value};
+pub use prefetch::{prefetch, prefetch_from, prefetch_value};
 pub use region::Region;
 pub use slab::{CELL_BYTES_MAX, Cell, Slabs};

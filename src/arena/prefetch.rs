@@ -22,6 +22,14 @@ pub fn prefetch_value<T>(value: &T) {
     prefetch_line(std::ptr::from_ref(value).cast());
 }
 
+/// The same for `size_bytes` from `start` on, be they of one allocation or not: nothing is read.
+#[inline]
+pub fn prefetch_from(start: *const u8, size_bytes: usize) {
+    for offset in (0..size_bytes).step_by(LINE_BYTES) {
+        prefetch_line(start.wrapping_add(offset));
+    }
+}
+
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
 fn prefetch_line(line: *const u8) {

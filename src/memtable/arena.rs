@@ -33,7 +33,7 @@
 
 use super::space::Space;
 use super::sync::{AtomicU64, HEIGHT_MAX, Ordering, Published};
-use crate::arena::{Region, prefetch_value};
+use crate::arena::{Region, prefetch_from, prefetch_value};
 use crate::format::key::{pack_trailer, unpack_trailer};
 use crate::format::{EntryRef, SeqNo};
 use std::fmt;
@@ -48,6 +48,9 @@ const UNIT_BYTES: usize = 8;
 
 /// The front of a memtable is in small pages: there are databases of which no memtable ever has more, and programs with many such.
 pub const SMALL_BYTES: usize = 2 << 20;
+
+/// What is fetched of a node that a walk comes to next; of longer ones the rest comes by itself, as what is read in order does.
+const FETCHED_BYTES: usize = 256;
 
 /// The size of one link.
 const LINK_SIZE: usize = size_of::<AtomicU64>();
@@ -325,6 +328,12 @@ impl<'a> NodeRef<'a> {
         // SAFETY: as in `header`.
         let header: &Published<Header> = unsafe { self.start().cast().as_ref() };
         prefetch_value(header);
+    }
+
+    /// Has the processor fetch the node, or the front of it: lowest link, header, key and payload.
+    #[inline]
+    pub fn prefetch(self) {
+        prefetch_from(self.start().as_ptr().wrapping_sub(LINK_SIZE), FETCHED_BYTES);
     }
 
     /// The key.

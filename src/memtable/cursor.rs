@@ -54,6 +54,10 @@ impl Cursor for MemtableCursor {
         let mut is_version = false;
         self.node.move_to(|_, node| {
             let (left, next) = (node?, skiplist::next(node?)?);
+            // Each node is known from the one before alone: while this one is dealt with, the next is on its way.
+            if let Some(after) = skiplist::next(next) {
+                after.prefetch();
+            }
             is_version = left.key() == next.key();
             Some(next)
         });

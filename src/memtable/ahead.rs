@@ -5,7 +5,7 @@
 //! seventh of its time so, all of it in stalls. So a memtable that is being filled has the thread make what comes next.
 //!
 //! INV-1: no writer waits for the thread. Where it is late the writer has the memory made itself, as any program does.
-//! INV-2: the thread is ahead of the writers by [`LEAD_BYTES`] and a huge page at most, and does nothing while they do nothing.
+//! INV-2: the thread is ahead of the writers by [`LEAD_BYTES_MAX`] and a huge page at most, and does nothing while they do nothing.
 //! INV-3: it keeps no memtable's memory longer than its writers and readers do, but for the step at hand.
 
 use super::arena::Arena;
@@ -15,8 +15,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// With less than that left of what was made, the next page is: as much as the fastest writers fill in eight milliseconds.
-const LEAD_BYTES: usize = 2 << 20;
+/// With so much left of what was made, the next page is, at first: as much as the fastest writers fill in two milliseconds.
+const LEAD_BYTES_MIN: usize = 512 << 10;
+
+/// The same at most, where the thread was late.
+const LEAD_BYTES_MAX: usize = 2 << 20;
 
 /// A memtable with less in it has nothing made.
 const FILLED_BYTES_MIN: usize = 1 << 20;
@@ -28,10 +31,19 @@ pub struct MemoryAhead {
     worker: Mutex<Option<Worker>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     wanted: Mutex<Wanted>,
     told: Condvar,
+    /// With less than that left of what was made, the next page is. The thread alone changes it.
+    lead_bytes: AtomicUsize,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let (wanted, told) = (Mutex::default(), Condvar::new());
+        Shared { wanted, told, lead_bytes: AtomicUsize::new(LEAD_BYTES_MIN) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -110,7 +122,12 @@ impl Shared {
 
     fn run(&self) {
         while let Some(Step { arena, bytes }) = self.wait() {
+            let start_bytes = bytes.start;
             arena.populate(bytes);
+            let left_bytes = start_bytes.saturating_sub(arena.used_bytes());
+            // Relaxed: how early to ask, and nothing else, depends on it.
+            let lead_bytes = self.lead_bytes.load(Ordering::Relaxed);
+            self.lead_bytes.store(next_lead(lead_bytes, left_bytes), Ordering::Relaxed);
         }
     }
 
@@ -128,6 +145,17 @@ impl Shared {
     }
 }
 
+/// How early to ask, when so much was left to the writers when memory was made for which they had
+/// asked `lead_bytes` early: earlier where they had come to it, a little later where there was time for it twice.
+fn next_lead(lead_bytes: usize, left_bytes: usize) -> usize {
+    let next = match left_bytes {
+        0 => lead_bytes * 2,
+        left if left > lead_bytes / 2 => lead_bytes - lead_bytes / 16,
+        _ => lead_bytes,
+    };
+    next.clamp(LEAD_BYTES_MIN, LEAD_BYTES_MAX)
+}
+
 impl Ahead {
     /// For a memtable, the first `there_bytes` of which need nobody.
     pub fn new(thread: Arc<MemoryAhead>, there_bytes: usize) -> Self {
@@ -140,7 +168,8 @@ impl Ahead {
         let used_bytes = arena.used_bytes();
         // Relaxed: nothing is published by it.
         let asked_bytes = self.asked_bytes.load(Ordering::Relaxed);
-        if used_bytes + LEAD_BYTES > asked_bytes && used_bytes >= FILLED_BYTES_MIN {
+        let lead_bytes = self.thread.shared.lead_bytes.load(Ordering::Relaxed);
+        if used_bytes + lead_bytes > asked_bytes && used_bytes >= FILLED_BYTES_MIN {
             self.ask(arena, used_bytes, asked_bytes);
         }
     }
@@ -232,10 +261,20 @@ mod tests {
         assert!(thread.worker.lock().is_none() && scene.resident_bytes() < MIB);
         for mib in 2..12 {
             scene.fill_to(mib * MIB);
-            scene.await_resident((mib + 1) * MIB);
+            scene.await_resident(mib * MIB + LEAD_BYTES_MIN);
             let resident = scene.resident_bytes();
-            assert!(resident <= mib * MIB + LEAD_BYTES + 4 * MIB, "{resident} at {mib}");
+            assert!(resident <= mib * MIB + LEAD_BYTES_MAX + 4 * MIB, "{resident} at {mib}");
         }
+    }
+
+    #[test]
+    fn who_was_late_is_asked_earlier_and_who_was_early_a_little_later() {
+        let (min, max) = (LEAD_BYTES_MIN, LEAD_BYTES_MAX);
+        assert_eq!(next_lead(min, 0), 2 * min);
+        assert_eq!(next_lead(max, 0), max);
+        assert_eq!(next_lead(max, max / 4), max, "just in time");
+        assert_eq!(next_lead(max, max / 2 + 1), max - max / 16);
+        assert_eq!(next_lead(min, min), min);
     }
 
     #[test]
@@ -268,7 +307,7 @@ mod tests {
         scene.insert(b"");
         let ahead = scene.memtable.ahead.as_ref().expect("it has");
         let asked_bytes = ahead.asked_bytes.load(Ordering::Relaxed);
-        assert!(asked_bytes >= scene.memtable.used_bytes() + LEAD_BYTES, "{asked_bytes}");
-        scene.await_resident(11 * MIB);
+        assert!(asked_bytes >= scene.memtable.used_bytes() + LEAD_BYTES_MIN, "{asked_bytes}");
+        scene.await_resident(9 * MIB + LEAD_BYTES_MIN);
     }
 }

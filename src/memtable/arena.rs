@@ -313,6 +313,19 @@ impl<'a> NodeRef<'a> {
         unsafe { self.start().sub((level + 1) * LINK_SIZE).cast().as_ref() }
     }
 
+    /// The same node, whose height is known now.
+    #[inline]
+    pub fn of_known_height(self) -> Self {
+        // INV-4: as many links as its header says.
+        NodeRef { height_min: u32::from(self.header().height), ..self }
+    }
+
+    /// How many links it has at least.
+    #[inline]
+    pub fn height_min(self) -> usize {
+        self.height_min as usize
+    }
+
     /// Has the processor fetch the link on `level`.
     ///
     /// # Panics
@@ -434,45 +447,47 @@ impl fmt::Debug for NodeRef<'_> {
     }
 }
 
-/// A node, or none, together with a share of the arena that it is in.
+/// Some nodes, each of them or none, together with a share of the arena that they are in.
 #[derive(Debug)]
-pub struct HeldNode {
+pub struct HeldNodes<const N: usize> {
     arena: Arc<Arena>,
-    /// The node's place; 0 for none. It came out of a [`NodeRef`] of `arena`.
-    at: u32,
+    /// The nodes' places; 0 for none. They came out of [`NodeRef`]s of `arena`.
+    at: [u32; N],
 }
 
-impl HeldNode {
+impl<const N: usize> HeldNodes<N> {
     /// Holds `arena` and no node.
     pub fn new(arena: Arc<Arena>) -> Self {
-        HeldNode { arena, at: 0 }
+        HeldNodes { arena, at: [0; N] }
     }
 
-    /// The node.
+    /// The node of that index.
     #[inline]
-    pub fn get(&self) -> Option<NodeRef<'_>> {
-        // INV-2: there was a `NodeRef` to it in `move_to`, and whoever borrows
+    pub fn get(&self, index: usize) -> Option<NodeRef<'_>> {
+        let at = self.at[index];
+        // INV-2: there was a `NodeRef` to it in `set`, and whoever borrows
         // `self` now is ordered after that.
-        (self.at != 0).then_some(NodeRef {
+        (at != 0).then_some(NodeRef {
             base: self.arena.region.base(),
-            at: self.at,
+            at,
             height_min: 1,
             arena: PhantomData,
         })
     }
 
-    /// Moves to the node that `find` makes of the arena and the node so far.
+    /// Puts in the place of the node of that index the one that `find` makes of the arena and the nodes so far.
     ///
     /// # Panics
     /// When that is a node of another arena.
     #[inline]
-    pub fn move_to(
+    pub fn set(
         &mut self,
-        find: impl for<'a> FnOnce(&'a Arena, Option<NodeRef<'a>>) -> Option<NodeRef<'a>>,
+        index: usize,
+        find: impl for<'a> FnOnce(&'a Arena, [Option<NodeRef<'a>>; N]) -> Option<NodeRef<'a>>,
     ) {
-        let found = find(&self.arena, self.get());
+        let found = find(&self.arena, std::array::from_fn(|index| self.get(index)));
         assert!(found.is_none_or(|node| node.base == self.arena.region.base()), "one arena");
-        self.at = found.map_or(0, |node| node.at);
+        self.at[index] = found.map_or(0, |node| node.at);
     }
 }
 

@@ -207,6 +207,32 @@ fn what_was_reserved_can_be_inserted_and_no_more_is_promised() {
     assert_eq!(memtable.len(), usize::try_from(seq).expect("few"));
 }
 
+// From some steps on a walk has nodes ahead of it fetched.
+#[test]
+fn a_long_walk_comes_by_every_entry() {
+    const COUNT: u64 = if cfg!(miri) { 80 } else { 2000 };
+    let memtable = Arc::new(Memtable::new(1 << 20));
+    let key_of = |number: u64| number.to_be_bytes();
+    for number in 0..COUNT {
+        insert(&memtable, set(&key_of(number * 2), number + 1, b"v"));
+    }
+    let mut cursor = memtable.cursor();
+    for start in [0, COUNT / 2] {
+        cursor.seek(&key_of(start * 2), SeqNo::MAX).expect("it never fails");
+        for number in start..COUNT {
+            assert_eq!(cursor.entry().map(|entry| entry.key), Some(&key_of(number * 2)[..]));
+            // What comes between ahead of it is seen as well.
+            if start == 0 && number == COUNT / 4 {
+                insert(&memtable, set(&key_of(number * 2 + 1), COUNT + 1, b"w"));
+                cursor.next().expect("it never fails");
+                assert_eq!(cursor.entry().map(|entry| entry.payload), Some(&b"w"[..]));
+            }
+            cursor.next().expect("it never fails");
+        }
+        assert_eq!(cursor.entry(), None);
+    }
+}
+
 #[test]
 fn a_cursor_keeps_the_entries_alive() {
     let memtable = Arc::new(Memtable::new(4096));

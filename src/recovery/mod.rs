@@ -18,6 +18,7 @@ mod assemble;
 pub mod batch;
 pub mod chain;
 mod create;
+mod gathering;
 mod open;
 mod read_only;
 mod switch;

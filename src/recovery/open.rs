@@ -4,6 +4,7 @@ use super::assemble::{build_store, with_segments};
 use super::batch::check_batch;
 use super::chain::{Chain, files_to_read};
 use super::create;
+use super::gathering::GatheringMemtable;
 use super::switch::{Switch, clean_up};
 use crate::error::{Error, Result};
 use crate::format::codec::{to_u64, to_usize};
@@ -230,7 +231,7 @@ struct Recovery {
     state: State,
     /// Tables written by this run.
     new_tables: Vec<(Level, TableMeta)>,
-    memtable: Arc<Memtable>,
+    memtable: GatheringMemtable,
     /// Large values written by this run.
     values: NewValues,
     last_seq: SeqNo,
@@ -251,7 +252,7 @@ impl Recovery {
     ) -> Result<Self> {
         let store = build_store(fs, dir, options, database, &state, names);
         check_tables(&store.home, &state, names)?;
-        let memtable = store.new_memtable(replay_memtable_bytes(&store));
+        let memtable = GatheringMemtable::new(store.new_memtable(replay_memtable_bytes(&store)));
         let last_seq = state.last_seq;
         let values = NewValues::default();
         Ok(Recovery {
@@ -397,7 +398,7 @@ impl Recovery {
         if !self.memtable.reserve(bytes) {
             self.write_memtable()?;
             let size = replay_memtable_bytes(&self.store).max(bytes);
-            self.memtable = self.store.new_memtable(size);
+            self.memtable.replace(self.store.new_memtable(size));
             assert!(self.memtable.reserve(bytes), "a new memtable is made large enough");
         }
         for op in batch.operations() {
@@ -420,8 +421,9 @@ impl Recovery {
     }
 
     fn write_memtable(&mut self) -> Result<()> {
-        if !self.memtable.is_empty() {
-            let written = self.store.write_table(&self.memtable)?;
+        let memtable = self.memtable.memtable();
+        if !memtable.is_empty() {
+            let written = self.store.write_table(memtable)?;
             self.new_tables.push((Level::ZERO, written.meta));
         }
         Ok(())

@@ -8,6 +8,7 @@ use super::assemble::{build_store, with_segments};
 use super::batch::check_batch;
 use super::chain::{Chain, files_to_read};
 use super::create::check_leftovers;
+use super::gathering::GatheringMemtable;
 use super::open::{Opened, check_tables, read_recorded};
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
@@ -124,7 +125,7 @@ pub struct Replay {
     /// What it came to, newest first.
     pub sealed: Vec<Arc<SealedMemtable>>,
     /// Takes the entries of the log file at hand.
-    memtable: Arc<Memtable>,
+    memtable: GatheringMemtable,
     /// That file, where its large values stay.
     values: Arc<ValueFile>,
     /// The number of the last operation.
@@ -139,7 +140,8 @@ impl Replay {
     pub fn new(store: Store, last_seq: SeqNo) -> Self {
         let (memtable, values) = {
             let view = store.views.load();
-            (Arc::clone(&view.active), Arc::clone(&view.active_values))
+            let memtable = GatheringMemtable::new(Arc::clone(&view.active));
+            (memtable, Arc::clone(&view.active_values))
         };
         let (sealed, report) = (Vec::new(), RecoveryReport::default());
         Replay { store, sealed, memtable, values, last_seq, report, payload: Vec::new() }
@@ -230,7 +232,7 @@ impl Replay {
 
     /// Puts the memtable at hand, of the log file `log` at these positions, behind a new one.
     pub fn seal(&mut self, log: LogId, positions: (u64, u64)) {
-        if !self.memtable.is_empty() {
+        if !self.memtable.memtable().is_empty() {
             self.seal_into(log, positions, 0);
         }
     }
@@ -238,7 +240,7 @@ impl Replay {
     /// The same, with room for `bytes` in the new one.
     fn seal_into(&mut self, log: LogId, (base, next_base): (u64, u64), bytes: usize) {
         let size = self.store.options.memtable_bytes.max(bytes);
-        let memtable = std::mem::replace(&mut self.memtable, Arc::new(Memtable::new(size)));
+        let memtable = self.memtable.replace(Arc::new(Memtable::new(size)));
         let sealed = SealedMemtable {
             memtable,
             last_seq: self.last_seq,

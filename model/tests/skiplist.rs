@@ -137,6 +137,41 @@ fn two_inserters_after_the_same_node_on_both_levels() {
     });
 }
 
+// As the scout of a walk does: it comes to a node by level 0, and from there goes on a level on which the node may not be yet.
+#[test]
+fn a_reader_goes_on_from_a_node_on_a_level_where_it_is_just_being_linked() {
+    let seen = Outcomes::default();
+    loom::model({
+        let seen = seen.clone();
+        move || {
+            let arena = arena();
+            let writer = {
+                let arena = Arc::clone(&arena);
+                thread::spawn(move || insert(&arena, b"b", TALL[1]))
+            };
+            let reader = {
+                let (arena, seen) = (Arc::clone(&arena), seen.clone());
+                thread::spawn(move || {
+                    let node = arena.head().next(0).map(|link| link.node.of_known_height());
+                    let tall = node.filter(|node| node.height_min() > 1);
+                    let beyond = tall.and_then(|node| node.next(1)).map(|link| link.node);
+                    if let Some(beyond) = beyond {
+                        assert_eq!(beyond.entry().payload, payload_of(beyond.seq().0));
+                        assert_eq!(beyond.key(), b"b");
+                    }
+                    seen.note([usize::from(tall.is_some()), usize::from(beyond.is_some())]);
+                })
+            };
+            insert(&arena, b"a", TALL[0]);
+            writer.join().unwrap();
+            reader.join().unwrap();
+            assert_eq!(keys(&arena, 1), [b"a", b"b"]);
+        }
+    });
+    // A tall node found, and one beyond it.
+    seen.expect(&[[0, 0], [1, 0], [1, 1]]);
+}
+
 #[test]
 fn insertions_side_by_side_beside_another_inserter() {
     loom::model(|| {
@@ -153,7 +188,7 @@ fn insertions_side_by_side_beside_another_inserter() {
             while insertion.go_on() {}
             insertion
         });
-        new.into_iter().for_each(skiplist::Insertion::link_in);
+        new.iter().for_each(skiplist::Insertion::link_in);
         other.join().unwrap();
         assert_eq!(keys(&arena, 0), [b"a", b"b", b"c"]);
         assert_eq!(keys(&arena, 1), [b"b", b"c"]);

@@ -23,6 +23,9 @@ unsafe impl Send for Region {}
 unsafe impl Sync for Region {}
 
 impl Region {
+    /// Whether [`Region::populate`] does anything; on Linux from 5.14 on.
+    pub const CAN_POPULATE: bool = CAN_ADVISE;
+
     /// Zeros. Pages of it that were never written take no memory; but for the first `small_bytes` a page may be a huge one,
     /// of 2 MiB, all of which the first write into it takes. Ends the program where there is none, as any
     /// allocation does.
@@ -85,7 +88,7 @@ impl Region {
     /// Where the huge page that the byte at `offset` is in ends, if there are huge pages.
     #[must_use]
     pub fn huge_page_end(&self, offset: usize) -> usize {
-        let address = self.base.as_ptr().addr() + offset;
+        let address = self.base.as_ptr().addr().wrapping_add(offset);
         offset + (HUGE_PAGE_BYTES - address % HUGE_PAGE_BYTES)
     }
 
@@ -134,6 +137,10 @@ unsafe fn forget_pages(memory: NonNull<u8>, size_bytes: usize) {
     // SAFETY: by the contract.
     unsafe { advise(memory, size_bytes, MADV_DONTNEED) };
 }
+
+/// Whether [`advise`] does anything.
+const CAN_ADVISE: bool =
+    cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)));
 
 /// Advises the system on the whole pages of these bytes. The answer does not matter.
 ///

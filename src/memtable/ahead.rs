@@ -4,11 +4,13 @@
 //! and ten times that in a virtual machine whose host has no memory behind it yet. A writer that fills a memtable spent a
 //! seventh of its time so, all of it in stalls. So a memtable that is being filled has the thread make what comes next.
 //!
-//! INV-1: no writer waits for the thread. Where it is late the writer has the memory made itself, as any program does.
+//! INV-1: no writer waits for the thread. Where it is late the writer has the memory made itself, as any program does. (The
+//! system has who maps or unmaps memory meanwhile wait for the page at hand.)
 //! INV-2: the thread is ahead of the writers by [`LEAD_BYTES_MAX`] and a huge page at most, and does nothing while they do nothing.
 //! INV-3: it keeps no memtable's memory longer than its writers and readers do, but for the step at hand.
 
 use super::arena::Arena;
+use crate::arena::Region;
 use crate::worker::Worker;
 use parking_lot::{Condvar, Mutex};
 use std::ops::Range;
@@ -78,13 +80,15 @@ impl MemoryAhead {
 
     fn ask(&self, mut step: Step) {
         let mut wanted = self.shared.wanted.lock();
-        if wanted.is_stopped || !self.is_running() {
+        if !Region::CAN_POPULATE || wanted.is_stopped || !self.is_running() {
             return;
         }
-        // What it has not come to yet belongs to it, or is of a memtable that is full by now.
+        // What it has not come to yet is made with it, in whatever order they were asked for; or it is of another memtable, one of which is
+        // full: then a page may be left to the writers.
         let late = wanted.step.take();
         if let Some(late) = late.as_ref().filter(|late| Arc::ptr_eq(&late.arena, &step.arena)) {
-            step.bytes.start = late.bytes.start;
+            step.bytes.start = step.bytes.start.min(late.bytes.start);
+            step.bytes.end = step.bytes.end.max(late.bytes.end);
         }
         wanted.step = Some(step);
         drop(wanted);

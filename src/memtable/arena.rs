@@ -414,9 +414,8 @@ impl<'a> NodeRef<'a> {
         let (expected, onward) = next.map_or((0, 0), |Link { node, hint }| {
             (pack_link(node.at, hint), pack_link(node.at, next_hint))
         });
-        // Release: so that INV-3 holds by itself, in whatever order a caller
-        // links. (In the order of the skiplist it would hold without: who reads
-        // this has acquired the node, whose writer had acquired `next`.)
+        // Release, for INV-3: who came to this node by a lower level, on which it is linked already, may read this link before
+        // the one below is there, and what it leads to may have been acquired by this thread after that level was linked.
         self.link(level).store(onward, Ordering::Release);
         // Release: this is what publishes the node; its bytes and the link
         // above were written before (INV-3). Relaxed on failure: the value is

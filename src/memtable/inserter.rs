@@ -47,7 +47,8 @@ impl<'a> Inserter<'a> {
             }
         }
         let entries = self.lanes.len();
-        self.lanes.drain(..).for_each(Insertion::link_in);
+        self.lanes.iter().for_each(Insertion::link_in);
+        self.lanes.clear();
         self.memtable.note(entries, std::mem::take(&mut self.tombstones));
     }
 }

@@ -387,9 +387,9 @@ impl<'a> Insertion<'a> {
         }
     }
 
-    /// Puts the node where the search has found that it belongs.
-    pub fn link_in(self) {
-        let Insertion { arena, node, height, places, .. } = self;
+    /// Puts the node where the search has found that it belongs. Called once.
+    pub fn link_in(&self) {
+        let Insertion { arena, node, height, ref places, .. } = *self;
         let target = Target::of(node);
         if height <= LOW {
             link_at(node, &target, &places[..height]);
@@ -485,7 +485,7 @@ mod tests {
                     }
                 }
             }
-            insertions.into_iter().for_each(Insertion::link_in);
+            insertions.iter().for_each(Insertion::link_in);
         }
         arena
     }
@@ -598,7 +598,8 @@ mod tests {
                                 under_way
                                     .iter_mut()
                                     .for_each(|insertion| while insertion.go_on() {});
-                                under_way.drain(..).for_each(Insertion::link_in);
+                                under_way.iter().for_each(Insertion::link_in);
+                                under_way.clear();
                             }
                         } else {
                             insert_reserved(arena, &n.to_be_bytes(), n + 1);

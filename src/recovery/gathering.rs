@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// With so many bytes of keys and payloads they go into the memtable: few enough to stay in the processor's cache.
 const BYTES_MAX: usize = 64 << 10;
 
+/// And with so many entries.
+const ENTRIES_MAX: usize = 256;
+
 /// A memtable, and entries on their way into it.
 #[derive(Debug)]
 pub struct GatheringMemtable {
@@ -35,7 +38,12 @@ impl GatheringMemtable {
 
     /// As [`Memtable::reserve`].
     #[must_use]
-    pub fn reserve(&self, bytes: usize) -> bool {
+    pub fn reserve(&mut self, bytes: usize) -> bool {
+        if self.memtable.reserve(bytes) {
+            return true;
+        }
+        // What was gathered has the most set aside that its entries can take, and mostly takes less.
+        self.settle();
         self.memtable.reserve(bytes)
     }
 
@@ -52,7 +60,7 @@ impl GatheringMemtable {
             start..self.bytes.len()
         });
         self.entries.push(Gathered { key, payload, seq, kind });
-        if self.bytes.len() >= BYTES_MAX {
+        if self.bytes.len() >= BYTES_MAX || self.entries.len() == ENTRIES_MAX {
             self.settle();
         }
     }
@@ -120,5 +128,42 @@ mod tests {
             assert_eq!(cursor.entry(), None);
         }
         assert!(gathering.memtable().is_empty());
+    }
+
+    // Little entries set aside five times what they take: a memtable that counted those on their way so was full with a
+    // fifth of the entries, and an open made as many more tables.
+    #[test]
+    fn a_memtable_is_filled_to_the_brim_by_little_entries() {
+        let count_with = |insert: &mut dyn FnMut(EntryRef<'_>) -> bool| {
+            (1..)
+                .take_while(|seq: &u64| {
+                    let key = seq.to_be_bytes();
+                    insert(EntryRef {
+                        key: &key,
+                        seq: SeqNo(*seq),
+                        kind: EntryKind::Delete,
+                        payload: b"",
+                    })
+                })
+                .count()
+        };
+        let bytes = Memtable::entry_bytes_max(8, 0);
+        let alone = Memtable::new(1 << 16);
+        let wanted = count_with(&mut |entry| {
+            let fits = alone.reserve(bytes);
+            if fits {
+                alone.insert(entry);
+            }
+            fits
+        });
+        let mut gathering = GatheringMemtable::new(Arc::new(Memtable::new(1 << 16)));
+        let found = count_with(&mut |entry| {
+            let fits = gathering.reserve(bytes);
+            if fits {
+                gathering.insert(entry);
+            }
+            fits
+        });
+        assert_eq!((found, gathering.memtable().len()), (wanted, wanted));
     }
 }

@@ -246,6 +246,11 @@ mod tests {
             self.memtable.insert(entry);
         }
 
+        fn asked_bytes(&self) -> usize {
+            let ahead = self.memtable.ahead.as_ref().expect("it has");
+            ahead.asked_bytes.load(Ordering::Relaxed)
+        }
+
         /// Waits until so much is there.
         fn await_resident(&self, bytes: usize) {
             let begun = Instant::now();
@@ -268,6 +273,8 @@ mod tests {
             scene.await_resident(mib * MIB + LEAD_BYTES_MIN);
             let resident = scene.resident_bytes();
             assert!(resident <= mib * MIB + LEAD_BYTES_MAX + 4 * MIB, "{resident} at {mib}");
+            let asked_bytes = scene.asked_bytes();
+            assert!(asked_bytes <= (mib + 2) * MIB + LEAD_BYTES_MAX, "{asked_bytes} at {mib}");
         }
     }
 
@@ -309,8 +316,7 @@ mod tests {
         scene.insert(&vec![7; 9 * MIB]);
         // Two pages at most are as much as there is to be.
         scene.insert(b"");
-        let ahead = scene.memtable.ahead.as_ref().expect("it has");
-        let asked_bytes = ahead.asked_bytes.load(Ordering::Relaxed);
+        let asked_bytes = scene.asked_bytes();
         assert!(asked_bytes >= scene.memtable.used_bytes() + LEAD_BYTES_MIN, "{asked_bytes}");
         scene.await_resident(9 * MIB + LEAD_BYTES_MIN);
     }

@@ -301,7 +301,7 @@ mod tests {
         let thread = Arc::default();
         let mut scene = Scene::new(&thread);
         scene.fill_to(3 * MIB);
-        scene.await_resident(4 * MIB);
+        scene.await_resident(3 * MIB + LEAD_BYTES_MIN);
         thread.stop();
         scene.fill_to(9 * MIB);
         // The page that the writer is in, and at most what was made for it before.

@@ -99,7 +99,13 @@ impl Pipeline {
         }
         let begun = self.store.home.clock.elapsed();
         let body_crc = if self.store.options.wal_enabled { crc(batch.ops()) } else { 0 };
-        let last_seq = self.run(Request::Commit { batch, body_crc, sync, premise })?;
+        let last_seq = self.run(Request::Commit { batch, body_crc, sync, premise });
+        if matches!(last_seq, Err(Error::Conflict)) {
+            // What it conflicts with is in the log, but perhaps not visible yet: whoever begins anew at once would
+            // not see it, and so conflict with it again. Never visible: then the handle is poisoned, as the next call says.
+            self.store.visible.wait_for_entered();
+        }
+        let last_seq = last_seq?;
         let latencies = &self.store.latencies;
         let latency = if sync { &latencies.synced_commit } else { &latencies.unsynced_commit };
         latency.record(self.store.since(begun));

@@ -97,6 +97,12 @@ impl VisibleSeq {
         self.wait_for(ticket.last_seq)
     }
 
+    /// Waits until every group that has entered so far is visible; false: one never will be.
+    pub fn wait_for_entered(&self) -> bool {
+        let entered = self.order.lock().groups.back().map(|group| group.last_seq);
+        entered.is_none_or(|seq| self.wait_for(seq))
+    }
+
     /// Waits until `seq` is visible; false: it never will be.
     #[must_use]
     pub fn wait_for(&self, seq: SeqNo) -> bool {
@@ -131,6 +137,23 @@ mod tests {
         visible.member_done(first);
         assert_eq!(visible.load(), SeqNo(13));
         assert!(visible.wait(second));
+    }
+
+    #[test]
+    fn who_waits_for_what_has_entered_sees_all_of_it_and_no_more() {
+        let visible = &VisibleSeq::new(SeqNo(10));
+        assert!(visible.wait_for_entered(), "nothing has");
+        let groups = [11, 12].map(|seq| visible.enter(SeqNo(seq), 1));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| (visible.wait_for_entered(), visible.load()));
+            visible.member_done(groups[1]);
+            std::thread::yield_now();
+            visible.member_done(groups[0]);
+            assert_eq!(waiting.join().expect("no panic"), (true, SeqNo(12)));
+        });
+        let last = visible.enter(SeqNo(13), 1);
+        visible.abandon(last);
+        assert!(!visible.wait_for_entered());
     }
 
     // A writer that panicked with its batch half inserted left everyone waiting

@@ -38,6 +38,12 @@ fn insert(arena: &Arena, key: &[u8], seq: u64) {
     skiplist::insert(arena, EntryRef { key, seq: SeqNo(seq), kind: EntryKind::Set, payload });
 }
 
+/// A thread that inserts.
+fn inserter(arena: &Arc<Arena>, key: &'static [u8], seq: u64) -> thread::JoinHandle<()> {
+    let arena = Arc::clone(arena);
+    thread::spawn(move || insert(&arena, key, seq))
+}
+
 /// The sequence number of what a read of `key` finds, which must be whole.
 fn get(arena: &Arena, key: &[u8]) -> Option<u64> {
     let entry = skiplist::get(arena, key, SeqNo::MAX)?.entry();
@@ -77,10 +83,7 @@ impl Outcomes {
 fn two_inserters_of_neighbouring_keys() {
     loom::model(|| {
         let arena = arena();
-        let other = {
-            let arena = Arc::clone(&arena);
-            thread::spawn(move || insert(&arena, b"kb", TALL[0]))
-        };
+        let other = inserter(&arena, b"kb", TALL[0]);
         insert(&arena, b"ka", LOW[0]);
         other.join().unwrap();
         assert_eq!(keys(&arena, 0), [b"ka", b"kb"]);
@@ -123,10 +126,7 @@ fn two_inserters_after_the_same_node_on_both_levels() {
     loom::model(|| {
         let arena = arena();
         insert(&arena, b"a", TALL[0]);
-        let other = {
-            let arena = Arc::clone(&arena);
-            thread::spawn(move || insert(&arena, b"b", TALL[1]))
-        };
+        let other = inserter(&arena, b"b", TALL[1]);
         insert(&arena, b"bb", TALL[2]);
         other.join().unwrap();
         assert_eq!(keys(&arena, 0), [&b"a"[..], b"b", b"bb"]);
@@ -145,10 +145,7 @@ fn a_reader_goes_on_from_a_node_on_a_level_where_it_is_just_being_linked() {
         let seen = seen.clone();
         move || {
             let arena = arena();
-            let writer = {
-                let arena = Arc::clone(&arena);
-                thread::spawn(move || insert(&arena, b"b", TALL[1]))
-            };
+            let writer = inserter(&arena, b"b", TALL[1]);
             let reader = {
                 let (arena, seen) = (Arc::clone(&arena), seen.clone());
                 thread::spawn(move || {
@@ -176,10 +173,7 @@ fn a_reader_goes_on_from_a_node_on_a_level_where_it_is_just_being_linked() {
 fn insertions_side_by_side_beside_another_inserter() {
     loom::model(|| {
         let arena = arena();
-        let other = {
-            let arena = Arc::clone(&arena);
-            thread::spawn(move || insert(&arena, b"b", TALL[0]))
-        };
+        let other = inserter(&arena, b"b", TALL[0]);
         // Either finds its place before the other is in the list.
         let new = [(&b"a"[..], LOW[0]), (b"c", TALL[1])].map(|(key, seq)| {
             let payload = &payload_of(seq);
@@ -205,10 +199,7 @@ fn two_inserters_of_versions_and_a_reader() {
         let seen = seen.clone();
         move || {
             let arena = arena();
-            let writer = {
-                let arena = Arc::clone(&arena);
-                thread::spawn(move || insert(&arena, b"k", LOW[0]))
-            };
+            let writer = inserter(&arena, b"k", LOW[0]);
             let reader = {
                 let (arena, seen) = (Arc::clone(&arena), seen.clone());
                 thread::spawn(move || {

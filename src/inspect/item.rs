@@ -50,7 +50,9 @@ impl Serialize for Id {
 /// ```
 /// # fn main() -> Result<(), esker::Error> {
 /// # let dir = tempfile::tempdir().expect("a directory");
-/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// // Without a background that would compact a table that is half tombstones.
+/// let options = esker::Options { auto_compaction: false, ..Default::default() };
+/// let db = esker::Db::open(dir.path(), options)?;
 /// use esker::inspect::{Bytes, EntryKind, InspectOptions, Item, Properties, inspect};
 /// use std::ops::ControlFlow;
 /// db.set("a", "1")?;

@@ -59,7 +59,9 @@ pub struct LevelLayout {
 /// ```
 /// # fn main() -> Result<(), esker::Error> {
 /// # let dir = tempfile::tempdir().expect("a directory");
-/// # let db = esker::Db::open(dir.path(), esker::Options::default())?;
+/// // Without a background that would compact a table that is half tombstones.
+/// let options = esker::Options { auto_compaction: false, ..Default::default() };
+/// let db = esker::Db::open(dir.path(), options)?;
 /// db.set("a", "1")?;
 /// db.delete("b")?;
 /// db.flush()?;

@@ -38,15 +38,22 @@ impl Fs for DiskFs {
         let mut options = fs::OpenOptions::new();
         match mode {
             OpenMode::Read => {
-                refuse_special(path)?;
-                refuse_what_came_since(&mut options);
+                refuse_on_the_way(&mut options, path)?;
                 options.read(true)
             }
             // `create_new` follows no link and takes no existing file of any kind.
             OpenMode::CreateNew => options.read(true).write(true).create_new(true),
         };
-        let file = options.open(path)?;
+        let file = match options.open(path) {
+            Ok(file) => file,
+            // It may be because of what stands there, which says more.
+            Err(e) if mode == OpenMode::Read && e.kind() != io::ErrorKind::NotFound => {
+                return Err(refuse_special(path).err().unwrap_or(e));
+            }
+            Err(e) => return Err(e),
+        };
         if cfg!(target_os = "linux") && mode == OpenMode::Read && !file.metadata()?.is_file() {
+            refuse_special(path)?;
             return Err(special("a special file"));
         }
         Ok(Arc::new(DiskFile { file }))
@@ -151,17 +158,21 @@ fn special(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, detail)
 }
 
-/// Where somebody puts a link or a FIFO there between the look and the open: the open follows no link,
-/// and does not wait for who writes into a FIFO.
+/// The open itself is one that follows no link, and does not wait for who writes into a FIFO: a look before would cost
+/// another walk along the path, and miss what comes there between the two.
 #[cfg(target_os = "linux")]
-fn refuse_what_came_since(options: &mut fs::OpenOptions) {
+fn refuse_on_the_way(options: &mut fs::OpenOptions, _: &Path) -> io::Result<()> {
     use rustix::fs::OFlags;
     use std::os::unix::fs::OpenOptionsExt;
     options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+    Ok(())
 }
 
+/// Where the flags are not known, a look before.
 #[cfg(not(target_os = "linux"))]
-fn refuse_what_came_since(_: &mut fs::OpenOptions) {}
+fn refuse_on_the_way(_: &mut fs::OpenOptions, path: &Path) -> io::Result<()> {
+    refuse_special(path)
+}
 
 #[derive(Debug)]
 struct DiskFile {

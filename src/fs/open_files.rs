@@ -2,8 +2,11 @@
 
 use super::{File, Fs, OpenMode};
 use crate::format::FileKind;
+use crate::format::codec::to_u64;
 use parking_lot::Mutex;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, UnitWeighter};
+use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -13,11 +16,14 @@ use std::sync::Arc;
 /// database is not alone in it; opening one again costs a few microseconds.
 pub const OPEN_FILES_MAX: usize = 256;
 
+/// Into so many parts, with a lock each, they are divided.
+const SHARDS: usize = 8;
+
 /// Opens files of one database when they are read, and keeps those open that are
 /// read most. Such a file must not be removed while it may still be read.
 pub struct OpenFiles {
     fs: Arc<dyn Fs>,
-    open: Cache<FileKind, Arc<dyn File>>,
+    open: Cache<FileKind, Arc<dyn File>, UnitWeighter, RandomState>,
     /// Files whose last reader is gone and that are to be removed.
     discarded: Mutex<Vec<FileKind>>,
 }
@@ -26,7 +32,16 @@ impl OpenFiles {
     /// For files on `fs`.
     #[must_use]
     pub fn new(fs: Arc<dyn Fs>) -> Self {
-        OpenFiles { fs, open: Cache::new(OPEN_FILES_MAX), discarded: Mutex::default() }
+        // The count of shards is given: the library would ask the system how many threads may run, which is slow.
+        let options = OptionsBuilder::new()
+            .weight_capacity(to_u64(OPEN_FILES_MAX))
+            .estimated_items_capacity(OPEN_FILES_MAX)
+            .shards(SHARDS)
+            .build()
+            .expect("all that it asks for is given");
+        let (hasher, lifecycle) = (RandomState::new(), DefaultLifecycle::default());
+        let open = Cache::with_options(options, UnitWeighter, hasher, lifecycle);
+        OpenFiles { fs, open, discarded: Mutex::default() }
     }
 
     /// Whether what reads the files may have threads.

@@ -48,6 +48,7 @@ mod inspect;
 mod log;
 mod manifest;
 mod table;
+mod table_parts;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -67,10 +68,8 @@ pub use log::{Batch, LogFound, Operation, decode_log, decode_log_files, fix_log,
 pub use manifest::{
     decode_current, decode_manifest, fix_current, fix_manifest, write_current, write_manifest,
 };
-pub use table::{
-    StoredBlock, TableBytes, TableParts, fix_table, set_table_digest, table_meta_of, write_table,
-};
-
+pub use table::{TableBytes, table_meta_of, write_table};
+pub use table_parts::{StoredBlock, TableParts, fix_table, set_table_digest};
 pub use values::{StoredValue, decode_values, fix_values, write_values};
 
 use crate::error::Result;

@@ -231,7 +231,8 @@ struct Recovery {
     state: State,
     /// Tables written by this run.
     new_tables: Vec<(Level, TableMeta)>,
-    memtable: GatheringMemtable,
+    /// What is replayed and in no table yet; made for the first entry.
+    memtable: Option<GatheringMemtable>,
     /// Large values written by this run.
     values: NewValues,
     last_seq: SeqNo,
@@ -252,14 +253,13 @@ impl Recovery {
     ) -> Result<Self> {
         let store = build_store(fs, dir, options, database, &state, names);
         check_tables(&store.home, &state, names)?;
-        let memtable = GatheringMemtable::new(store.new_memtable(replay_memtable_bytes(&store)));
         let last_seq = state.last_seq;
         let values = NewValues::default();
         Ok(Recovery {
             store,
             state,
             new_tables: Vec::new(),
-            memtable,
+            memtable: None,
             values,
             last_seq,
             is_log_empty: false,
@@ -367,15 +367,18 @@ impl Recovery {
         let home = &self.store.home;
         let (fs, dir) = (Arc::clone(&home.fs), home.dir.clone());
         let identity = log_identity(home.database, self.state.opens);
-        let headers = logs.iter().map(|&id| read_log_header(fs.as_ref(), &dir, identity, id));
+        let later = logs.iter().skip(1);
+        let headers = later.map(|&id| read_log_header(fs.as_ref(), &dir, identity, id));
         let headers: Vec<_> = headers.collect::<Result<_>>()?;
         self.is_log_empty = logs.len() == 1;
-        for (i, &id) in (1..).zip(&logs) {
+        for (i, &id) in logs.iter().enumerate() {
             let file = LogStream::open(fs.as_ref(), &dir, identity, id)?;
             self.is_log_empty &= file.record_bytes() == 0;
             self.report.log_files += 1;
             self.report.log_bytes += file.record_bytes();
-            chain.follow(&file, &headers[i..], |frame| self.replay_frame(&file, &frame))?;
+            chain.follow(&file, headers.get(i..).unwrap_or_default(), |frame| {
+                self.replay_frame(&file, &frame)
+            })?;
         }
         if let Some(broken) = chain.broken() {
             self.report.log_cut_bytes = broken.dropped_bytes;
@@ -395,33 +398,44 @@ impl Recovery {
         if bytes == 0 {
             return Ok(());
         }
-        if !self.memtable.reserve(bytes) {
-            self.write_memtable()?;
-            let size = replay_memtable_bytes(&self.store).max(bytes);
-            self.memtable.replace(self.store.new_memtable(size));
-            assert!(self.memtable.reserve(bytes), "a new memtable is made large enough");
-        }
+        self.make_room(bytes)?;
+        let Recovery { memtable, values, store, .. } = self;
+        let memtable = memtable.as_mut().expect("room was made in it");
         for op in batch.operations() {
             let entry = match op {
                 Op::Compressed(entry) => {
                     let stored_as = StoredAs { is_compressed: true, checksum: None };
-                    self.values.separate(&self.store, entry, stored_as)?
+                    values.separate(store, entry, stored_as)?
                 }
                 Op::Entry(entry) if entry.is_large(threshold) => {
-                    self.values.separate(&self.store, entry, StoredAs::default())?
+                    values.separate(store, entry, StoredAs::default())?
                 }
                 Op::Entry(entry) => entry,
                 Op::ExpiryFloor(_) => continue,
             };
-            self.memtable.insert(entry);
+            memtable.insert(entry);
         }
         self.last_seq = batch.last_seq;
         self.report.batches_replayed += 1;
         Ok(())
     }
 
+    /// Has a memtable at hand with room for so many bytes.
+    fn make_room(&mut self, bytes: usize) -> Result<()> {
+        if self.memtable.as_mut().is_some_and(|memtable| memtable.reserve(bytes)) {
+            return Ok(());
+        }
+        self.write_memtable()?;
+        let size = replay_memtable_bytes(&self.store).max(bytes);
+        let memtable = GatheringMemtable::new(self.store.new_memtable(size));
+        let has_room = self.memtable.insert(memtable).reserve(bytes);
+        assert!(has_room, "a new memtable is made large enough");
+        Ok(())
+    }
+
     fn write_memtable(&mut self) -> Result<()> {
-        let memtable = self.memtable.memtable();
+        let Some(mut memtable) = self.memtable.take() else { return Ok(()) };
+        let memtable = memtable.memtable();
         if !memtable.is_empty() {
             let written = self.store.write_table(memtable)?;
             self.new_tables.push((Level::ZERO, written.meta));

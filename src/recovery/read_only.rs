@@ -157,18 +157,19 @@ impl Replay {
         let logs = files_to_read(logs.collect(), state.log_min);
         let (fs, dir) = (Arc::clone(&self.store.home.fs), self.store.home.dir.clone());
         let identity = log_identity(self.store.home.database, state.opens);
-        let headers = logs.iter().map(|&id| read_log_header(fs.as_ref(), &dir, identity, id));
+        let later = logs.iter().skip(1);
+        let headers = later.map(|&id| read_log_header(fs.as_ref(), &dir, identity, id));
         let headers: Vec<_> = headers.collect::<Result<_>>()?;
         let mut chain = Chain::new(state.log_base);
         let mut last = (state.log_min, state.log_base);
-        for (i, &id) in (1..).zip(&logs) {
+        for (i, &id) in logs.iter().enumerate() {
             let file = LogStream::open(fs.as_ref(), &dir, identity, id)?;
             self.report.log_files += 1;
             self.report.log_bytes += file.record_bytes();
             self.begin(id);
             let begins = chain.expected();
-            chain
-                .follow(&file, &headers[i..], |frame| self.replay_frame((&file).into(), &frame))?;
+            let later = headers.get(i..).unwrap_or_default();
+            chain.follow(&file, later, |frame| self.replay_frame((&file).into(), &frame))?;
             if chain.expected() > begins {
                 last = (id, begins);
             }

@@ -5,7 +5,8 @@ use super::filter::FilterBuilder;
 use super::format::{
     BLOCK_TARGET_BYTES_MAX, Footer, Place, block_trailer, digest_block, stored_size,
 };
-use super::index::{IndexBuilder, separator};
+use super::index_builder::{IndexBuilder, separator};
+use super::root::RootBuilder;
 use super::{TableMeta, TableOptions};
 use crate::error::{Error, Result};
 use crate::format::key::EXPIRY_SIZE;
@@ -63,7 +64,7 @@ impl TableBuilder {
             written_ms: 0,
             block: BlockBuilder::default(),
             separator: (Vec::new(), SeqNo::MAX),
-            index: IndexBuilder::default(),
+            index: IndexBuilder::new(options.block_bytes),
             filter: FilterBuilder::default(),
             properties: Properties::default(),
             digest: 0,
@@ -161,14 +162,22 @@ impl TableBuilder {
         self.write_block(&properties, Compression::None)?;
         let filter_offset = self.sink.offset();
         let filter = std::mem::take(&mut self.filter).finish();
-        let checksum = self.write_block(&filter, Compression::None)?;
-        let digest = digest_block(self.digest, checksum, stored_size(&filter));
+        let mut root = RootBuilder::new(self.digest, filter.lines());
+        for page in filter.pages() {
+            let checksum = self.write_block(&page, Compression::None)?;
+            root.filter_page(&page, checksum);
+        }
         drop(filter);
         let index_offset = self.sink.offset();
-        let index = std::mem::take(&mut self.index).finish();
-        let checksum = self.write_block(&index, Compression::None)?;
-        let digest = digest_block(digest, checksum, stored_size(&index));
-        let footer = Footer { properties_offset, filter_offset, index_offset, digest };
+        for page in self.index.finish() {
+            let checksum = self.write_block(&page.payload, Compression::None)?;
+            root.index_page(&page, checksum);
+        }
+        let root_offset = self.sink.offset();
+        let (root, digest) = root.finish();
+        let checksum = self.write_block(&root, Compression::None)?;
+        let digest = digest_block(digest, checksum, stored_size(&root));
+        let footer = Footer { properties_offset, filter_offset, index_offset, root_offset, digest };
         let footer = footer.encode(&self.place(), self.sink.offset());
         self.sink.write(&footer)?;
         Ok(digest)

@@ -150,6 +150,11 @@ impl Kept {
     }
 }
 
+/// Into so many parts, with a lock each, what is kept is divided. Only loads of blocks meet them; lookups find their block
+/// in its slot. A fixed count, since the library would ask the system how many threads may run, which reads
+/// files of `/sys`: a tenth of a millisecond of the first open of a process.
+const SHARDS: usize = 16;
+
 impl BlockCache {
     /// A cache of blocks that take up to `capacity_bytes` together; 0 keeps none.
     #[must_use]
@@ -157,6 +162,7 @@ impl BlockCache {
         let options = OptionsBuilder::new()
             .weight_capacity(to_u64(capacity_bytes))
             .estimated_items_capacity(capacity_bytes / BLOCK_BYTES_USUAL)
+            .shards(SHARDS)
             .build()
             .ok()
             .filter(|_| capacity_bytes > 0);

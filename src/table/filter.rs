@@ -14,8 +14,10 @@ use crate::format::codec::to_u64;
 pub const LINE_SIZE: usize = 64;
 const LINE_WORDS: usize = LINE_SIZE / 8;
 const LINE_BITS: usize = LINE_SIZE * 8;
+/// Lines of a page of the filter, 4 KiB: a look for one key reads one.
+pub const PAGE_LINES: usize = 64;
 /// Bits of the filter for each key.
-const KEY_BITS: usize = 11;
+pub const KEY_BITS: usize = 11;
 /// Bits that are set for a key. With 9 bits for the place of each, they take 54 bits of a hash.
 const PROBES: u32 = 6;
 const PLACE_BITS: u32 = 9;
@@ -28,6 +30,23 @@ struct Line([u64; LINE_WORDS]);
 
 const _: () = assert!(size_of::<Line>() == LINE_SIZE);
 
+impl Line {
+    fn decode(bytes: &[u8; LINE_SIZE]) -> Line {
+        let mut words = [0; LINE_WORDS];
+        let (chunks, _) = bytes.as_chunks();
+        words.iter_mut().zip(chunks).for_each(|(to, from)| *to = u64::from_le_bytes(*from));
+        Line(words)
+    }
+
+    #[inline]
+    fn may_contain(&self, hash: KeyHash) -> bool {
+        let Line(words) = self;
+        // No early end: the line has been waited for, and a branch taken wrongly costs
+        // more than all the rest.
+        places(hash).fold(1, |all, (word, bit)| all & (words[word] >> bit)) & 1 == 1
+    }
+}
+
 /// A filter in memory.
 #[derive(Debug, Default)]
 pub struct Filter {
@@ -39,7 +58,7 @@ impl Filter {
         let lines = (hashes.len() * KEY_BITS).div_ceil(LINE_BITS);
         let mut filter = Filter { lines: vec![Line::default(); lines] };
         for &hash in hashes {
-            let line = filter.line_of(hash);
+            let line = line_of(hash, lines);
             if let Some(Line(words)) = filter.lines.get_mut(line) {
                 for (word, bit) in places(hash) {
                     words[word] |= 1 << bit;
@@ -49,41 +68,36 @@ impl Filter {
         filter
     }
 
-    /// Without a line yet, and with room for a payload of so many bytes.
-    pub fn with_room(payload_bytes: usize) -> Filter {
-        Filter { lines: Vec::with_capacity(payload_bytes / LINE_SIZE) }
+    /// Without a line yet, and with room for so many.
+    pub fn with_room(lines: usize) -> Filter {
+        Filter { lines: Vec::with_capacity(lines) }
     }
 
-    /// Adds the lines of a part of the payload.
+    /// Adds the lines of a page, in order.
     ///
     /// # Errors
     /// What was expected and found.
-    pub fn extend(&mut self, payload: &[u8]) -> Result<(), String> {
-        let (lines, rest) = payload.as_chunks::<LINE_SIZE>();
+    pub fn extend(&mut self, page: &[u8]) -> Result<(), String> {
+        let (lines, rest) = page.as_chunks::<LINE_SIZE>();
         if !rest.is_empty() {
-            return Err(format!(
-                "filter: expected lines of {LINE_SIZE} B, found {payload} B",
-                payload = payload.len()
-            ));
+            let found = page.len();
+            return Err(format!("filter: expected lines of {LINE_SIZE} B, found {found} B"));
         }
-        let line = |bytes: &[u8; LINE_SIZE]| {
-            let mut words = [0; LINE_WORDS];
-            let (chunks, _) = bytes.as_chunks();
-            words.iter_mut().zip(chunks).for_each(|(to, from)| *to = u64::from_le_bytes(*from));
-            Line(words)
-        };
-        self.lines.extend(lines.iter().map(line));
+        self.lines.extend(lines.iter().map(Line::decode));
         Ok(())
     }
 
-    /// The payload of the filter block.
-    fn encode(&self) -> Vec<u8> {
-        self.lines.iter().flat_map(|line| line.0).flat_map(u64::to_le_bytes).collect()
+    /// The count of lines.
+    pub fn lines(&self) -> usize {
+        self.lines.len()
     }
 
-    /// True when it has no lines: of a table without entries.
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+    /// The payloads of its pages, in order.
+    pub fn pages(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        let encode = |lines: &[Line]| {
+            lines.iter().flat_map(|line| line.0).flat_map(u64::to_le_bytes).collect()
+        };
+        self.lines.chunks(PAGE_LINES).map(encode)
     }
 
     /// Bytes of memory.
@@ -94,18 +108,23 @@ impl Filter {
     /// False: no entry of the table has a key of this hash.
     #[inline]
     pub fn may_contain(&self, hash: KeyHash) -> bool {
-        let Some(Line(words)) = self.lines.get(self.line_of(hash)) else { return false };
-        // No early end: the line has been waited for, and a branch taken wrongly costs
-        // more than all the rest.
-        places(hash).fold(1, |all, (word, bit)| all & (words[word] >> bit)) & 1 == 1
+        let line = self.lines.get(line_of(hash, self.lines.len()));
+        line.is_some_and(|line| line.may_contain(hash))
     }
+}
 
-    /// The upper bits of a hash choose the line.
-    #[inline]
-    fn line_of(&self, hash: KeyHash) -> usize {
-        let product = u128::from(hash.0) * to_u64(self.lines.len()) as u128;
-        usize::try_from(product >> 64).expect("less than the count of lines")
-    }
+/// The line of a key in a filter of so many: the upper bits of its hash choose.
+#[inline]
+pub fn line_of(hash: KeyHash, lines: usize) -> usize {
+    let product = u128::from(hash.0) * to_u64(lines) as u128;
+    usize::try_from(product >> 64).expect("less than the count of lines")
+}
+
+/// As [`Filter::may_contain`], by the page alone that has the key's line, of a filter of so many lines.
+pub fn page_may_contain(page: &[u8], hash: KeyHash, lines: usize) -> bool {
+    let (page, _) = page.as_chunks();
+    let line = page.get(line_of(hash, lines) % PAGE_LINES);
+    line.is_some_and(|line| Line::decode(line).may_contain(hash))
 }
 
 /// Where in its line a key has its bits: word and bit. The multiplication spreads
@@ -131,9 +150,9 @@ impl FilterBuilder {
         self.hashes.push(KeyHash::of(key));
     }
 
-    /// The payload of the filter block.
-    pub fn finish(self) -> Vec<u8> {
-        Filter::of(&self.hashes).encode()
+    /// The filter.
+    pub fn finish(self) -> Filter {
+        Filter::of(&self.hashes)
     }
 }
 
@@ -142,15 +161,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn decode(payload: &[u8]) -> Result<Filter, String> {
-        let mut filter = Filter::with_room(payload.len());
-        filter.extend(payload).map(|()| filter)
+    /// As a reader has it.
+    fn decode(written: &Filter) -> Filter {
+        let mut filter = Filter::with_room(written.lines());
+        written.pages().for_each(|page| filter.extend(&page).expect("valid"));
+        filter
     }
 
     fn filter_of(keys: impl Iterator<Item = Vec<u8>>) -> Filter {
         let mut builder = FilterBuilder::default();
         keys.for_each(|key| builder.add(&key));
-        decode(&builder.finish()).expect("valid")
+        decode(&builder.finish())
     }
 
     /// The format, in bits: the lines and places of keys are on disk.
@@ -158,7 +179,7 @@ mod tests {
     fn example_bytes() {
         let mut builder = FilterBuilder::default();
         builder.hashes.push(KeyHash(0x0123_4567_89ab_cdef));
-        let payload = builder.finish();
+        let payload: Vec<u8> = builder.finish().pages().flatten().collect();
         assert_eq!(payload.len(), LINE_SIZE);
         let set: Vec<usize> =
             (0..LINE_BITS).filter(|bit| payload[bit / 8] >> (bit % 8) & 1 == 1).collect();
@@ -201,9 +222,23 @@ mod tests {
     #[test]
     fn an_empty_filter_has_no_lines_and_passes_nothing() {
         let filter = filter_of(std::iter::empty());
-        assert!(filter.is_empty() && !filter.may_contain(KeyHash(0)));
-        decode(&[0; LINE_SIZE - 1]).expect_err("not a whole line");
-        decode(&[0; LINE_SIZE + 1]).expect_err("not a whole line");
+        assert!(filter.lines() == 0 && !filter.may_contain(KeyHash(0)));
+        Filter::default().extend(&[0; LINE_SIZE - 1]).expect_err("not a whole line");
+        Filter::default().extend(&[0; LINE_SIZE + 1]).expect_err("not a whole line");
+    }
+
+    /// For the same answer, also where it says yes though the key is not there.
+    #[test]
+    fn a_page_alone_says_what_the_filter_says() {
+        let filter = filter_of((0..9_000_u32).map(|i| i.to_be_bytes().to_vec()));
+        let pages: Vec<Vec<u8>> = filter.pages().collect();
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [4096, 4096, 4096, 2 * 64]);
+        for i in 0..200_000_u32 {
+            let hash = KeyHash::of(&i.to_be_bytes());
+            let page = &pages[line_of(hash, filter.lines()) / PAGE_LINES];
+            let said = page_may_contain(page, hash, filter.lines());
+            assert_eq!(said, filter.may_contain(hash), "{i}");
+        }
     }
 
     proptest! {

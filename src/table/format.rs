@@ -4,8 +4,9 @@
 //!
 //! ```text
 //! file
-//!   data block 0 .. data block n-1 | properties block | filter block | index block | footer
-//!   nothing before, between or after them
+//!   data block 0 .. data block n-1 | properties block
+//!   filter page 0 .. | index page 0 .. | root | footer
+//!   nothing before, between or after them; pages and root are stored as blocks are
 //!
 //! block, as stored                      checksum over: database id, table id,
 //!   0     k  payload                    offset of the block in the file,
@@ -27,32 +28,45 @@
 //!             16  1  version width, 1 to 8
 //!             17  1  end width, 1 to 4
 //!
-//! index block, its payload, never compressed; for each data block
-//!   varint  its size as stored
-//!   4       its checksum
-//!   varint  0: the separator is before all versions of its key;
-//!           s + 1: it is (key, sequence number s)
-//!   varint shared, varint unshared, unshared bytes: the separator's key.
-//!           Block 0 has the separator "", before everything
-//!
-//! filter block, its payload, never compressed
-//!   lines of 64 bytes, 11 bits for each key (all versions of one count once), in a
-//!   table with entries at least one; of each key, by its XXH3 hash h of 64 bits,
+//! filter page, its payload, never compressed
+//!   64 lines of 64 bytes, the last page what is left. Of the lines of all pages there are
+//!   11 bits for each key (all versions of one count once), in a table with entries at
+//!   least one line; of each key, by its XXH3 hash h of 64 bits,
 //!   line    (h * count of lines) >> 64
 //!   bits    six of the 512 of that line: h * 0x9e3779b97f4a7c15 modulo 2^64,
 //!           its upper 54 bits in six numbers of 9 bits; bit n is bit n % 8 of byte n / 8
+//!
+//! index page, its payload, never compressed
+//!   varint  where its first data block starts
+//!   entries of the data blocks from there on, at least one
+//!
+//! entry of an index
+//!   varint  the size as stored of the block or page
+//!   4       its checksum
+//!   varint  0: the separator is before all versions of its key;
+//!           s + 1: it is (key, sequence number s)
+//!   varint shared, varint unshared, unshared bytes: the separator's key; `shared` is 0 at
+//!           the front. That of block 0 is "", before everything; that of a page is that
+//!           of its first block
+//!
+//! root, its payload, never compressed
+//!   0   8  digest of all data blocks, filter pages and index pages, in this order
+//!   varint  the count of the filter's lines
+//!   4      for each filter page: its checksum
+//!   entries of the index pages
 //!
 //! properties block, its payload, never compressed
 //!   what `Properties::encode` writes, nothing after it
 //!
 //! footer                                checksum over: database id, table id,
-//!   0   8  offset of the properties     offset of the footer, bytes 0 to 32,
+//!   0   8  offset of the properties     offset of the footer, bytes 0 to 40,
 //!   8   8  offset of the filter         version
 //!   16  8  offset of the index
-//!   24  8  digest
-//!   32  4  checksum
-//!   36  4  version: 1
-//!   40  8  magic: "eskertbl"
+//!   24  8  offset of the root
+//!   32  8  digest: that in the root, with the root added
+//!   40  4  checksum
+//!   44  4  version: 1
+//!   48  8  magic: "eskertbl"
 //! ```
 //!
 //! Keys, versions and payloads stand apart so that a search touches few cache
@@ -67,7 +81,7 @@ use crate::error::{Error, Result};
 use crate::format::codec::{to_u64, to_usize};
 use crate::format::snappy::{decompress, decompress_into};
 use crate::format::{
-    Crc, DatabaseId, Decoder, KEY_BYTES_MAX, TableId, VALUE_BYTES_MAX, crc_parts, put_u32, put_u64,
+    DatabaseId, Decoder, KEY_BYTES_MAX, TableId, VALUE_BYTES_MAX, crc_parts, put_u32, put_u64,
 };
 use crate::options::Compression;
 use std::ops::DerefMut;
@@ -78,10 +92,10 @@ pub const MAGIC: [u8; 8] = *b"eskertbl";
 /// The version that this build writes, and the newest it reads.
 pub const VERSION: u32 = 1;
 
-const FOOTER_FIELDS_SIZE: usize = 8 + 8 + 8 + 8;
+const FOOTER_FIELDS_SIZE: usize = 8 + 8 + 8 + 8 + 8;
 /// Size of the footer.
 pub const FOOTER_SIZE: usize = FOOTER_FIELDS_SIZE + 4 + 4 + MAGIC.len();
-const _: () = assert!(FOOTER_SIZE == 48);
+const _: () = assert!(FOOTER_SIZE == 56);
 
 /// Size of what follows a block's payload: compression and checksum.
 pub const TRAILER_SIZE: usize = 1 + 4;
@@ -115,11 +129,6 @@ impl Place<'_> {
     /// Of `parts`, one after the other, at `offset`.
     pub fn checksum(&self, offset: u64, parts: &[&[u8]]) -> u32 {
         crc_parts(self.database, self.table.into(), offset, parts)
-    }
-
-    /// Of what is going to be added to it, at `offset`.
-    pub fn begin_checksum(&self, offset: u64) -> Crc {
-        Crc::at(self.database, self.table.into(), offset)
     }
 
     /// Damage at `offset`.
@@ -161,20 +170,6 @@ pub fn check_block<'a>(
     let short = || place.damage(offset, "a block is shorter than its trailer");
     let (payload, trailer) = stored.split_last_chunk::<TRAILER_SIZE>().ok_or_else(short)?;
     let computed = place.checksum(offset, &[payload, &trailer[..1]]);
-    Ok((check_trailer(place, offset, trailer, computed, expected)?, payload))
-}
-
-/// The same of a block with that trailer, whose payload and flag have the checksum `computed`.
-///
-/// # Errors
-/// As [`check_block`].
-pub fn check_trailer(
-    place: &Place<'_>,
-    offset: u64,
-    trailer: &[u8; TRAILER_SIZE],
-    computed: u32,
-    expected: Option<u32>,
-) -> Result<Compression> {
     let [flag, checksum @ ..] = *trailer;
     let found = u32::from_le_bytes(checksum);
     if computed != found || expected.is_some_and(|e| e != found) {
@@ -188,8 +183,8 @@ pub fn check_trailer(
         ));
     }
     match flag {
-        0 => Ok(Compression::None),
-        1 => Ok(Compression::Snappy),
+        0 => Ok((Compression::None, payload)),
+        1 => Ok((Compression::Snappy, payload)),
         _ => Err(place.damage(offset, format!("compression: expected 0 or 1, found {flag}"))),
     }
 }
@@ -242,6 +237,18 @@ pub fn open_block_into<B: DerefMut<Target = [u8]> + From<Vec<u8>>>(
     }
 }
 
+/// Whether the block at `offset` is one that is never compressed.
+///
+/// # Errors
+/// [`Error::Corruption`] where it is not.
+pub fn expect_uncompressed(place: &Place<'_>, offset: u64, compression: Compression) -> Result<()> {
+    if compression == Compression::None {
+        return Ok(());
+    }
+    let detail = "the block is compressed, which a page of filter or index, or the root, never is";
+    Err(place.damage(offset, detail))
+}
+
 /// Adds one 64-bit word to a digest; each step is invertible, so two files
 /// differ in their digests if they differ in one word.
 #[must_use]
@@ -261,10 +268,12 @@ pub fn digest_block(digest: u64, checksum: u32, stored_size: u64) -> u64 {
 pub struct Footer {
     /// Where the properties block starts; also the size of all data blocks.
     pub properties_offset: u64,
-    /// Where the filter block starts.
+    /// Where the first page of the filter starts.
     pub filter_offset: u64,
-    /// Where the index block starts.
+    /// Where the first page of the index starts.
     pub index_offset: u64,
+    /// Where the root starts.
+    pub root_offset: u64,
     /// Identifies the table's content.
     pub digest: u64,
 }
@@ -277,6 +286,7 @@ impl Footer {
         put_u64(&mut out, self.properties_offset);
         put_u64(&mut out, self.filter_offset);
         put_u64(&mut out, self.index_offset);
+        put_u64(&mut out, self.root_offset);
         put_u64(&mut out, self.digest);
         let version = VERSION.to_le_bytes();
         let checksum = place.checksum(offset, &[&out, &version]);
@@ -321,15 +331,16 @@ impl Footer {
             properties_offset: d.u64().ok_or_else(short)?,
             filter_offset: d.u64().ok_or_else(short)?,
             index_offset: d.u64().ok_or_else(short)?,
+            root_offset: d.u64().ok_or_else(short)?,
             digest: d.u64().ok_or_else(short)?,
         };
-        let Footer { properties_offset, filter_offset, index_offset, .. } = footer;
-        if ![properties_offset, filter_offset, index_offset, offset].is_sorted() {
+        let Footer { properties_offset, filter_offset, index_offset, root_offset, .. } = footer;
+        if ![properties_offset, filter_offset, index_offset, root_offset, offset].is_sorted() {
             return Err(place.damage(
                 offset,
                 format!(
                     "offsets: expected properties {properties_offset} <= filter {filter_offset} \
-                     <= index {index_offset} <= footer {offset}"
+                     <= index {index_offset} <= root {root_offset} <= footer {offset}"
                 ),
             ));
         }
@@ -363,6 +374,7 @@ mod tests {
             properties_offset: 100,
             filter_offset: 150,
             index_offset: 200,
+            root_offset: 250,
             digest: 0x0807,
         };
         let bytes = footer.encode(&place(), 300);
@@ -370,13 +382,14 @@ mod tests {
             100, 0, 0, 0, 0, 0, 0, 0, // properties
             150, 0, 0, 0, 0, 0, 0, 0, // filter
             200, 0, 0, 0, 0, 0, 0, 0, // index
+            250, 0, 0, 0, 0, 0, 0, 0, // root
             7, 8, 0, 0, 0, 0, 0, 0, // digest
             0, 0, 0, 0, // checksum, below
             1, 0, 0, 0, // version
             b'e', b's', b'k', b'e', b'r', b't', b'b', b'l',
         ];
-        assert_eq!(bytes[..32], expected[..32]);
-        assert_eq!(bytes[36..], expected[36..]);
+        assert_eq!(bytes[..40], expected[..40]);
+        assert_eq!(bytes[44..], expected[44..]);
         let bytes: [u8; FOOTER_SIZE] = bytes.try_into().expect("size");
         assert_eq!(Footer::decode(&place(), 300, &bytes).expect("valid"), footer);
         assert!(Footer::decode(&place(), 301, &bytes).is_err(), "another place");
@@ -384,15 +397,17 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_no_corruption() {
-        let footer = Footer { properties_offset: 1, filter_offset: 1, index_offset: 2, digest: 3 };
+        let (properties_offset, filter_offset, index_offset, root_offset) = (1, 1, 2, 2);
+        let footer =
+            Footer { properties_offset, filter_offset, index_offset, root_offset, digest: 3 };
         let mut bytes: [u8; FOOTER_SIZE] = footer.encode(&place(), 9).try_into().expect("size");
-        bytes[36] = 2;
+        bytes[44] = 2;
         let error = Footer::decode(&place(), 9, &bytes).expect_err("newer");
         assert!(
             matches!(error, Error::UnsupportedFormat { found: 2, supported: 1, .. }),
             "{error}"
         );
-        bytes[36] = 0;
+        bytes[44] = 0;
         let error = Footer::decode(&place(), 9, &bytes).expect_err("never was");
         assert!(matches!(error, Error::Corruption { .. }), "{error}");
     }

@@ -1,20 +1,20 @@
 //! The head of a table: what of it is kept in memory, its index, its filter, and the way to its blocks in the cache.
 
+use super::TableMeta;
 use super::cache::BlockSlots;
-use super::filter::Filter;
-use super::format::{
-    FOOTER_SIZE, Footer, TRAILER_SIZE, check_block, check_trailer, digest_block, span,
-};
-use super::index::Index;
+use super::filter::{Filter, KEY_BITS};
+use super::format::{Footer, digest_block, span};
+use super::index::{Index, IndexDecoder};
 use super::reader::Table;
-use crate::error::{Error, Result};
-use crate::format::codec::to_u64;
+use super::root::{PagePlace, Root, open_page};
+use crate::error::Result;
+use crate::format::SeqNo;
+use crate::format::codec::to_usize;
 use crate::fs::IoContext;
-use crate::options::Compression;
 use std::sync::Arc;
 
-/// A filter is read in pieces of so many bytes: a multiple of a line's, which stay in the processor's cache.
-const PIECE_BYTES: usize = 64 << 10;
+/// Pages are read up to so many bytes at once: few calls, and what was read stays in the processor's cache.
+const PIECE_BYTES: u64 = 64 << 10;
 
 /// Index and filter of one table.
 #[derive(Debug)]
@@ -33,154 +33,110 @@ impl Head {
         size_of::<Head>() + self.index.weight() + self.filter.weight() + self.blocks.weight()
     }
 
+    /// What the head of that table takes in the file, by what the manifest says of it, nearly, in bytes.
+    pub fn expected_bytes(meta: &TableMeta) -> u64 {
+        /// Of a block of the usual size the index has so much.
+        const BLOCK_BYTES: u64 = 4096;
+        const ENTRY_BYTES: u64 = 24;
+        let filter = meta.properties.entries.saturating_mul(KEY_BITS as u64) / 8;
+        filter.saturating_add(meta.size_bytes / BLOCK_BYTES * ENTRY_BYTES)
+    }
+
     /// Reads and checks the head of `table`, and that it is the one that the
     /// manifest means. This is also where the file's length is looked at.
     ///
     /// # Errors
-    /// [`Error::Corruption`], [`Error::UnsupportedFormat`] or [`Error::Io`].
+    /// [`crate::Error::Corruption`], [`crate::Error::UnsupportedFormat`] or [`crate::Error::Io`].
     pub fn read(table: &Table) -> Result<(Footer, Head)> {
-        let (place, size) = (table.place(), table.meta().size_bytes);
-        let length = table.file()?.len().during("stat", place.path)?;
-        if length != size {
-            let detail = format!("file length: expected {size}, found {length}");
-            return Err(place.damage(length.min(size), detail));
-        }
-        let (footer, footer_offset) = Head::read_footer(table)?;
-        let head = Head::decode(table, &footer, footer_offset)?;
-        Ok((footer, head))
+        Head::check_length(table)?;
+        let (footer, root) = Root::read(table)?;
+        let index = read_index(table, &footer, &root)?;
+        let filter = read_filter(table, &root)?;
+        let blocks = Arc::new(BlockSlots::new(index.blocks()));
+        Ok((footer, Head { index, filter, blocks }))
     }
 
-    /// The index alone, if nothing else can be had, of a file that may also have grown: for who
+    /// Whether the file is as long as the manifest says.
+    ///
+    /// # Errors
+    /// [`crate::Error::Corruption`] or [`crate::Error::Io`].
+    pub fn check_length(table: &Table) -> Result<()> {
+        let (place, size) = (table.place(), table.meta().size_bytes);
+        let length = table.file()?.len().during("stat", place.path)?;
+        if length == size {
+            return Ok(());
+        }
+        let detail = format!("file length: expected {size}, found {length}");
+        Err(place.damage(length.min(size), detail))
+    }
+
+    /// The index alone, of a file that may also have grown: for who
     /// looks for what can be saved.
     ///
     /// # Errors
     /// As [`Head::read`].
     pub fn read_index(table: &Table) -> Result<Index> {
-        let (footer, footer_offset) = Head::read_footer(table)?;
-        let alone = |e| {
-            let (filter_offset, offset) = (footer.filter_offset, footer.index_offset);
-            let filter = table.read(filter_offset, offset)?;
-            if uncompressed(table, filter_offset, &filter).is_ok() {
-                return Err(e); // Then it is the index, or not the index of these blocks.
-            }
-            let stored = table.read(offset, footer_offset)?;
-            let index = uncompressed(table, offset, &stored)?;
-            Index::decode(index.payload, footer.properties_offset)
-                .map_err(|detail| table.place().damage(offset, detail))
-        };
-        Head::decode(table, &footer, footer_offset).map(|head| head.index).or_else(alone)
-    }
-
-    /// The footer, and where it stands.
-    fn read_footer(table: &Table) -> Result<(Footer, u64)> {
-        let place = table.place();
-        let size = table.meta().size_bytes;
-        let footer_offset = size.checked_sub(to_u64(FOOTER_SIZE)).ok_or_else(|| {
-            place.damage(0, format!("file length: expected {FOOTER_SIZE} or more, found {size}"))
-        })?;
-        let bytes = table.read(footer_offset, size)?;
-        let bytes = bytes.first_chunk().expect("as long as was read");
-        let footer = Footer::decode(&place, footer_offset, bytes)?;
-        let digest = table.meta().digest;
-        if footer.digest != digest {
-            return Err(place.damage(
-                footer_offset,
-                format!(
-                    "digest: the manifest expects {digest:#018x}, found {:#018x}; another or \
-                     older file",
-                    footer.digest
-                ),
-            ));
-        }
-        Ok((footer, footer_offset))
-    }
-
-    fn decode(table: &Table, footer: &Footer, footer_offset: u64) -> Result<Head> {
-        let Footer { filter_offset, index_offset, .. } = *footer;
-        let (filter, filter_checksum) = read_filter(table, filter_offset, index_offset)?;
-        let stored = table.read(index_offset, footer_offset)?;
-        let index = uncompressed(table, index_offset, &stored)?;
-        let damage = |offset, detail: String| table.place().damage(offset, detail);
-        let index_block = Index::decode(index.payload, footer.properties_offset)
-            .map_err(|detail| damage(index_offset, detail))?;
-        let head = Head {
-            blocks: Arc::new(BlockSlots::new(index_block.blocks())),
-            index: index_block,
-            filter,
-        };
-        let blocks = (0..head.index.blocks())
-            .filter_map(|block| head.index.block(block))
-            .fold(0, |digest, (start, end, checksum)| digest_block(digest, checksum, end - start));
-        let found = digest_block(blocks, filter_checksum, index_offset - filter_offset);
-        let found = digest_block(found, index.checksum, index.stored_size);
-        if found != footer.digest {
-            let detail = format!(
-                "digest of filter and index: expected {:#018x}, found {found:#018x}",
-                footer.digest
-            );
-            return Err(damage(filter_offset, detail));
-        }
-        if head.index.blocks() == 0 && table.meta().properties.entries > 0 {
-            return Err(damage(index_offset, "the index names no block".to_owned()));
-        }
-        if head.filter.is_empty() && head.index.blocks() > 0 {
-            return Err(damage(filter_offset, "the filter has no room for a key".to_owned()));
-        }
-        Ok(head)
+        let (footer, root) = Root::read(table)?;
+        read_index(table, &footer, &root)
     }
 }
 
-/// Reads and checks the filter block from `start` to `end`; with its checksum. In pieces, since to read it whole would
-/// be a first touch of as much memory again as the filter takes, for a moment.
-fn read_filter(table: &Table, start: u64, end: u64) -> Result<(Filter, u32)> {
-    let damage = |detail: String| table.place().damage(start, detail);
-    let size = span(start, end).and_then(|size| size.checked_sub(TRAILER_SIZE));
-    let size = size.ok_or_else(|| damage(format!("a filter of {start}..{end}")))?;
-    let (mut filter, mut crc) = (Filter::with_room(size), table.place().begin_checksum(start));
-    let mut stored = vec![0; size.min(PIECE_BYTES) + TRAILER_SIZE];
-    let (mut at, mut left, mut lines) = (start, size, Ok(()));
-    // The trailer comes with the last piece.
-    while left > PIECE_BYTES {
-        let piece = &mut stored[..PIECE_BYTES];
-        table.read_into(piece, at)?;
-        crc.update(piece);
-        // Told when the checksum has been looked at: that is what it means mostly.
-        lines = lines.and(filter.extend(piece));
-        at += to_u64(PIECE_BYTES);
-        left -= PIECE_BYTES;
+fn read_index(table: &Table, footer: &Footer, root: &Root) -> Result<Index> {
+    let size = span(footer.index_offset, footer.root_offset).unwrap_or(0);
+    let mut decoder = IndexDecoder::new(size, 0, footer.properties_offset);
+    let mut separators = (0..).map(|page| root.pages.separator(page));
+    read_pages(table, root.index_pages(), |page| {
+        let (key, seq): (Vec<u8>, SeqNo) = separators.next().expect("each page has one");
+        decoder.page(page, (&key, seq))
+    })?;
+    let damage = |detail| table.place().damage(footer.index_offset, detail);
+    let index = decoder.finish().map_err(damage)?;
+    let blocks = (0..index.blocks()).filter_map(|block| index.block(block));
+    let digest = blocks.chain(root.filter_pages()).chain(root.index_pages());
+    let found = digest
+        .fold(0, |digest, (start, end, checksum)| digest_block(digest, checksum, end - start));
+    if found != root.digest {
+        let expected = root.digest;
+        return Err(damage(format!(
+            "digest of blocks, filter and index: expected {expected:#018x}, found {found:#018x}"
+        )));
     }
-    stored.truncate(left + TRAILER_SIZE);
-    table.read_into(&mut stored, at)?;
-    let (piece, trailer) =
-        stored.split_last_chunk::<TRAILER_SIZE>().expect("as long as the trailer, or longer");
-    crc.update(piece);
-    lines = lines.and(filter.extend(piece));
-    let [flag, checksum @ ..] = *trailer;
-    crc.update(&[flag]);
-    let compression = check_trailer(&table.place(), start, trailer, crc.finish(), None)?;
-    expect_uncompressed(table, start, compression)?;
-    lines.map_err(damage)?;
-    Ok((filter, u32::from_le_bytes(checksum)))
+    Ok(index)
 }
 
-struct Uncompressed<'a> {
-    payload: &'a [u8],
-    checksum: u32,
-    stored_size: u64,
+fn read_filter(table: &Table, root: &Root) -> Result<Filter> {
+    let mut filter = Filter::with_room(root.filter_lines);
+    read_pages(table, root.filter_pages(), |page| filter.extend(page))?;
+    Ok(filter)
 }
 
-/// The filter or index block at `offset`.
-fn uncompressed<'a>(table: &Table, offset: u64, stored: &'a [u8]) -> Result<Uncompressed<'a>> {
-    let (compression, payload) = check_block(&table.place(), offset, stored, None)?;
-    expect_uncompressed(table, offset, compression)?;
-    let checksum = stored.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-    Ok(Uncompressed { payload, checksum, stored_size: to_u64(stored.len()) })
-}
-
-fn expect_uncompressed(table: &Table, offset: u64, compression: Compression) -> Result<()> {
-    if compression == Compression::None {
-        return Ok(());
+/// Reads and checks `pages`, which stand one behind the other, and gives each to `take`. Some at once: to read all would
+/// be a first touch of as much memory again as they take decoded, for a moment.
+fn read_pages(
+    table: &Table,
+    pages: impl Iterator<Item = PagePlace>,
+    mut take: impl FnMut(&[u8]) -> std::result::Result<(), String>,
+) -> Result<()> {
+    let mut pages = pages.peekable();
+    let (mut piece, mut stored) = (Vec::new(), Vec::new());
+    while let Some(first) = pages.next() {
+        let (start, mut end, _) = first;
+        piece.clear();
+        piece.push(first);
+        while let Some(next) = pages.next_if(|&(_, end, _)| end - start <= PIECE_BYTES) {
+            end = next.1;
+            piece.push(next);
+        }
+        let damage = |at: u64, detail| table.place().damage(at, detail);
+        let size = span(start, end).ok_or_else(|| damage(start, "a page too large".to_owned()))?;
+        stored.resize(size, 0);
+        table.read_into(&mut stored, start)?;
+        for &(at, end, checksum) in &piece {
+            let bytes = to_usize(at - start).zip(to_usize(end - start));
+            let bytes = bytes.and_then(|(from, to)| stored.get(from..to)).unwrap_or_default();
+            let (page, _) = open_page(&table.place(), at, bytes, Some(checksum))?;
+            take(page).map_err(|detail| damage(at, detail))?;
+        }
     }
-    let detail = "the block is compressed, which a filter or an index never is";
-    Err(Error::corruption(table.place().path, offset, detail))
+    Ok(())
 }

@@ -12,7 +12,7 @@ use arc_swap::{ArcSwapOption, Guard};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 /// Below this count the clock is not gone through for tables that are no more.
@@ -43,6 +43,8 @@ pub struct HeadSlot {
     is_used: AtomicBool,
     /// Held by the one that reads the head, so that it is read once.
     loading: Mutex<()>,
+    /// How often since it last had one it was asked for a key without ([`super::cold`]).
+    looks: AtomicU64,
 }
 
 /// A head, counted for as long as anyone has it.
@@ -102,6 +104,13 @@ impl HeadSlot {
         }
         Some(HeadGuard(guard))
     }
+
+    /// Whether it may be asked without a head once more, of `max` times since it last had one.
+    #[cold]
+    pub fn take_look(&self, max: impl FnOnce() -> u64) -> bool {
+        let max = max();
+        self.looks.load(Ordering::Relaxed) < max && self.looks.fetch_add(1, Ordering::Relaxed) < max
+    }
 }
 
 impl HeadMemory {
@@ -119,6 +128,12 @@ impl HeadMemory {
     #[must_use]
     pub fn used_bytes(&self) -> usize {
         self.used_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The head in `slot`, if it is in memory.
+    #[inline]
+    pub fn current(&self, slot: &HeadSlot) -> Option<HeadGuard> {
+        slot.current()
     }
 
     /// The head in `slot`; where there is none, the one that `read` reads. A failure
@@ -194,6 +209,7 @@ impl Clock {
             if slot.is_used.swap(false, Ordering::Relaxed) || is_pinned {
                 self.ring.push_back(next);
             } else {
+                slot.looks.store(0, Ordering::Relaxed);
                 slot.head.store(None);
                 excess = excess.saturating_sub(head.bytes);
                 taken.push(head);

@@ -1,59 +1,13 @@
 //! The index: which block an entry is in.
 
 use super::format::TRAILER_SIZE;
-use crate::format::codec::{put_bytes, to_u64, to_usize};
+use crate::format::codec::{to_u64, to_usize};
 use crate::format::key::{common_prefix, compare};
-use crate::format::{Decoder, KEY_BYTES_MAX, SeqNo, put_u32, put_varint, snappy};
+use crate::format::{Decoder, KEY_BYTES_MAX, SeqNo, snappy};
 use std::cmp::Ordering;
 
 /// An entry takes this much at least: size, checksum, number, and two sizes of its key.
 const ENTRY_BYTES_MIN: usize = 1 + 4 + 1 + 1 + 1;
-
-/// The index block being written.
-#[derive(Debug, Default)]
-pub struct IndexBuilder {
-    payload: Vec<u8>,
-    last_key: Vec<u8>,
-}
-
-/// The separator before the entry `(first_key, first_seq)`, with which a block
-/// starts, where `last` is the last entry of the block before (INV-6): the shortest
-/// prefix of the key that is greater than the last key, before all versions
-/// of it; inside the versions of one key, the place just after `last`, so that
-/// one block answers a search between the two.
-pub fn separator<'a>(last: Option<(&[u8], SeqNo)>, first_key: &'a [u8]) -> (&'a [u8], SeqNo) {
-    match last {
-        None => (&[], SeqNo::MAX),
-        // The next version of a key is older, so there is a number before.
-        Some((last_key, last_seq)) if last_key == first_key => {
-            (first_key, SeqNo(last_seq.0.saturating_sub(1)))
-        }
-        Some((last_key, _)) => {
-            let shortest = common_prefix(last_key, first_key) + 1;
-            (first_key.get(..shortest).unwrap_or(first_key), SeqNo::MAX)
-        }
-    }
-}
-
-impl IndexBuilder {
-    /// Adds a data block: its separator, its size as stored, its checksum.
-    pub fn add(&mut self, key: &[u8], seq: SeqNo, stored_size: u64, checksum: u32) {
-        put_varint(&mut self.payload, stored_size);
-        put_u32(&mut self.payload, checksum);
-        put_varint(&mut self.payload, if seq == SeqNo::MAX { 0 } else { seq.0 + 1 });
-        let shared = common_prefix(&self.last_key, key);
-        let unshared = key.get(shared..).expect("no more is shared than there is");
-        put_varint(&mut self.payload, to_u64(shared));
-        put_bytes(&mut self.payload, unshared);
-        self.last_key.truncate(shared);
-        self.last_key.extend_from_slice(unshared);
-    }
-
-    /// The payload of the index block.
-    pub fn finish(self) -> Vec<u8> {
-        self.payload
-    }
-}
 
 /// The index in memory, made for the search of [`Index::find`].
 ///
@@ -75,66 +29,143 @@ pub struct Index {
     checksums: Vec<u32>,
 }
 
-impl Index {
-    /// Reads the payload of an index block; the data blocks that it names end
-    /// at `data_size`.
+/// Reads an index, page by page.
+#[derive(Debug)]
+pub struct IndexDecoder {
+    index: Index,
+    /// The separator before, and where its block ends.
+    key: Vec<u8>,
+    seq: SeqNo,
+    end: u64,
+    /// Where the last block ends at the latest.
+    end_max: u64,
+}
+
+impl IndexDecoder {
+    /// Of an index of about so many bytes, whose blocks stand from `start` to `end_max`.
+    pub fn new(payload_bytes: usize, start: u64, end_max: u64) -> Self {
+        let index = Index::with_room(payload_bytes, start, end_max);
+        IndexDecoder { index, key: Vec::new(), seq: SeqNo::MAX, end: start, end_max }
+    }
+
+    /// Adds the page whose blocks come next; `first` is its separator, as the root has it.
     ///
     /// # Errors
     /// What was expected and found.
-    pub fn decode(payload: &[u8], data_size: u64) -> Result<Index, String> {
+    pub fn page(&mut self, payload: &[u8], first: (&[u8], SeqNo)) -> Result<(), String> {
+        let (start, entries) = split_page(payload)?;
+        if start != self.end {
+            return Err(format!("a page of the blocks from {start} on, expected {}", self.end));
+        }
+        self.entries(entries, first)
+    }
+
+    fn entries(&mut self, payload: &[u8], first: (&[u8], SeqNo)) -> Result<(), String> {
         let mut d = Decoder::new(payload);
-        let mut index = Index::with_room(payload.len(), data_size);
-        // Of the separator before.
-        let (mut key, mut seq) = (Vec::new(), SeqNo::MAX);
-        let mut end = 0u64;
+        let mut is_first = true;
         while !d.is_empty() {
-            let block = index.checksums.len();
+            let block = self.index.checksums.len();
             let wrong = |what: &str| format!("block {block} of the index: {what}");
             let entry = decode_entry(&mut d).ok_or_else(|| wrong("it is cut short"))?;
-            end = Some(entry.stored_size)
+            self.end = Some(entry.stored_size)
                 .filter(|&size| size > to_u64(TRAILER_SIZE))
-                .and_then(|size| end.checked_add(size))
-                .filter(|&end| end <= data_size)
+                .and_then(|size| self.end.checked_add(size))
+                .filter(|&end| end <= self.end_max)
                 .ok_or_else(|| wrong("its size does not fit the file"))?;
-            if entry.shared > key.len() || entry.shared + entry.unshared.len() > KEY_BYTES_MAX {
-                return Err(wrong("its key is too long"));
+            if is_first && (entry.shared, entry.unshared, entry.seq) != (0, first.0, first.1) {
+                return Err(wrong("its separator is not that of its page"));
             }
-            // What they share they share: the rest decides.
-            let rest = key.get(entry.shared..).unwrap_or_default();
-            let order = compare(rest, seq, entry.unshared, entry.seq);
-            key.truncate(entry.shared);
-            key.extend_from_slice(entry.unshared);
-            seq = entry.seq;
-            // The separator is a part of the block's first key, which stands whole
-            // in the block: so all of them take no more than the blocks do uncompressed.
-            if to_u64(key.len()) > entry.stored_size.saturating_mul(snappy::GROWTH_MAX) {
-                return Err(wrong("its key is longer than the block"));
-            }
-            if block > 0 && order != Ordering::Less {
-                return Err(wrong("its separator is not after the one before"));
-            }
-            if block == 0 && (!key.is_empty() || entry.seq != SeqNo::MAX) {
-                return Err(wrong("its separator is not the first"));
-            }
-            index.offsets.push(end);
-            index.checksums.push(entry.checksum);
-            if block > 0 {
-                index.push_separator(&key, entry.seq);
-            }
+            is_first = false;
+            self.entry(block, &entry).map_err(wrong)?;
         }
-        if end != data_size {
-            return Err(format!("data blocks end at {end}, expected {data_size}"));
+        Ok(())
+    }
+
+    /// Adds one block, whose end is known.
+    fn entry(&mut self, block: usize, entry: &IndexEntry<'_>) -> Result<(), &'static str> {
+        let key = &mut self.key;
+        if entry.shared > key.len() || entry.shared + entry.unshared.len() > KEY_BYTES_MAX {
+            return Err("its key is too long");
+        }
+        // What they share they share: the rest decides.
+        let rest = key.get(entry.shared..).unwrap_or_default();
+        let order = compare(rest, self.seq, entry.unshared, entry.seq);
+        key.truncate(entry.shared);
+        key.extend_from_slice(entry.unshared);
+        self.seq = entry.seq;
+        // The separator is a part of the block's first key, which stands whole
+        // in the block: so all of them take no more than the blocks do uncompressed.
+        if to_u64(key.len()) > entry.stored_size.saturating_mul(snappy::GROWTH_MAX) {
+            return Err("its key is longer than the block");
+        }
+        if block > 0 && order != Ordering::Less {
+            return Err("its separator is not after the one before");
+        }
+        self.index.offsets.push(self.end);
+        self.index.checksums.push(entry.checksum);
+        if block > 0 {
+            self.index.push_separator(key, entry.seq);
+        }
+        Ok(())
+    }
+
+    /// The index of all pages.
+    ///
+    /// # Errors
+    /// The last block does not end at the end.
+    pub fn finish(self) -> Result<Index, String> {
+        let IndexDecoder { mut index, end, end_max, .. } = self;
+        if end != end_max {
+            return Err(format!("the blocks end at {end}, expected {end_max}"));
         }
         index.strip_prefix();
         Ok(index)
     }
+}
 
-    /// With room for what a payload of so many bytes most likely names, in a table of `data_size`: blocks of 4 KiB.
-    fn with_room(payload_bytes: usize, data_size: u64) -> Index {
-        let blocks =
-            to_usize(data_size / 4096).unwrap_or(usize::MAX).min(payload_bytes / ENTRY_BYTES_MIN);
+/// Where the first block of a page starts, and its entries.
+///
+/// # Errors
+/// There is nothing of the kind.
+pub fn split_page(payload: &[u8]) -> Result<(u64, &[u8]), String> {
+    let mut d = Decoder::new(payload);
+    d.varint()
+        .map(|start| (start, d.rest()))
+        .filter(|(_, entries)| !entries.is_empty())
+        .ok_or_else(|| "a page without a block".to_owned())
+}
+
+impl Index {
+    /// Reads the entries in the root: an index of the pages, which stand from `start` to `end`.
+    ///
+    /// # Errors
+    /// What was expected and found.
+    pub fn of_pages(payload: &[u8], start: u64, end: u64) -> Result<Index, String> {
+        let mut decoder = IndexDecoder::new(payload.len(), start, end);
+        decoder.entries(payload, (b"", SeqNo::MAX))?;
+        decoder.finish()
+    }
+
+    /// Reads one page alone, of a table whose data blocks end at `end_max`; `first` is its separator, as the root
+    /// has it.
+    ///
+    /// # Errors
+    /// What was expected and found.
+    pub fn of_page(payload: &[u8], first: (&[u8], SeqNo), end_max: u64) -> Result<Index, String> {
+        let (start, entries) = split_page(payload)?;
+        let mut decoder = IndexDecoder::new(payload.len(), start, end_max);
+        decoder.entries(entries, first)?;
+        decoder.end_max = decoder.end;
+        decoder.finish()
+    }
+
+    /// With room for what a payload of so many bytes most likely names, of blocks from `start` to `end_max`: 4 KiB each.
+    fn with_room(payload_bytes: usize, start: u64, end_max: u64) -> Index {
+        let blocks = to_usize(end_max.saturating_sub(start) / 4096)
+            .unwrap_or(usize::MAX)
+            .min(payload_bytes / ENTRY_BYTES_MIN);
         let mut offsets = Vec::with_capacity(blocks + 1);
-        offsets.push(0);
+        offsets.push(start);
         Index {
             key_ends: Vec::with_capacity(blocks),
             keys: Vec::with_capacity(payload_bytes / 2),
@@ -293,36 +324,64 @@ pub fn decode_entry<'a>(d: &mut Decoder<'a>) -> Option<IndexEntry<'a>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::index_builder::{EntryWriter, IndexBuilder, IndexPage};
     use super::*;
     use proptest::prelude::*;
 
-    #[test]
-    fn separators_are_short_and_in_place() {
-        let max = SeqNo::MAX;
-        assert_eq!(separator(None, b"abc"), (&b""[..], max));
-        assert_eq!(separator(Some((b"abc", SeqNo(5))), b"abxyz"), (&b"abx"[..], max));
-        assert_eq!(separator(Some((b"ab", SeqNo(5))), b"abxyz"), (&b"abx"[..], max));
-        assert_eq!(separator(Some((b"ab", SeqNo(5))), b"ab"), (&b"ab"[..], SeqNo(4)));
+    fn builder() -> IndexBuilder {
+        IndexBuilder::new(40)
+    }
+
+    /// The index of so many bytes of blocks.
+    fn decode(builder: &mut IndexBuilder, size: u64) -> Result<Index, String> {
+        let mut decoder = IndexDecoder::new(0, 0, size);
+        for IndexPage { separator: (key, seq), payload } in builder.finish() {
+            decoder.page(&payload, (&key, seq))?;
+        }
+        decoder.finish()
     }
 
     #[test]
     fn memory_is_bounded_by_the_blocks_and_not_by_shared_prefixes() {
-        let mut builder = IndexBuilder::default();
-        builder.add(b"", SeqNo::MAX, 100, 0);
-        builder.add(&[7; 1000], SeqNo::MAX, 100, 0);
-        assert!(Index::decode(&builder.finish(), 200).is_ok());
-        let mut builder = IndexBuilder::default();
-        builder.add(b"", SeqNo::MAX, 100, 0);
-        builder.add(&[7; 3000], SeqNo::MAX, 100, 0);
-        let error = Index::decode(&builder.finish(), 200).expect_err("longer than its block");
+        let with_key = |size| {
+            let mut builder = builder();
+            builder.add(b"", SeqNo::MAX, 100, 0);
+            builder.add(&vec![7; size], SeqNo::MAX, 100, 0);
+            decode(&mut builder, 200)
+        };
+        assert!(with_key(1000).is_ok());
+        let error = with_key(3000).expect_err("longer than its block");
         assert!(error.contains("longer than the block"), "{error}");
+    }
+
+    #[test]
+    fn a_page_is_where_the_root_has_it() {
+        let mut builder = builder();
+        for number in 0..20_u8 {
+            builder.add(&[b'k', number][..usize::from(number.min(2))], SeqNo::MAX, 100, 0);
+        }
+        let pages = builder.finish();
+        assert!(pages.len() > 2, "{}", pages.len());
+        let (key, seq) = &pages[1].separator;
+        assert!(Index::of_page(&pages[1].payload, (key, *seq), 2000).is_ok());
+        let told = Index::of_page(&pages[2].payload, (key, *seq), 2000).expect_err("another's");
+        assert!(told.contains("not that of its page"), "{told}");
+        let told = Index::of_page(&pages[1].payload, (key, *seq), 250).expect_err("behind the end");
+        assert!(told.contains("does not fit"), "{told}");
+        let mut decoder = IndexDecoder::new(0, 0, 2000);
+        let told = decoder.page(&pages[1].payload, (key, *seq)).expect_err("the second");
+        assert!(told.contains("expected 0"), "{told}");
+        assert!(Index::of_page(&[0], (b"", SeqNo::MAX), 2000).is_err(), "of no block");
     }
 
     proptest! {
         #[test]
         fn any_bytes_decode_without_panic(payload: Vec<u8>, size: u64, key: Vec<u8>) {
-            if let Ok(index) = Index::decode(&payload, size) {
-                prop_assert!(index.find(&key, SeqNo(1)) <= index.blocks().saturating_sub(1));
+            let first = (&key[..], SeqNo::MAX);
+            for index in [Index::of_pages(&payload, 7, size), Index::of_page(&payload, first, size)] {
+                if let Ok(index) = index {
+                    prop_assert!(index.find(&key, SeqNo(1)) <= index.blocks().saturating_sub(1));
+                }
             }
         }
 
@@ -338,7 +397,7 @@ mod tests {
         ) {
             // The tuple sorts sequence numbers up, the index down.
             let seq_of = |n: u64| if n == 0 { SeqNo::MAX } else { SeqNo(10 - n) };
-            let mut builder = IndexBuilder::default();
+            let mut builder = builder();
             builder.add(b"", SeqNo::MAX, 100, 0);
             let mut all = vec![(vec![], SeqNo::MAX)];
             for (key, n) in keys {
@@ -350,7 +409,14 @@ mod tests {
                 all.push((key, seq_of(n)));
             }
             let size = 100 * to_u64(all.len());
-            let index = Index::decode(&builder.finish(), size).expect("valid");
+            let pages = builder.clone().finish();
+            let index = decode(&mut builder, size).expect("valid");
+            let mut root = EntryWriter::default();
+            for IndexPage { separator: (key, seq), payload } in &pages {
+                root.add(key, *seq, to_u64(payload.len() + TRAILER_SIZE), 7);
+            }
+            let root_size = pages.iter().map(|page| to_u64(page.payload.len() + TRAILER_SIZE)).sum::<u64>();
+            let root = Index::of_pages(&root.take(), 900, 900 + root_size).expect("valid");
             for (i, separator) in all.iter().enumerate() {
                 prop_assert_eq!(&index.separator(i), separator);
             }
@@ -361,6 +427,12 @@ mod tests {
                         .iter()
                         .rposition(|(k, s)| compare(k, *s, key, seq) != Ordering::Greater);
                     prop_assert_eq!(Some(index.find(key, seq)), expected.or(Some(0)));
+                    // The same block, by one page alone.
+                    let number = root.find(key, seq);
+                    let (first, first_seq) = root.separator(number);
+                    let page = Index::of_page(&pages[number].payload, (&first, first_seq), size);
+                    let page = page.expect("valid");
+                    prop_assert_eq!(page.block(page.find(key, seq)), index.block(index.find(key, seq)));
                 }
             }
         }

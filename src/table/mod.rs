@@ -9,9 +9,10 @@
 //! INV-2: a [`block::Block`] in memory has been checked as a whole: every
 //! length, kind and order in it holds. What reads it afterwards may rely on it.
 //! INV-3: every byte of the file is covered by a checksum that also covers its
-//! place (database, table, offset); blocks, filter, index and footer leave no gap.
+//! place (database, table, offset); blocks, filter, index, root and footer leave no gap.
 //! INV-4: the digest in [`TableMeta`] pins the content: it is a function of
-//! the checksum of every block, of the filter and of the index.
+//! the checksum of every block, of every page of filter and index, and of the root. What names a
+//! block or a page holds its checksum too, up to the footer, which has the digest.
 //! INV-5: a block is no larger than `block_bytes` unless it holds one entry only.
 //! INV-6: the separator of a block is greater than every entry before the block and
 //! at most its first; inside the versions of one key it is the place just after the
@@ -29,7 +30,8 @@
 //!
 //! Memory: a block is read whole. The head is kept whole: 30 to 40 bytes and a
 //! separator for each block, 11 bits for each key. Both are bounded by the file's size,
-//! whatever is in it; the heads of all tables by [`HeadMemory`]. A cursor pins a head.
+//! whatever is in it; the heads of all tables by [`HeadMemory`]. A cursor pins a head. A `get` reads it only
+//! when it has done without for a while ([`cold`]).
 //!
 //! Not here: which tables there are (`manifest`), visibility and expiry
 //! (`read`), the directory's sync and the removal of files (the caller), repair.
@@ -39,16 +41,19 @@ pub mod block_builder;
 mod block_bytes;
 mod builder;
 mod cache;
+mod cold;
 mod cursor;
 pub mod filter;
 pub mod format;
 mod head;
 mod head_memory;
 pub mod index;
+pub mod index_builder;
 pub mod position;
 mod preload;
 mod read_ahead;
 mod reader;
+pub mod root;
 mod salvage;
 mod stated;
 mod streams;

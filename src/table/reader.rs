@@ -4,6 +4,7 @@ use super::TableMeta;
 use super::block::Block;
 use super::block_bytes::BlockBytes;
 use super::cache::{BlockCache, BlockGuard, BlockPlace};
+use super::cold;
 use super::cursor::TableCursor;
 use super::format::{Footer, Place, TRAILER_SIZE, open_block, open_block_into, span};
 use super::head::Head;
@@ -91,16 +92,21 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Corruption`], [`Error::UnsupportedFormat`] or [`Error::Io`] from reading the
-    /// head or the one block that can hold the key.
+    /// head, or what of it decides, or the one block that can hold the key.
     pub fn get(&self, key: &[u8], hash: KeyHash, seq: SeqNo) -> Result<Option<TableEntry>> {
-        let head = self.head()?;
+        let head = match self.heads.current(&self.head) {
+            Some(head) => head,
+            None if self.head.take_look(|| cold::looks_max(&self.meta)) => {
+                let block = cold::block(self, key, hash, seq)?.map(Arc::new).map(BlockGuard::of);
+                return Ok(block.and_then(|block| TableEntry::find(block, key, seq)));
+            }
+            None => self.head()?,
+        };
         if !head.filter.may_contain(hash) {
             return Ok(None);
         }
         let block = self.block(&head, head.index.find(key, seq))?;
-        let found = block.lower_bound(key, seq);
-        let entry = found.entry;
-        Ok(found.is_key.then(|| TableEntry { block, entry, key: Key::new(key) }))
+        Ok(TableEntry::find(block, key, seq))
     }
 
     /// A cursor over all entries. Its blocks come from the cache and go into it.
@@ -284,6 +290,14 @@ pub struct TableEntry {
 }
 
 impl TableEntry {
+    /// The newest version of `key` at or before `seq`, if `block` has it.
+    #[inline]
+    pub(super) fn find(block: BlockGuard, key: &[u8], seq: SeqNo) -> Option<TableEntry> {
+        let found = block.lower_bound(key, seq);
+        let entry = found.entry;
+        found.is_key.then(|| TableEntry { block, entry, key: Key::new(key) })
+    }
+
     /// The entry.
     #[must_use]
     pub fn entry(&self) -> EntryRef<'_> {

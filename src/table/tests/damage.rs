@@ -2,7 +2,6 @@
 
 use super::format::FOOTER_SIZE;
 use super::*;
-use crate::format::FileKind;
 
 /// The size of all data blocks, as the footer has it.
 fn data_size(file: &[u8]) -> usize {
@@ -19,20 +18,23 @@ fn is_detected(error: &Error, path: &Path) -> bool {
 }
 
 /// Every read of a damaged table gives right bytes or says that it is damaged.
-/// Returns how many of the gets were answered.
-fn assert_right_or_detected(dir: &Path, meta: &TableMeta, model: &Model) -> usize {
+/// Returns how many of the gets were answered: with the head, and without.
+fn assert_right_or_detected(dir: &Path, meta: &TableMeta, model: &Model) -> [usize; 2] {
     let path = dir.join("000007.tbl");
     let table = open(dir, meta, 1 << 20);
-    let mut answered = 0;
-    for entry in model.iter().map(item) {
-        match get(&table, &entry.0, SeqNo(entry.1)) {
-            Ok(found) => {
-                assert_eq!(found.map(|e| owned(e.entry())), Some(entry));
-                answered += 1;
+    let answers = [get, look].map(|get| {
+        let mut answered = 0;
+        for entry in model.iter().map(item) {
+            match get(&table, &entry.0, SeqNo(entry.1)) {
+                Ok(found) => {
+                    assert_eq!(found.map(|e| owned(e.entry())), Some(entry));
+                    answered += 1;
+                }
+                Err(error) => assert!(is_detected(&error, &path), "{error}"),
             }
-            Err(error) => assert!(is_detected(&error, &path), "{error}"),
         }
-    }
+        answered
+    });
     for all in [scan(&table), collect(table.stream())] {
         match all {
             Ok(all) => assert_eq!(all, model.iter().map(item).collect::<Vec<_>>()),
@@ -41,7 +43,7 @@ fn assert_right_or_detected(dir: &Path, meta: &TableMeta, model: &Model) -> usiz
     }
     let error = table.verify().expect_err("damage is found by verify");
     assert!(is_detected(&error, &path), "{error}");
-    answered
+    answers
 }
 
 #[test]
@@ -58,11 +60,11 @@ fn every_flipped_bit_is_detected_and_leaves_other_blocks_readable() {
                 let mut bytes = good.clone();
                 bytes[at] ^= 1 << bit;
                 std::fs::write(&path, &bytes).expect("write");
-                let answered = assert_right_or_detected(dir.path(), &meta, &model);
+                let answers = assert_right_or_detected(dir.path(), &meta, &model);
                 // One block of the several is lost.
                 assert!(
-                    at >= data_size || (1..model.len()).contains(&answered),
-                    "byte {at}, bit {bit}: {answered} answered"
+                    at >= data_size || answers.iter().all(|n| (1..model.len()).contains(n)),
+                    "byte {at}, bit {bit}: {answers:?} answered"
                 );
             }
         }
@@ -83,13 +85,13 @@ fn every_other_length_is_detected() {
         let mut bytes = good.clone();
         bytes.resize(length, 0);
         std::fs::write(&path, &bytes).expect("write");
-        assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), 0, "{length}");
+        assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), [0; 2], "{length}");
         // And where the manifest states the wrong length too.
         let meta = TableMeta { size_bytes: length as u64, ..meta.clone() };
-        assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), 0);
+        assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), [0; 2]);
     }
     std::fs::remove_file(&path).expect("remove");
-    assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), 0, "missing");
+    assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), [0; 2], "missing");
 }
 
 #[test]
@@ -117,10 +119,10 @@ fn files_of_another_place_are_detected() {
     // The same entries under another number, or in another database.
     write_as(DATABASE, TableId(8), other.path(), &model, o);
     std::fs::copy(other.path().join("000008.tbl"), &path).expect("copy");
-    assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), 0);
+    assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), [0; 2]);
     write_as(DatabaseId(1), ID, other.path(), &model, o);
     std::fs::copy(other.path().join("000007.tbl"), &path).expect("copy");
-    assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), 0);
+    assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), [0; 2]);
     std::fs::remove_file(other.path().join("000007.tbl")).expect("remove");
 
     // An older state of this database: same number, same length, one byte else.
@@ -129,7 +131,7 @@ fn files_of_another_place_are_detected() {
     let older_meta = write(other.path(), &older, o);
     assert_eq!(older_meta.size_bytes, meta.size_bytes);
     std::fs::copy(other.path().join("000007.tbl"), &path).expect("copy");
-    assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), 0);
+    assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), [0; 2]);
 }
 
 /// A block of an older file of the same number, in its very place, has a
@@ -150,37 +152,42 @@ fn a_stale_block_in_its_own_place_is_detected() {
     let data_size = data_size(&bytes);
     bytes[..data_size].copy_from_slice(&stale[..data_size]);
     std::fs::write(&path, &bytes).expect("write");
-    let answered = assert_right_or_detected(dir.path(), &meta, &model);
-    assert!((1..model.len()).contains(&answered), "one block of several is stale: {answered}");
+    let answers = assert_right_or_detected(dir.path(), &meta, &model);
+    let is_of_one = answers.iter().all(|n| (1..model.len()).contains(n));
+    assert!(is_of_one, "one block of several is stale: {answers:?}");
 }
 
-/// It is read in pieces, of which none is left out of its checksum.
+/// They are read some at once, and each is checked.
 #[test]
-fn a_filter_of_many_pieces_is_read_and_checked_whole() {
+fn every_page_of_filter_and_index_is_checked() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut model = Model::new();
     let key = |number: u32| number.to_be_bytes();
     for number in 0..120_000 {
-        set(&mut model, &key(number), 1, b"");
+        set(&mut model, &key(number), 1, &[7; 16]);
     }
-    let meta = write(dir.path(), &model, options(4096, Compression::Snappy));
+    let meta = write(dir.path(), &model, options(300, Compression::None));
     let table = open(dir.path(), &meta, 0);
+    let (footer, head) = head::Head::read(&table).expect("sound");
+    let (_, root) = root::Root::read(&table).expect("sound");
     for number in (0..120_000).step_by(997) {
-        assert!(get(&table, &key(number), SeqNo(1)).expect("sound").is_some(), "{number}");
-        let beyond = get(&table, &key(number + 120_000), SeqNo(1)).expect("sound");
-        assert!(beyond.is_none(), "{number}");
+        assert!(head.filter.may_contain(KeyHash::of(&key(number))), "{number}");
     }
-    let (footer, _) = head::Head::read(&table).expect("sound");
-    let (start, end) = (footer.filter_offset, footer.index_offset);
-    assert!(end - start > 2 * (64 << 10), "more than two pieces");
-    let path = dir.path().join(FileKind::Table(ID).name());
+    assert!(footer.index_offset - footer.filter_offset > 2 * (64 << 10), "read at three times");
+    assert!(footer.root_offset - footer.index_offset > 64 << 10, "read at two times");
+    let path = dir.path().join("000007.tbl");
     let sound = std::fs::read(&path).expect("there");
-    for at in (start..end).step_by(31_000).chain([end - 1]) {
-        let mut bytes = sound.clone();
-        bytes[usize::try_from(at).expect("small")] ^= 4;
-        std::fs::write(&path, bytes).expect("written");
-        let told = get(&open(dir.path(), &meta, 0), &key(7), SeqNo(1));
-        let at_filter = matches!(&told, Err(Error::Corruption { offset, .. }) if *offset == start);
-        assert!(at_filter, "a flipped bit at {at}: {:?}", told.err());
+    let pages: Vec<_> = root.filter_pages().chain(root.index_pages()).collect();
+    assert!(pages.windows(2).all(|two| two[0].1 == two[1].0), "no gap");
+    for (start, end, _) in pages {
+        for at in [start, end - 1] {
+            let mut bytes = sound.clone();
+            bytes[usize::try_from(at).expect("small")] ^= 4;
+            std::fs::write(&path, bytes).expect("written");
+            let told = head::Head::read(&open(dir.path(), &meta, 0));
+            let is_at_page =
+                matches!(&told, Err(Error::Corruption { offset, .. }) if *offset == start);
+            assert!(is_at_page, "a flipped bit at {at}: {:?}", told.err());
+        }
     }
 }

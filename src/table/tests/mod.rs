@@ -2,6 +2,7 @@
 
 mod damage;
 mod io;
+mod looks;
 mod model;
 mod preload;
 mod reads;
@@ -72,6 +73,13 @@ fn open(dir: &Path, meta: &TableMeta, cache_bytes: usize) -> Arc<Table> {
 
 fn get(table: &Table, key: &[u8], seq: SeqNo) -> Result<Option<reader::TableEntry>> {
     table.get(key, KeyHash::of(key), seq)
+}
+
+/// The same, without the head.
+fn look(table: &Table, key: &[u8], seq: SeqNo) -> Result<Option<reader::TableEntry>> {
+    let block = cold::block(table, key, KeyHash::of(key), seq)?;
+    let block = block.map(|block| cache::BlockGuard::of(Arc::new(block)));
+    Ok(block.and_then(|block| reader::TableEntry::find(block, key, seq)))
 }
 
 fn set(model: &mut Model, key: &[u8], seq: u64, payload: &[u8]) {

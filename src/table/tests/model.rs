@@ -140,6 +140,8 @@ proptest! {
             let expected = model.range((key.clone(), Reverse(seq))..).next().map(item);
             let expected = expected.filter(|e| e.0 == key);
             let found = get(&table, &key, SeqNo(seq)).expect("sound");
+            let looked = look(&table, &key, SeqNo(seq)).expect("sound");
+            prop_assert_eq!(looked.map(|e| owned(e.entry())), found.as_ref().map(|e| owned(e.entry())));
             prop_assert_eq!(found.map(|e| owned(e.entry())), expected);
         }
 

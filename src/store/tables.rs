@@ -42,6 +42,7 @@ impl Store {
         let mut builder =
             TableBuilder::create(home.fs.as_ref(), &home.dir, home.database, id, options)?;
         builder.set_written(home.clock.now_ms());
+        builder.expect_keys(memtable.len());
         let mut cursor = memtable.cursor();
         cursor.seek_first()?;
         // What was overwritten while it was in memory, and what no snapshot sees, goes

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Writes a table. Its memory is bounded, whatever the table's size, but for
-/// the index, some bytes a block, and the filter, 8 bytes a key.
+/// the index, some bytes a block, and the filter, 8 bytes a key, or with [`TableBuilder::expect_keys`] two at most.
 ///
 /// Dropped without [`TableBuilder::finish`] it leaves a file that is no table,
 /// for the caller to remove.
@@ -76,6 +76,11 @@ impl TableBuilder {
     /// When the first of its entries left memory, in milliseconds since the Unix epoch.
     pub fn set_written(&mut self, written_ms: u64) {
         self.written_ms = written_ms;
+    }
+
+    /// Says that at most so many keys come: the filter then takes less memory until it is written.
+    pub fn expect_keys(&mut self, max: usize) {
+        self.filter.expect_keys(max);
     }
 
     /// Adds an entry, which comes after all others in the order of

@@ -55,17 +55,34 @@ pub struct Filter {
 
 impl Filter {
     fn of(hashes: &[KeyHash]) -> Filter {
-        let lines = (hashes.len() * KEY_BITS).div_ceil(LINE_BITS);
-        let mut filter = Filter { lines: vec![Line::default(); lines] };
-        for &hash in hashes {
-            let line = line_of(hash, lines);
-            if let Some(Line(words)) = filter.lines.get_mut(line) {
-                for (word, bit) in places(hash) {
-                    words[word] |= 1 << bit;
-                }
+        let mut filter = Filter::empty(lines_for(hashes.len()));
+        hashes.iter().for_each(|&hash| filter.insert(hash));
+        filter
+    }
+
+    /// Of so many lines and no key.
+    fn empty(lines: usize) -> Filter {
+        Filter { lines: vec![Line::default(); lines] }
+    }
+
+    #[inline]
+    fn insert(&mut self, hash: KeyHash) {
+        let line = line_of(hash, self.lines.len());
+        if let Some(Line(words)) = self.lines.get_mut(line) {
+            for (word, bit) in places(hash) {
+                words[word] |= 1 << bit;
             }
         }
-        filter
+    }
+
+    /// The same keys in half of the lines: as a key's line is chosen by the upper bits of its hash, it is then the one of half the number.
+    fn fold(&mut self) {
+        let folded = self.lines.chunks(2).map(|two| {
+            let words = |line: usize| two.get(line).map_or([0; LINE_WORDS], |line| line.0);
+            let (first, second) = (words(0), words(1));
+            Line(std::array::from_fn(|word| first[word] | second[word]))
+        });
+        self.lines = folded.collect();
     }
 
     /// Without a line yet, and with room for so many.
@@ -138,21 +155,61 @@ fn places(hash: KeyHash) -> impl Iterator<Item = (usize, u32)> {
     })
 }
 
-/// The filter of a table being written. It holds 8 bytes for each key until the end.
+/// How many lines a filter of so many keys has.
+fn lines_for(keys: usize) -> usize {
+    (keys * KEY_BITS).div_ceil(LINE_BITS)
+}
+
+/// The filter of a table being written. How many lines it has its last key tells, so it holds 8 bytes for each key until
+/// the end. Where it is known how many there are at most, it is made of that size when a part of them has come, and
+/// folded at the end as long as it has room for twice the keys that it got.
 #[derive(Debug, Default)]
 pub struct FilterBuilder {
     hashes: Vec<KeyHash>,
+    /// At most so many keys come. 0: who knows.
+    keys_max: usize,
+    /// That of all keys so far, and their count, once it has been made.
+    filter: Option<(Filter, usize)>,
 }
 
 impl FilterBuilder {
+    /// With this part of the keys the filter is made: with fewer it would have to be folded too often.
+    const PART: usize = 16;
+    /// Below so many keys it is not worth it.
+    const KEYS_MANY: usize = 16 << 10;
+
+    /// Says that at most so many keys come.
+    pub fn expect_keys(&mut self, max: usize) {
+        self.keys_max = if max >= Self::KEYS_MANY { max } else { 0 };
+    }
+
     /// Adds a key, once, whatever the count of its versions.
     pub fn add(&mut self, key: &[u8]) {
-        self.hashes.push(KeyHash::of(key));
+        self.add_hash(KeyHash::of(key));
+    }
+
+    fn add_hash(&mut self, hash: KeyHash) {
+        if let Some((filter, keys)) = &mut self.filter {
+            filter.insert(hash);
+            *keys += 1;
+            return;
+        }
+        self.hashes.push(hash);
+        if self.keys_max > 0 && self.hashes.len() == self.keys_max / Self::PART {
+            let mut filter = Filter::empty(lines_for(self.keys_max).next_multiple_of(Self::PART));
+            let hashes = std::mem::take(&mut self.hashes);
+            hashes.iter().for_each(|&hash| filter.insert(hash));
+            self.filter = Some((filter, hashes.len()));
+        }
     }
 
     /// The filter.
     pub fn finish(self) -> Filter {
-        Filter::of(&self.hashes)
+        let Some((mut filter, keys)) = self.filter else { return Filter::of(&self.hashes) };
+        while filter.lines().is_multiple_of(2) && filter.lines() / 2 >= lines_for(keys) {
+            filter.fold();
+        }
+        filter
     }
 }
 
@@ -225,6 +282,58 @@ mod tests {
         assert!(filter.lines() == 0 && !filter.may_contain(KeyHash(0)));
         Filter::default().extend(&[0; LINE_SIZE - 1]).expect_err("not a whole line");
         Filter::default().extend(&[0; LINE_SIZE + 1]).expect_err("not a whole line");
+    }
+
+    /// Foretold or not, the keys are in it, and few others; it has fewer lines than for twice as many.
+    #[test]
+    fn a_filter_of_keys_foretold_is_folded_to_their_count() {
+        let hash = |i: usize| KeyHash::of(&i.to_be_bytes());
+        for (foretold, came) in [
+            (100_000, 100_000),
+            (100_000, 70_000),
+            (100_000, 49_000),
+            (100_000, 6_300),
+            (100_000, 100),
+            (16_384, 1),
+        ] {
+            let mut builder = FilterBuilder::default();
+            builder.expect_keys(foretold);
+            (0..came).for_each(|i| builder.add_hash(hash(i)));
+            assert!(
+                builder.hashes.capacity() * 8 <= foretold,
+                "{foretold}, {came}: a part of them"
+            );
+            let filter = builder.finish();
+            assert!((0..came).all(|i| filter.may_contain(hash(i))), "{foretold}, {came}");
+            let passed = (came..came + 100_000).filter(|&i| filter.may_contain(hash(i))).count();
+            assert!(passed < 900, "{foretold}, {came}: {passed} passed");
+            let needed = lines_for(came);
+            assert!(
+                (needed..2 * needed + 1).contains(&filter.lines()),
+                "{foretold}, {came}: {}",
+                filter.lines()
+            );
+            // What is on disk does not depend on the way.
+            if came == 100 {
+                assert_eq!(
+                    filter.lines,
+                    Filter::of(&(0..came).map(hash).collect::<Vec<_>>()).lines
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_folded_filter_is_the_one_of_half_the_lines() {
+        let hashes: Vec<_> = (0..5_000_u32).map(|i| KeyHash::of(&i.to_be_bytes())).collect();
+        let of = |lines| {
+            let mut filter = Filter::empty(lines);
+            hashes.iter().for_each(|&hash| filter.insert(hash));
+            filter
+        };
+        let mut folded = of(246);
+        folded.fold();
+        assert_eq!(folded.lines, of(123).lines);
     }
 
     /// For the same answer, also where it says yes though the key is not there.

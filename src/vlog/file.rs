@@ -9,6 +9,7 @@ use crate::format::{
     DatabaseId, FileKind, SegmentId, VALUE_BYTES_MAX, ValueFileId, ValuePointer, snappy,
 };
 use crate::fs::{File, IoContext, OpenFiles, read_exact_at};
+use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +17,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// For values up to this size memory is taken before the file's length is looked at.
 const ROOM_BYTES_MAX: usize = 4 << 20;
+
+/// A compressed value of up to this size as stored is read into memory that the thread keeps: to take it, clear it and give it
+/// back was a twentieth of a read.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+
+thread_local! {
+    /// What of the last value is stored, for the next to be read over it.
+    static STORED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A value file, or a log file with values. Of the file nothing is looked at before the
 /// first use.
@@ -97,12 +107,24 @@ impl ValueFile {
     /// [`Error::Corruption`], [`Error::Io`].
     pub fn read(&self, pointer: &ValuePointer) -> Result<Vec<u8>> {
         let offset = self.locate(pointer)?;
-        let stored = self.read_at(offset, pointer)?;
         if !pointer.is_compressed {
-            return Ok(stored);
+            return self.read_at(offset, pointer);
         }
-        snappy::decompress(&stored, to_u64(VALUE_BYTES_MAX))
-            .map_err(|detail| Error::corruption(&self.path, offset, detail))
+        let uncompressed = |stored: &[u8]| {
+            snappy::decompress(stored, to_u64(VALUE_BYTES_MAX))
+                .map_err(|detail| Error::corruption(&self.path, offset, detail))
+        };
+        match usize::try_from(pointer.stored_bytes) {
+            Ok(size) if size <= KEPT_BYTES_MAX => STORED.with_borrow_mut(|stored| {
+                if stored.len() < size {
+                    stored.resize(size, 0);
+                }
+                let stored = stored.get_mut(..size).expect("just made as long");
+                self.fill(self.file()?.as_ref(), offset, pointer, stored)?;
+                uncompressed(stored)
+            }),
+            _ => uncompressed(&self.read_at(offset, pointer)?),
+        }
     }
 
     /// The value of `pointer` as it is stored, checked: one read of exactly its bytes.

@@ -157,6 +157,46 @@ fn a_stale_block_in_its_own_place_is_detected() {
     assert!(is_of_one, "one block of several is stale: {answers:?}");
 }
 
+/// The same of what leads to the blocks: an older page of the index, or an older root, holds by itself.
+#[test]
+fn a_stale_page_or_root_in_its_own_place_is_detected() {
+    let (dir, other) =
+        (tempfile::tempdir().expect("tempdir"), tempfile::tempdir().expect("tempdir"));
+    let model = small_model();
+    let mut older = model.clone();
+    set(&mut older, b"", 3, b"Empty key");
+    let o = options(100, Compression::None);
+    let meta = write(dir.path(), &model, o);
+    let older_meta = write(other.path(), &older, o);
+    let (footer, root) = root::Root::read(&open(dir.path(), &meta, 0)).expect("sound");
+    let of_older = root::Root::read(&open(other.path(), &older_meta, 0)).expect("sound");
+    assert_eq!(footer.root_offset, of_older.0.root_offset);
+    let page = root.pages.block(0).expect("a page");
+    assert_ne!(
+        page,
+        of_older.1.pages.block(0).expect("a page"),
+        "the same place, another checksum"
+    );
+    let path = dir.path().join("000007.tbl");
+    let sound = std::fs::read(&path).expect("read");
+    let stale = std::fs::read(other.path().join("000007.tbl")).expect("read");
+    let footer_offset = meta.size_bytes - to_u64(FOOTER_SIZE);
+    for (from, to) in [(page.0, page.1), (footer.root_offset, footer_offset)] {
+        let (from, to) =
+            (usize::try_from(from).expect("small"), usize::try_from(to).expect("small"));
+        let mut bytes = sound.clone();
+        bytes[from..to].copy_from_slice(&stale[from..to]);
+        std::fs::write(&path, &bytes).expect("write");
+        let [with_head, without] = assert_right_or_detected(dir.path(), &meta, &model);
+        assert_eq!(with_head, 0, "{from}..{to}");
+        assert!(without < model.len(), "{from}..{to}: {without}");
+        let told = look(&open(dir.path(), &meta, 0), b"", SeqNo(3));
+        let is_there =
+            matches!(&told, Err(Error::Corruption { offset, .. }) if *offset == to_u64(from));
+        assert!(is_there, "{from}..{to}: {:?}", told.err());
+    }
+}
+
 /// They are read some at once, and each is checked.
 #[test]
 fn every_page_of_filter_and_index_is_checked() {

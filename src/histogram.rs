@@ -7,6 +7,7 @@
 //! exactly, and is a dozen lines.
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ const _: () = assert!(BUCKETS == 592);
 ///
 /// Relaxed throughout: a snapshot may have a value in its count whose time is not yet in its sum.
 pub struct Histogram {
-    buckets: Box<[AtomicU64; BUCKETS]>,
+    /// Made by the first record: of some dozen histograms of a database most are never used.
+    buckets: OnceLock<Box<[AtomicU64; BUCKETS]>>,
     sum_ns: AtomicU64,
     min_ns: AtomicU64,
     max_ns: AtomicU64,
@@ -33,7 +35,7 @@ pub struct Histogram {
 impl Default for Histogram {
     fn default() -> Self {
         Histogram {
-            buckets: Box::new([const { AtomicU64::new(0) }; BUCKETS]),
+            buckets: OnceLock::new(),
             sum_ns: AtomicU64::new(0),
             min_ns: AtomicU64::new(u64::MAX),
             max_ns: AtomicU64::new(0),
@@ -46,7 +48,8 @@ impl Histogram {
     #[inline]
     pub fn record(&self, duration: Duration) {
         let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.buckets[bucket_of(ns)].fetch_add(1, Ordering::Relaxed);
+        let buckets = self.buckets.get_or_init(|| Box::new([const { AtomicU64::new(0) }; BUCKETS]));
+        buckets[bucket_of(ns)].fetch_add(1, Ordering::Relaxed);
         self.sum_ns.fetch_add(ns, Ordering::Relaxed);
         // Both are rare after the first few; a look costs less than a write.
         if ns < self.min_ns.load(Ordering::Relaxed) {
@@ -60,7 +63,8 @@ impl Histogram {
     /// What was recorded so far.
     #[must_use]
     pub fn snapshot(&self) -> Latency {
-        let counts = self.buckets.iter().map(|count| count.load(Ordering::Relaxed));
+        let buckets = self.buckets.get().into_iter().flat_map(|buckets| buckets.iter());
+        let counts = buckets.map(|count| count.load(Ordering::Relaxed));
         let buckets: Vec<(usize, u64)> = counts.enumerate().filter(|(_, n)| *n > 0).collect();
         let ns = |cell: &AtomicU64| Duration::from_nanos(cell.load(Ordering::Relaxed));
         if buckets.is_empty() {

@@ -14,8 +14,8 @@ use crate::format::codec::to_u64;
 pub const LINE_SIZE: usize = 64;
 const LINE_WORDS: usize = LINE_SIZE / 8;
 const LINE_BITS: usize = LINE_SIZE * 8;
-/// Lines of a page of the filter, 4 KiB: a look for one key reads one.
-pub const PAGE_LINES: usize = 64;
+/// Lines of a page of the filter, 2 KiB: a look for one key reads one.
+pub const PAGE_LINES: usize = 32;
 /// Bits of the filter for each key.
 pub const KEY_BITS: usize = 11;
 /// Bits that are set for a key. With 9 bits for the place of each, they take 54 bits of a hash.
@@ -341,7 +341,10 @@ mod tests {
     fn a_page_alone_says_what_the_filter_says() {
         let filter = filter_of((0..9_000_u32).map(|i| i.to_be_bytes().to_vec()));
         let pages: Vec<Vec<u8>> = filter.pages().collect();
-        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [4096, 4096, 4096, 2 * 64]);
+        assert_eq!(
+            pages.iter().map(Vec::len).collect::<Vec<_>>(),
+            [2048, 2048, 2048, 2048, 2048, 2048, 2 * 64]
+        );
         for i in 0..200_000_u32 {
             let hash = KeyHash::of(&i.to_be_bytes());
             let page = &pages[line_of(hash, filter.lines()) / PAGE_LINES];

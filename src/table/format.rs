@@ -29,7 +29,7 @@
 //!             17  1  end width, 1 to 4
 //!
 //! filter page, its payload, never compressed
-//!   64 lines of 64 bytes, the last page what is left. Of the lines of all pages there are
+//!   32 lines of 64 bytes, the last page what is left. Of the lines of all pages there are
 //!   11 bits for each key (all versions of one count once), in a table with entries at
 //!   least one line; of each key, by its XXH3 hash h of 64 bits,
 //!   line    (h * count of lines) >> 64

@@ -45,7 +45,7 @@ type BlockKey = (TableId, u64);
 /// A block larger than the share of one shard is not kept.
 pub struct BlockCache {
     /// `None`: nothing is kept.
-    blocks: OnceLock<Blocks>,
+    blocks: Option<Blocks>,
     capacity_bytes: usize,
     preloader: Preloader,
     /// The memory of blocks, once it is worth the while; `None` in it: it is not, or cannot be had. How many bytes
@@ -161,32 +161,21 @@ impl BlockCache {
     /// A cache of blocks that take up to `capacity_bytes` together; 0 keeps none.
     #[must_use]
     pub fn new(capacity_bytes: usize) -> Self {
+        let options = OptionsBuilder::new()
+            .weight_capacity(to_u64(capacity_bytes))
+            .estimated_items_capacity(capacity_bytes / BLOCK_BYTES_USUAL)
+            .shards(SHARDS)
+            .build()
+            .ok()
+            .filter(|_| capacity_bytes > 0);
         BlockCache {
-            blocks: OnceLock::new(),
+            blocks: options.map(|options| Cache::with_options(options, Weight, PlaceHasher, Uses)),
             capacity_bytes,
             preloader: Preloader::default(),
             slabs: OnceLock::new(),
             loaded_bytes: AtomicUsize::new(0),
             lookups: Sharded::default(),
         }
-    }
-
-    /// The cache itself, made for the first block: its tables have room for all that fit, and to lay them out takes as
-    /// long as half of an open.
-    fn blocks(&self) -> Option<&Blocks> {
-        if self.capacity_bytes == 0 {
-            return None;
-        }
-        let make = || {
-            let options = OptionsBuilder::new()
-                .weight_capacity(to_u64(self.capacity_bytes))
-                .estimated_items_capacity(self.capacity_bytes / BLOCK_BYTES_USUAL)
-                .shards(SHARDS)
-                .build()
-                .expect("all that it asks for is given");
-            Cache::with_options(options, Weight, PlaceHasher, Uses)
-        };
-        Some(self.blocks.get_or_init(make))
     }
 
     /// What loads blocks ahead of cursors, where the cache is large enough for that.
@@ -233,14 +222,14 @@ impl BlockCache {
     /// Whether the block at `place` is here.
     pub(super) fn has(&self, place: &BlockPlace<'_>) -> bool {
         let is_kept = |blocks: &Blocks| blocks.contains_key(&(place.table, place.offset));
-        place.slots.load(place.number).is_some() || self.blocks.get().is_some_and(is_kept)
+        place.slots.load(place.number).is_some() || self.blocks.as_ref().is_some_and(is_kept)
     }
 
     /// Looks into the cache itself: for the first use of a block, which is to be told, and where its
     /// slot is empty, as when the table's head was read anew.
     #[inline(never)]
     fn look_up(&self, place: &BlockPlace<'_>, in_slot: Option<BlockGuard>) -> Option<BlockGuard> {
-        let blocks = self.blocks.get()?;
+        let blocks = self.blocks.as_ref()?;
         let kept = blocks.get(&(place.table, place.offset));
         if in_slot.is_some() {
             return in_slot;
@@ -261,7 +250,7 @@ impl BlockCache {
 
     /// Keeps a block.
     pub(super) fn insert(&self, place: &BlockPlace<'_>, block: &Arc<Block>) {
-        let Some(blocks) = self.blocks() else { return };
+        let Some(blocks) = &self.blocks else { return };
         let (slots, number) = (Arc::downgrade(place.slots), place.number);
         // First: INV-1.
         place.slots.store(number, block);
@@ -281,7 +270,7 @@ impl BlockCache {
     /// What the blocks that are kept take together, in bytes.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
-        self.blocks.get().map_or(0, Cache::weight)
+        self.blocks.as_ref().map_or(0, Cache::weight)
     }
 }
 
@@ -374,7 +363,7 @@ mod tests {
     }
 
     fn is_kept(cache: &BlockCache, at: &BlockPlace<'_>) -> bool {
-        cache.blocks.get().is_some_and(|blocks| blocks.peek(&(at.table, at.offset)).is_some())
+        cache.blocks.as_ref().is_some_and(|blocks| blocks.peek(&(at.table, at.offset)).is_some())
     }
 
     /// INV-1, when nobody is at it.

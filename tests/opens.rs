@@ -419,3 +419,46 @@ fn many_first_writes_and_a_close_at_once() {
         assert_eq!(get(&db, "a"), Some(b"1".to_vec()));
     }
 }
+
+/// They read a page of filter and index each, and the block: what is large of a table is read by who asks often, or walks.
+#[test]
+fn the_first_gets_of_a_database_do_without_the_heads_of_its_tables() {
+    const KEYS: u32 = 120_000;
+    let dir = tempfile::tempdir().expect("a directory");
+    let options =
+        || Options { auto_compaction: false, sync_policy: SyncPolicy::Never, ..Options::default() };
+    let key = |number: u32| format!("key {:08x}", number.wrapping_mul(0x9e37_79b1)).into_bytes();
+    let db = Db::open(dir.path(), options()).expect("opens");
+    for number in 0..KEYS {
+        db.set(key(number), number.to_be_bytes()).expect("set");
+    }
+    db.flush().expect("flush");
+    for number in (0..KEYS).filter(|number| !number.is_multiple_of(3)) {
+        if number % 3 == 1 {
+            db.set(key(number), b"new").expect("set");
+        } else {
+            db.delete(key(number)).expect("delete");
+        }
+    }
+    db.close().expect("close");
+
+    let db = Db::open(dir.path(), options()).expect("opens");
+    let (tables, head_bytes) = (db.metrics().tables, || db.metrics().memory.head_bytes);
+    assert_eq!(tables, 2, "the memtable was written out by the close");
+    let check = |number: u32| {
+        let found = db.get(key(number)).expect("sound").map(|value| value.to_vec());
+        let expected = match number % 3 {
+            _ if number >= KEYS => None,
+            0 => Some(number.to_be_bytes().to_vec()),
+            1 => Some(b"new".to_vec()),
+            _ => None,
+        };
+        assert_eq!(found, expected, "{number}");
+    };
+    for number in [0, 1, 2, KEYS] {
+        check(number);
+        assert_eq!(head_bytes(), 0, "after the get of {number}");
+    }
+    (0..KEYS + 300).step_by(301).for_each(check);
+    assert!(head_bytes() > 165_000, "11 bits a key at least: {}", head_bytes());
+}

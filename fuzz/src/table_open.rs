@@ -109,6 +109,9 @@ fn check_file(file: &[u8]) {
     let table = open();
     assert_located(&table, NAME, file.len());
     let table = table.expect("in memory");
+    // Before its head is in memory.
+    let looked = assert_bounded(file.len(), 64, 256 << 10, || table.look(b"key", SeqNo::MAX));
+    assert_located(&looked, NAME, file.len());
     // Filter, index, and one block at a time. Three bytes of Snappy make 64.
     let verified = assert_bounded(file.len(), 128, 256 << 10, || table.verify());
     assert_located(&verified, NAME, file.len());
@@ -130,6 +133,7 @@ fn check_file(file: &[u8]) {
     } else {
         for entry in forwards.iter().take(SEARCHES_MAX) {
             let found = table.get(&entry.key, entry.seq).expect("all blocks can be read");
+            assert_eq!(table.look(&entry.key, entry.seq).expect("likewise"), found);
             // Blocks may be where the index does not have them, but a search
             // gives no other key.
             assert!(found.is_none_or(|found| found.key == entry.key));
@@ -170,8 +174,10 @@ fn check_another(meta: &TableMeta, file: &[u8]) {
 
 fn assert_refused(meta: &TableMeta, file: &[u8]) {
     let Ok(table) = TableBytes::open(file, IDENTITY, meta, 0) else { return };
-    let read = [table.verify(), table.entries().map(drop), table.get(b"", SeqNo::MAX).map(drop)];
-    for read in read {
+    let (key, seq) = (b"", SeqNo::MAX);
+    let looked = table.look(key, seq).map(drop);
+    let read = [table.verify(), table.entries().map(drop), table.get(key, seq).map(drop)];
+    for read in read.into_iter().chain([looked]) {
         assert_located(&read, NAME, file.len());
         read.expect_err("a table of another digest than the manifest has");
     }
@@ -201,6 +207,7 @@ fn check_search(table: &TableBytes, entries: &[Entry], key: Vec<u8>, seq: SeqNo)
     let after = entries.get(at);
     let before = at.checked_sub(1).and_then(|at| entries.get(at));
     let found = table.get(&probe.key, seq).expect("a verified table");
+    assert_eq!(table.look(&probe.key, seq).expect("likewise"), found, "look {probe:?}");
     assert_eq!(found.as_ref(), after.filter(|entry| entry.key == probe.key), "get {probe:?}");
     let found = table.seek(&probe.key, seq).expect("a verified table");
     assert_eq!(found.as_ref(), after, "seek {probe:?}");
@@ -224,10 +231,11 @@ fn check_damaged(entries: &[Entry], written: &[u8], meta: &TableMeta, file: &[u8
     let data_bytes: usize = parts.blocks.iter().map(|b| b.payload.len() + TRAILER_SIZE).sum();
     let is_index_intact = file.get(data_bytes..) == written.get(data_bytes..);
     for entry in entries {
-        let found = table.get(&entry.key, entry.seq);
-        assert_located(&found, NAME, file.len());
-        if let Ok(found) = found {
-            assert_eq!(found.as_ref(), Some(entry), "damage is read as absence");
+        for found in [table.look(&entry.key, entry.seq), table.get(&entry.key, entry.seq)] {
+            assert_located(&found, NAME, file.len());
+            if let Ok(found) = found {
+                assert_eq!(found.as_ref(), Some(entry), "damage is read as absence");
+            }
         }
     }
     if !is_index_intact {
@@ -246,8 +254,9 @@ fn check_damaged(entries: &[Entry], written: &[u8], meta: &TableMeta, file: &[u8
         let (mine, others) = rest.split_at(count);
         if file[start..end] == written[start..end] {
             for entry in mine {
-                let found = table.get(&entry.key, entry.seq);
-                assert!(found.is_ok(), "block {number} is intact: {found:?}");
+                for found in [table.look(&entry.key, entry.seq), table.get(&entry.key, entry.seq)] {
+                    assert!(found.is_ok(), "block {number} is intact: {found:?}");
+                }
             }
         }
         (rest, start) = (others, end);

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DatabaseId(pub u64);
 
-/// The first so many bytes of a process are checksummed by a table. What the processor does faster, the library must ask
+/// The first bytes of a process, up to so many, are checksummed by a table. What the processor does faster, the library must ask
 /// the processor for: two dozen `CPUID` instructions, each of which on a virtual machine leaves the machine, together
 /// a quarter of a millisecond, more than all else that an open and a first read do.
 const BY_TABLE_BYTES: usize = 128 << 10;
@@ -23,7 +23,7 @@ const BY_TABLE_BYTES: usize = 128 << 10;
 static TABLE: crc::Crc<u32, crc::Table<16>> =
     crc::Crc::<u32, crc::Table<16>>::new(&crc::CRC_32_ISO_HDLC);
 
-/// How many bytes were checksummed by the table.
+/// How many bytes were checksummed by the table; all of them once the processor has been asked.
 static BY_TABLE: AtomicUsize = AtomicUsize::new(0);
 
 /// CRC-32 (IEEE) of `bytes`.
@@ -35,13 +35,24 @@ pub fn crc(bytes: &[u8]) -> u32 {
 /// The checksum of what has the checksum `crc`, with `bytes` behind it.
 #[inline]
 fn extend(crc: u32, bytes: &[u8]) -> u32 {
-    if BY_TABLE.load(Ordering::Relaxed) < BY_TABLE_BYTES {
-        BY_TABLE.fetch_add(bytes.len(), Ordering::Relaxed);
+    if BY_TABLE.load(Ordering::Relaxed) < BY_TABLE_BYTES && is_for_table(bytes.len()) {
         return extend_by_table(crc, bytes);
     }
     let mut hasher = crc32fast::Hasher::new_with_initial(crc);
     hasher.update(bytes);
     hasher.finalize()
+}
+
+/// Whether so many bytes more are for the table. If not, none are from now on.
+#[cold]
+fn is_for_table(bytes: usize) -> bool {
+    let is_for_table = BY_TABLE.load(Ordering::Relaxed).saturating_add(bytes) <= BY_TABLE_BYTES;
+    if is_for_table {
+        BY_TABLE.fetch_add(bytes, Ordering::Relaxed);
+    } else {
+        BY_TABLE.store(BY_TABLE_BYTES, Ordering::Relaxed);
+    }
+    is_for_table
 }
 
 #[cold]

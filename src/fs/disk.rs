@@ -159,7 +159,8 @@ fn special(what: &str) -> io::Error {
 }
 
 /// The open itself is one that follows no link, and does not wait for who writes into a FIFO: a look before would cost
-/// another walk along the path, and miss what comes there between the two.
+/// another walk along the path, and miss what comes there between the two. Without it what stands there is opened before it
+/// is refused, be it a device.
 #[cfg(target_os = "linux")]
 fn refuse_on_the_way(options: &mut fs::OpenOptions, _: &Path) -> io::Result<()> {
     use rustix::fs::OFlags;

@@ -30,6 +30,7 @@ use std::sync::Arc;
 /// assert_eq!((table.entries()?, table.stream()?), (entries.to_vec(), entries.to_vec()));
 /// assert_eq!(table.entries_backwards()?, table.stream_backwards()?);
 /// assert_eq!(table.get(b"b", SeqNo::MAX)?, None);
+/// assert_eq!(table.look(b"c", SeqNo::MAX)?.as_ref(), Some(&entries[1]));
 /// assert_eq!(table.seek(b"b", SeqNo::MAX)?.as_ref(), Some(&entries[1]));
 /// assert_eq!(table.seek_before(b"b", SeqNo::MAX)?.as_ref(), Some(&entries[0]));
 ///
@@ -132,6 +133,16 @@ impl TableBytes {
     /// As [`TableBytes::entries`].
     pub fn get(&self, key: &[u8], seq: SeqNo) -> Result<Option<Entry>> {
         Ok(self.table.get(key, KeyHash::of(key), seq)?.map(|found| found.entry().into()))
+    }
+
+    /// The same, as long as the table's head is not in memory.
+    ///
+    /// See the example of [`TableBytes`].
+    ///
+    /// # Errors
+    /// As [`TableBytes::entries`].
+    pub fn look(&self, key: &[u8], seq: SeqNo) -> Result<Option<Entry>> {
+        Ok(self.table.look(key, KeyHash::of(key), seq)?.map(|found| found.entry().into()))
     }
 
     /// The first entry at or after `(key, seq)`.

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Writes a table. Its memory is bounded, whatever the table's size, but for
-/// the index, some bytes a block, and the filter, 8 bytes a key, or with [`TableBuilder::expect_keys`] two at most.
+/// the index, some bytes a block, and the filter, 8 bytes a key, or with [`TableBuilder::expect_keys`] two or three.
 ///
 /// Dropped without [`TableBuilder::finish`] it leaves a file that is no table,
 /// for the caller to remove.

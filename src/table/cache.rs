@@ -219,6 +219,13 @@ impl BlockCache {
         found
     }
 
+    /// The block of that table which starts there, if it is here, for who has no slots.
+    pub(super) fn get_without_slot(&self, table: TableId, offset: u64) -> Option<Arc<Block>> {
+        let found = self.blocks.as_ref().and_then(|blocks| blocks.get(&(table, offset)));
+        self.lookups.add(if found.is_some() { [1, 0] } else { [0, 1] });
+        found.map(|kept| kept.block)
+    }
+
     /// Whether the block at `place` is here.
     pub(super) fn has(&self, place: &BlockPlace<'_>) -> bool {
         let is_kept = |blocks: &Blocks| blocks.contains_key(&(place.table, place.offset));

@@ -5,59 +5,60 @@
 //! the root and three pages instead: of the filter, of the index, and the block.
 //!
 //! Who looks often is better off with the head. So a table gives as many looks as together cost what its
-//! head does, and then reads that: at worst twice the least possible (the ski rental problem, whose
+//! head does, and then reads that: at worst about twice the least possible (the ski rental problem, whose
 //! best answer this is without knowledge of what comes).
 
 use super::TableMeta;
-use super::block::Block;
 use super::filter::{PAGE_LINES, line_of, page_may_contain};
 use super::head::Head;
 use super::index::Index;
 use super::reader::Table;
-use super::root::{PagePlace, Root, open_page};
+use super::root::{Extent, Root, open_page};
 use crate::error::Result;
 use crate::format::{KeyHash, SeqNo};
 
-/// So many bytes of a head are read and decoded in the time of one look.
+/// So many bytes of a head are read and decoded in the time that the pages and the block take, and the calls.
 const LOOK_COST_BYTES: u64 = 16 << 10;
+/// And this part of it in the time that the root takes.
+const ROOT_PART: u64 = 100;
 /// With fewer looks than this the head is read at once.
 const LOOKS_MIN: u64 = 4;
 
 /// How many looks a table has before its head is read.
 pub fn looks_max(meta: &TableMeta) -> u64 {
-    let looks = Head::expected_bytes(meta) / LOOK_COST_BYTES;
+    let head = Head::expected_bytes(meta);
+    let looks = head / (LOOK_COST_BYTES + head / ROOT_PART);
     if looks < LOOKS_MIN { 0 } else { looks }
 }
 
-/// The block that has the entries of `key`, whose hash is `hash`, at and before `seq`, if the table has any. Nothing of
-/// what is read stays in memory.
+/// Where the block is that has the entries of `key`, whose hash is `hash`, at and before `seq`, if the table has any. Nothing of what is read stays in memory.
 ///
 /// # Errors
 /// [`crate::Error::Corruption`], [`crate::Error::UnsupportedFormat`] or [`crate::Error::Io`].
-pub fn block(table: &Table, key: &[u8], hash: KeyHash, seq: SeqNo) -> Result<Option<Block>> {
+pub fn block(table: &Table, key: &[u8], hash: KeyHash, seq: SeqNo) -> Result<Option<Extent>> {
     Head::check_length(table)?;
     let (footer, root) = Root::read(table)?;
+    let damage = |(offset, ..): Extent, detail| table.place().damage(offset, detail);
+    let line = line_of(hash, root.filter_lines);
     // A table without entries has none.
-    let Some(page) = root.filter_page(line_of(hash, root.filter_lines) / PAGE_LINES) else {
-        return Ok(None);
-    };
-    if !page_may_contain(&read_page(table, page)?, hash, root.filter_lines) {
+    let Some(page) = root.filter_page(line / PAGE_LINES) else { return Ok(None) };
+    let lines = read_page(table, page)?;
+    let may_contain = page_may_contain(&lines, line % PAGE_LINES, hash);
+    if !may_contain.ok_or_else(|| damage(page, "a page of the filter lacks a line".to_owned()))? {
         return Ok(None);
     }
     let number = root.pages.find(key, seq);
     let page = root.pages.block(number).expect("the root has that page");
-    let (separator, separator_seq) = root.pages.separator(number);
-    let index = Index::of_page(
-        &read_page(table, page)?,
-        (&separator, separator_seq),
-        footer.properties_offset,
-    )
-    .map_err(|detail| table.place().damage(page.0, detail))?;
-    let block = index.block(index.find(key, seq)).expect("the index has that block");
-    table.read_block(block, false).map(Some)
+    let (first, next) = (root.pages.separator(number), number + 1);
+    let next = (next < root.pages.blocks()).then(|| root.pages.separator(next));
+    let payload = read_page(table, page)?;
+    let index = Index::of_page(&payload, first, next, footer.properties_offset)
+        .map_err(|detail| damage(page, detail))?;
+    let block = index.block(index.find(key, seq)).expect("a page names a block");
+    Ok(Some(block))
 }
 
-fn read_page(table: &Table, (start, end, checksum): PagePlace) -> Result<Vec<u8>> {
+fn read_page(table: &Table, (start, end, checksum): Extent) -> Result<Vec<u8>> {
     let mut stored = table.read(start, end)?;
     let (payload, _) = open_page(&table.place(), start, &stored, Some(checksum))?;
     let size = payload.len();

@@ -137,11 +137,10 @@ pub fn line_of(hash: KeyHash, lines: usize) -> usize {
     usize::try_from(product >> 64).expect("less than the count of lines")
 }
 
-/// As [`Filter::may_contain`], by the page alone that has the key's line, of a filter of so many lines.
-pub fn page_may_contain(page: &[u8], hash: KeyHash, lines: usize) -> bool {
+/// As [`Filter::may_contain`], by one page alone, in which the key has that line. `None`: the page has no such line.
+pub fn page_may_contain(page: &[u8], line: usize, hash: KeyHash) -> Option<bool> {
     let (page, _) = page.as_chunks();
-    let line = page.get(line_of(hash, lines) % PAGE_LINES);
-    line.is_some_and(|line| Line::decode(line).may_contain(hash))
+    page.get(line).map(|line| Line::decode(line).may_contain(hash))
 }
 
 /// Where in its line a key has its bits: word and bit. The multiplication spreads
@@ -347,10 +346,11 @@ mod tests {
         );
         for i in 0..200_000_u32 {
             let hash = KeyHash::of(&i.to_be_bytes());
-            let page = &pages[line_of(hash, filter.lines()) / PAGE_LINES];
-            let said = page_may_contain(page, hash, filter.lines());
-            assert_eq!(said, filter.may_contain(hash), "{i}");
+            let line = line_of(hash, filter.lines());
+            let said = page_may_contain(&pages[line / PAGE_LINES], line % PAGE_LINES, hash);
+            assert_eq!(said, Some(filter.may_contain(hash)), "{i}");
         }
+        assert_eq!(page_may_contain(&pages[6], 2, KeyHash(0)), None, "it has two lines");
     }
 
     proptest! {

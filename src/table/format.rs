@@ -29,9 +29,9 @@
 //!             17  1  end width, 1 to 4
 //!
 //! filter page, its payload, never compressed
-//!   32 lines of 64 bytes, the last page what is left. Of the lines of all pages there are
-//!   11 bits for each key (all versions of one count once), in a table with entries at
-//!   least one line; of each key, by its XXH3 hash h of 64 bits,
+//!   32 lines of 64 bytes, the last page what is left. The lines of all pages have 11 bits for
+//!   each key (all versions of one count once), or up to twice that where their count was
+//!   only foretold, in a table with entries one line at least; of each key, by its XXH3 hash h,
 //!   line    (h * count of lines) >> 64
 //!   bits    six of the 512 of that line: h * 0x9e3779b97f4a7c15 modulo 2^64,
 //!           its upper 54 bits in six numbers of 9 bits; bit n is bit n % 8 of byte n / 8

@@ -6,7 +6,7 @@ use super::filter::{Filter, KEY_BITS};
 use super::format::{Footer, digest_block, span};
 use super::index::{Index, IndexDecoder};
 use super::reader::Table;
-use super::root::{PagePlace, Root, open_page};
+use super::root::{Extent, Root, open_page};
 use crate::error::Result;
 use crate::format::SeqNo;
 use crate::format::codec::to_usize;
@@ -38,8 +38,11 @@ impl Head {
         /// Of a block of the usual size the index has so much.
         const BLOCK_BYTES: u64 = 4096;
         const ENTRY_BYTES: u64 = 24;
-        let filter = meta.properties.entries.saturating_mul(KEY_BITS as u64) / 8;
-        filter.saturating_add(meta.size_bytes / BLOCK_BYTES * ENTRY_BYTES)
+        let entries = meta.properties.entries;
+        let filter = entries.saturating_mul(KEY_BITS as u64) / 8;
+        // A block has one entry at least.
+        let blocks = (meta.size_bytes / BLOCK_BYTES).min(entries);
+        filter.saturating_add(blocks.saturating_mul(ENTRY_BYTES))
     }
 
     /// Reads and checks the head of `table`, and that it is the one that the
@@ -114,7 +117,7 @@ fn read_filter(table: &Table, root: &Root) -> Result<Filter> {
 /// be a first touch of as much memory again as they take decoded, for a moment.
 fn read_pages(
     table: &Table,
-    pages: impl Iterator<Item = PagePlace>,
+    pages: impl Iterator<Item = Extent>,
     mut take: impl FnMut(&[u8]) -> std::result::Result<(), String>,
 ) -> Result<()> {
     let mut pages = pages.peekable();

@@ -1,8 +1,8 @@
 //! The heads of all tables of a database in memory, within a budget.
 //!
-//! A head is read on the first use of its table. When the heads together take more than
+//! A head is read when its table is used, by a walk at once, by gets after a few ([`super::cold`]). When the heads together take more than
 //! the budget, those not used since the last time round are dropped, and are read
-//! again on their next use: a clock, as in operating systems. Between two uses
+//! again likewise: a clock, as in operating systems. Between two uses
 //! of a head there is nothing but an atomic load: it takes no lock, and the flag of its use is
 //! written only where it is not set, so that threads do not take the cache line from each other.
 

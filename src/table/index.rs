@@ -147,15 +147,25 @@ impl Index {
     }
 
     /// Reads one page alone, of a table whose data blocks end at `end_max`; `first` is its separator, as the root
-    /// has it.
+    /// has it, and `next` that of the page behind it.
     ///
     /// # Errors
     /// What was expected and found.
-    pub fn of_page(payload: &[u8], first: (&[u8], SeqNo), end_max: u64) -> Result<Index, String> {
+    pub fn of_page(
+        payload: &[u8],
+        (first, first_seq): (Vec<u8>, SeqNo),
+        next: Option<(Vec<u8>, SeqNo)>,
+        end_max: u64,
+    ) -> Result<Index, String> {
         let (start, entries) = split_page(payload)?;
         let mut decoder = IndexDecoder::new(payload.len(), start, end_max);
-        decoder.entries(entries, first)?;
-        decoder.end_max = decoder.end;
+        decoder.entries(entries, (&first, first_seq))?;
+        if let Some((next, next_seq)) = next {
+            if compare(&decoder.key, decoder.seq, &next, next_seq) != Ordering::Less {
+                return Err("a page reaches into the next".to_owned());
+            }
+            decoder.end_max = decoder.end;
+        }
         decoder.finish()
     }
 
@@ -362,23 +372,34 @@ mod tests {
         }
         let pages = builder.finish();
         assert!(pages.len() > 2, "{}", pages.len());
-        let (key, seq) = &pages[1].separator;
-        assert!(Index::of_page(&pages[1].payload, (key, *seq), 2000).is_ok());
-        let told = Index::of_page(&pages[2].payload, (key, *seq), 2000).expect_err("another's");
+        let separator = |page: usize| pages[page].separator.clone();
+        let of_page = |page: usize, first, next, end_max| {
+            Index::of_page(&pages[page].payload, separator(first), next, end_max)
+        };
+        let last = pages.len() - 1;
+        assert!(of_page(1, 1, Some(separator(2)), 2000).is_ok());
+        assert!(of_page(last, last, None, 2000).is_ok());
+        let told = of_page(2, 1, None, 2000).expect_err("another's");
         assert!(told.contains("not that of its page"), "{told}");
-        let told = Index::of_page(&pages[1].payload, (key, *seq), 250).expect_err("behind the end");
+        let told = of_page(1, 1, Some(separator(2)), 250).expect_err("behind the end");
         assert!(told.contains("does not fit"), "{told}");
+        let told = of_page(1, 1, None, 2000).expect_err("not the last");
+        assert!(told.contains("expected 2000"), "{told}");
+        let told = of_page(1, 1, Some(separator(1)), 2000).expect_err("no place for it");
+        assert!(told.contains("into the next"), "{told}");
+        let (key, seq) = &pages[1].separator;
         let mut decoder = IndexDecoder::new(0, 0, 2000);
         let told = decoder.page(&pages[1].payload, (key, *seq)).expect_err("the second");
         assert!(told.contains("expected 0"), "{told}");
-        assert!(Index::of_page(&[0], (b"", SeqNo::MAX), 2000).is_err(), "of no block");
+        assert!(Index::of_page(&[0], (Vec::new(), SeqNo::MAX), None, 2000).is_err(), "of no block");
     }
 
     proptest! {
         #[test]
         fn any_bytes_decode_without_panic(payload: Vec<u8>, size: u64, key: Vec<u8>) {
-            let first = (&key[..], SeqNo::MAX);
-            let read = [Index::of_pages(&payload, 7, size), Index::of_page(&payload, first, size)];
+            let first = (key.clone(), SeqNo::MAX);
+            let page = Index::of_page(&payload, first, None, size);
+            let read = [Index::of_pages(&payload, 7, size), page];
             for index in read.into_iter().flatten() {
                 prop_assert!(index.find(&key, SeqNo(1)) <= index.blocks().saturating_sub(1));
             }
@@ -428,8 +449,9 @@ mod tests {
                     prop_assert_eq!(Some(index.find(key, seq)), expected.or(Some(0)));
                     // The same block, by one page alone.
                     let number = root.find(key, seq);
-                    let (first, first_seq) = root.separator(number);
-                    let page = Index::of_page(&pages[number].payload, (&first, first_seq), size);
+                    let next = (number + 1 < pages.len()).then(|| root.separator(number + 1));
+                    let first = root.separator(number);
+                    let page = Index::of_page(&pages[number].payload, first, next, size);
                     let page = page.expect("valid");
                     prop_assert_eq!(page.block(page.find(key, seq)), index.block(index.find(key, seq)));
                 }

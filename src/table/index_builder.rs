@@ -4,7 +4,8 @@ use crate::format::codec::{put_bytes, to_u64};
 use crate::format::key::common_prefix;
 use crate::format::{SeqNo, put_u32, put_varint};
 
-/// A page of the index has about so many bytes, or one block's size if that is less: a look for one key reads one.
+/// A page of the index has about so many bytes behind its first entry, or one block's size if that is less: a look for
+/// one key reads one.
 pub const PAGE_BYTES: usize = 2 << 10;
 
 /// Entries of an index one after the other, as a page has them and the root.
@@ -52,6 +53,8 @@ pub struct IndexBuilder {
     entries: EntryWriter,
     /// Of the page being filled: its separator, and where its first block starts.
     first: Option<((Vec<u8>, SeqNo), u64)>,
+    /// And what its first entry takes, whose key stands whole.
+    first_bytes: usize,
     /// Where the next data block starts.
     end: u64,
 }
@@ -60,16 +63,23 @@ impl IndexBuilder {
     /// Of a table with blocks of so many bytes.
     pub fn new(block_bytes: usize) -> Self {
         let (page_bytes, entries) = (block_bytes.min(PAGE_BYTES), EntryWriter::default());
-        IndexBuilder { page_bytes, pages: Vec::new(), entries, first: None, end: 0 }
+        IndexBuilder { page_bytes, pages: Vec::new(), entries, first: None, first_bytes: 0, end: 0 }
     }
 
     /// Adds a data block: its separator, its size as stored, its checksum.
     pub fn add(&mut self, key: &[u8], seq: SeqNo, stored_size: u64, checksum: u32) {
-        if self.entries.payload.len() >= self.page_bytes {
+        // The first key stands whole in each page: of long ones that share much, a page with few others would be
+        // larger than what it indexes.
+        if self.first.is_some() && self.entries.payload.len() - self.first_bytes >= self.page_bytes
+        {
             self.close_page();
         }
+        let is_first = self.first.is_none();
         self.first.get_or_insert_with(|| ((key.to_vec(), seq), self.end));
         self.entries.add(key, seq, stored_size, checksum);
+        if is_first {
+            self.first_bytes = self.entries.payload.len();
+        }
         self.end += stored_size;
     }
 
@@ -119,5 +129,18 @@ mod tests {
         assert_eq!(separator(Some((b"abc", SeqNo(5))), b"abxyz"), (&b"abx"[..], max));
         assert_eq!(separator(Some((b"ab", SeqNo(5))), b"abxyz"), (&b"abx"[..], max));
         assert_eq!(separator(Some((b"ab", SeqNo(5))), b"ab"), (&b"ab"[..], SeqNo(4)));
+    }
+
+    /// Their first keys stand whole: such pages were larger than the blocks that they name.
+    #[test]
+    fn long_keys_that_share_much_have_pages_of_many_blocks() {
+        let mut builder = IndexBuilder::new(4096);
+        for number in 0..1000_u16 {
+            let key = [&[7; 3000][..], &number.to_be_bytes()].concat();
+            builder.add(&key, SeqNo::MAX, 4000, 0);
+        }
+        let pages = builder.finish();
+        let bytes: usize = pages.iter().map(|page| page.payload.len()).sum();
+        assert!(bytes < 1000 * 60, "{bytes} bytes in {} pages", pages.len());
     }
 }

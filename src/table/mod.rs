@@ -29,7 +29,7 @@
 //! memory, that of the one who reads it.
 //!
 //! Memory: a block is read whole. The head is kept whole: 30 to 40 bytes and a
-//! separator for each block, 11 bits for each key. Both are bounded by the file's size,
+//! separator for each block, 11 to 22 bits for each key. Both are bounded by the file's size,
 //! whatever is in it; the heads of all tables by [`HeadMemory`]. A cursor pins a head. A `get` reads it only
 //! when it has done without for a while ([`cold`]).
 //!

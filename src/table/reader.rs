@@ -97,8 +97,7 @@ impl Table {
         let head = match self.heads.current(&self.head) {
             Some(head) => head,
             None if self.head.take_look(|| cold::looks_max(&self.meta)) => {
-                let block = cold::block(self, key, hash, seq)?.map(Arc::new).map(BlockGuard::of);
-                return Ok(block.and_then(|block| TableEntry::find(block, key, seq)));
+                return self.look(key, hash, seq);
             }
             None => self.head()?,
         };
@@ -107,6 +106,21 @@ impl Table {
         }
         let block = self.block(&head, head.index.find(key, seq))?;
         Ok(TableEntry::find(block, key, seq))
+    }
+
+    /// As [`Table::get`], without the head in memory. What is read for it is not kept.
+    ///
+    /// # Errors
+    /// Likewise.
+    #[cold]
+    pub fn look(&self, key: &[u8], hash: KeyHash, seq: SeqNo) -> Result<Option<TableEntry>> {
+        let Some(place) = cold::block(self, key, hash, seq)? else { return Ok(None) };
+        // It may be there from when there was a head.
+        let block = match self.cache.get_without_slot(self.meta.id, place.0) {
+            Some(block) => block,
+            None => Arc::new(self.read_block(place, false)?),
+        };
+        Ok(TableEntry::find(BlockGuard::of(block), key, seq))
     }
 
     /// A cursor over all entries. Its blocks come from the cache and go into it.
@@ -292,7 +306,7 @@ pub struct TableEntry {
 impl TableEntry {
     /// The newest version of `key` at or before `seq`, if `block` has it.
     #[inline]
-    pub(super) fn find(block: BlockGuard, key: &[u8], seq: SeqNo) -> Option<TableEntry> {
+    fn find(block: BlockGuard, key: &[u8], seq: SeqNo) -> Option<TableEntry> {
         let found = block.lower_bound(key, seq);
         let entry = found.entry;
         found.is_key.then(|| TableEntry { block, entry, key: Key::new(key) })

@@ -4,7 +4,7 @@
 
 use super::filter::{LINE_SIZE, PAGE_LINES};
 use super::format::{
-    FOOTER_SIZE, Footer, Place, TRAILER_SIZE, check_block, digest_block, expect_uncompressed,
+    FOOTER_SIZE, Footer, Place, TRAILER_SIZE, check_block, digest_block, expect_uncompressed, span,
     stored_size,
 };
 use super::index::Index;
@@ -14,8 +14,8 @@ use crate::error::Result;
 use crate::format::codec::{to_u64, to_usize};
 use crate::format::{Decoder, SeqNo, put_u32, put_u64, put_varint};
 
-/// A page in the file: where it starts, where it ends, its checksum.
-pub type PagePlace = (u64, u64, u32);
+/// A page or a block in the file: where it starts, where it ends, its checksum.
+pub type Extent = (u64, u64, u32);
 
 /// Size of a whole page of the filter as stored.
 const FILTER_PAGE_SIZE: u64 = (PAGE_LINES * LINE_SIZE + TRAILER_SIZE) as u64;
@@ -74,7 +74,8 @@ impl Root {
             let found = index_offset - filter_offset;
             return Err(format!("a filter of {filter_lines} lines, found {found} B for it"));
         }
-        // As many as stand in the file.
+        // As many as stand in the file, and as memory has room for.
+        span(filter_offset, index_offset).ok_or_else(short)?;
         let filter_lines = to_usize(filter_lines).ok_or_else(short)?;
         let filter_checksums =
             (0..filter_lines.div_ceil(PAGE_LINES)).map(|_| d.u32()).collect::<Option<Vec<_>>>();
@@ -88,19 +89,19 @@ impl Root {
     }
 
     /// The page of the filter of that number, if there is one.
-    pub fn filter_page(&self, number: usize) -> Option<PagePlace> {
+    pub fn filter_page(&self, number: usize) -> Option<Extent> {
         let start = self.filter_offset + to_u64(number) * FILTER_PAGE_SIZE;
         let end = (start + FILTER_PAGE_SIZE).min(self.index_offset);
         Some((start, end, *self.filter_checksums.get(number)?))
     }
 
     /// All pages of the filter, in order.
-    pub fn filter_pages(&self) -> impl Iterator<Item = PagePlace> + '_ {
+    pub fn filter_pages(&self) -> impl Iterator<Item = Extent> + '_ {
         (0..).map_while(|number| self.filter_page(number))
     }
 
     /// All pages of the index, in order.
-    pub fn index_pages(&self) -> impl Iterator<Item = PagePlace> + '_ {
+    pub fn index_pages(&self) -> impl Iterator<Item = Extent> + '_ {
         (0..).map_while(|number| self.pages.block(number))
     }
 }

@@ -4,12 +4,12 @@ use super::format::Place;
 use super::map::{MapCache, OffsetMap};
 use super::records::Records;
 use crate::error::{Error, Result};
-use crate::format::codec::to_u64;
+use crate::format::codec::{to_u64, to_usize};
 use crate::format::{
     DatabaseId, FileKind, SegmentId, VALUE_BYTES_MAX, ValueFileId, ValuePointer, snappy,
 };
 use crate::fs::{File, IoContext, OpenFiles, read_exact_at};
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const KEPT_BYTES_MAX: usize = 64 << 10;
 
 thread_local! {
     /// What of the last value is stored, for the next to be read over it.
-    static STORED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static STORED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// A value file, or a log file with values. Of the file nothing is looked at before the
@@ -114,17 +114,20 @@ impl ValueFile {
             snappy::decompress(stored, to_u64(VALUE_BYTES_MAX))
                 .map_err(|detail| Error::corruption(&self.path, offset, detail))
         };
-        match usize::try_from(pointer.stored_bytes) {
-            Ok(size) if size <= KEPT_BYTES_MAX => STORED.with_borrow_mut(|stored| {
-                if stored.len() < size {
-                    stored.resize(size, 0);
-                }
-                let stored = stored.get_mut(..size).expect("just made as long");
-                self.fill(self.file()?.as_ref(), offset, pointer, stored)?;
-                uncompressed(stored)
-            }),
-            _ => uncompressed(&self.read_at(offset, pointer)?),
+        let Some(size) = to_usize(pointer.bytes()).filter(|&size| size <= KEPT_BYTES_MAX) else {
+            return uncompressed(&self.read_at(offset, pointer)?);
+        };
+        // Taken, and not borrowed: the file is whoever's, and may read another database meanwhile.
+        let mut kept = STORED.try_with(Cell::take).unwrap_or_default();
+        if kept.len() < size {
+            kept.resize(size, 0);
         }
+        let stored = kept.get_mut(..size).expect("just made as long");
+        let read = self.fill(self.file()?.as_ref(), offset, pointer, stored);
+        let value = read.and_then(|()| uncompressed(stored));
+        // A thread that ends has given its memory back.
+        let _ = STORED.try_with(|place| place.set(kept));
+        value
     }
 
     /// The value of `pointer` as it is stored, checked: one read of exactly its bytes.

@@ -77,9 +77,7 @@ fn get(table: &Table, key: &[u8], seq: SeqNo) -> Result<Option<reader::TableEntr
 
 /// The same, without the head.
 fn look(table: &Table, key: &[u8], seq: SeqNo) -> Result<Option<reader::TableEntry>> {
-    let block = cold::block(table, key, KeyHash::of(key), seq)?;
-    let block = block.map(|block| cache::BlockGuard::of(Arc::new(block)));
-    Ok(block.and_then(|block| reader::TableEntry::find(block, key, seq)))
+    table.look(key, KeyHash::of(key), seq)
 }
 
 fn set(model: &mut Model, key: &[u8], seq: u64, payload: &[u8]) {

@@ -25,7 +25,7 @@ const _: () = assert!(BUCKETS == 592);
 ///
 /// Relaxed throughout: a snapshot may have a value in its count whose time is not yet in its sum.
 pub struct Histogram {
-    /// Made by the first record: of some dozen histograms of a database most are never used.
+    /// Made by the first record: of the eight of a database some are never used.
     buckets: OnceLock<Box<[AtomicU64; BUCKETS]>>,
     sum_ns: AtomicU64,
     min_ns: AtomicU64,

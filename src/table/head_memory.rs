@@ -95,8 +95,9 @@ impl Deref for HeadGuard {
 }
 
 impl HeadSlot {
+    /// The head, if it is in memory.
     #[inline]
-    fn current(&self) -> Option<HeadGuard> {
+    pub fn current(&self) -> Option<HeadGuard> {
         let guard = self.head.load();
         guard.as_ref()?;
         if !self.is_used.load(Ordering::Relaxed) {
@@ -107,8 +108,7 @@ impl HeadSlot {
 
     /// Whether it may be asked without a head once more, of `max` times since it last had one.
     #[cold]
-    pub fn take_look(&self, max: impl FnOnce() -> u64) -> bool {
-        let max = max();
+    pub fn take_look(&self, max: u64) -> bool {
         self.looks.load(Ordering::Relaxed) < max && self.looks.fetch_add(1, Ordering::Relaxed) < max
     }
 }
@@ -128,12 +128,6 @@ impl HeadMemory {
     #[must_use]
     pub fn used_bytes(&self) -> usize {
         self.used_bytes.load(Ordering::Relaxed)
-    }
-
-    /// The head in `slot`, if it is in memory.
-    #[inline]
-    pub fn current(&self, slot: &HeadSlot) -> Option<HeadGuard> {
-        slot.current()
     }
 
     /// The head in `slot`; where there is none, the one that `read` reads. A failure

@@ -94,9 +94,9 @@ impl Table {
     /// [`Error::Corruption`], [`Error::UnsupportedFormat`] or [`Error::Io`] from reading the
     /// head, or what of it decides, or the one block that can hold the key.
     pub fn get(&self, key: &[u8], hash: KeyHash, seq: SeqNo) -> Result<Option<TableEntry>> {
-        let head = match self.heads.current(&self.head) {
+        let head = match self.head.current() {
             Some(head) => head,
-            None if self.head.take_look(|| cold::looks_max(&self.meta)) => {
+            None if self.head.take_look(cold::looks_max(&self.meta)) => {
                 return self.look(key, hash, seq);
             }
             None => self.head()?,

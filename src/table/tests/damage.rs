@@ -134,18 +134,25 @@ fn files_of_another_place_are_detected() {
     assert_eq!(assert_right_or_detected(dir.path(), &meta, &model), [0; 2]);
 }
 
+/// A table, and in `other` an older state of it, of the same length and with one byte else; what the first holds, and of both what
+/// a manifest says.
+fn write_two_states(dir: &Path, other: &Path) -> (Model, TableMeta, TableMeta) {
+    let model = small_model();
+    let mut older = model.clone();
+    set(&mut older, b"", 3, b"Empty key");
+    let o = options(100, Compression::None);
+    let (meta, older_meta) = (write(dir, &model, o), write(other, &older, o));
+    assert_eq!(older_meta.size_bytes, meta.size_bytes);
+    (model, meta, older_meta)
+}
+
 /// A block of an older file of the same number, in its very place, has a
 /// checksum that holds; only the index tells it from the one that was written.
 #[test]
 fn a_stale_block_in_its_own_place_is_detected() {
     let (dir, other) =
         (tempfile::tempdir().expect("tempdir"), tempfile::tempdir().expect("tempdir"));
-    let model = small_model();
-    let mut older = model.clone();
-    set(&mut older, b"", 3, b"Empty key");
-    let o = options(100, Compression::None);
-    let meta = write(dir.path(), &model, o);
-    write(other.path(), &older, o);
+    let (model, meta, _) = write_two_states(dir.path(), other.path());
     let path = dir.path().join("000007.tbl");
     let mut bytes = std::fs::read(&path).expect("read");
     let stale = std::fs::read(other.path().join("000007.tbl")).expect("read");
@@ -162,12 +169,7 @@ fn a_stale_block_in_its_own_place_is_detected() {
 fn a_stale_page_or_root_in_its_own_place_is_detected() {
     let (dir, other) =
         (tempfile::tempdir().expect("tempdir"), tempfile::tempdir().expect("tempdir"));
-    let model = small_model();
-    let mut older = model.clone();
-    set(&mut older, b"", 3, b"Empty key");
-    let o = options(100, Compression::None);
-    let meta = write(dir.path(), &model, o);
-    let older_meta = write(other.path(), &older, o);
+    let (model, meta, older_meta) = write_two_states(dir.path(), other.path());
     let (footer, root) = root::Root::read(&open(dir.path(), &meta, 0)).expect("sound");
     let of_older = root::Root::read(&open(other.path(), &older_meta, 0)).expect("sound");
     assert_eq!(footer.root_offset, of_older.0.root_offset);

@@ -7,6 +7,7 @@ mod memory;
 
 use crate::error::{Error, Result};
 use crate::event::Listener;
+use std::fmt;
 use std::time::Duration;
 
 /// When a commit is made durable: what `Ok` from a write means.
@@ -117,7 +118,7 @@ pub struct Options {
     /// is given up when the disk is full: what it took is then left to deletes, flushes and
     /// compaction, and commits with a set are refused until it can be made again in full. 0
     /// turns it off: a full disk may then refuse deletes, too. It is made a second after the
-    /// open. Default: 16 MiB: the tombstones of some hundred thousand keys, or the merge of a
+    /// open, or the first write where nothing was to be done at the open. Default: 16 MiB: the tombstones of some hundred thousand keys, or the merge of a
     /// few small tables. Where tables are large and compaction is to have room for any
     /// of its jobs, several times `table_bytes` are better.
     pub disk_reserve_bytes: u64,
@@ -261,39 +262,48 @@ impl Options {
     /// # Errors
     /// [`Error::InvalidArgument`] naming the field, its value and its range.
     pub fn validate(&self) -> Result<()> {
-        let check = |ok: bool, text: String| if ok { Ok(()) } else { Err(Error::invalid(text)) };
+        let check = |ok: bool, text: fmt::Arguments<'_>| match ok {
+            true => Ok(()),
+            false => Err(Error::invalid(text.to_string())),
+        };
         if let SyncPolicy::Interval(d) = self.sync_policy {
             check(
                 (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(&d),
-                format!("sync_policy: an interval of {d:?}; it must be from 1 ms to 1 h"),
+                format_args!("sync_policy: an interval of {d:?}; it must be from 1 ms to 1 h"),
             )?;
         }
         check(
             (1 << 16..=1 << 32).contains(&self.memtable_bytes),
-            format!("memtable_bytes is {}; it must be from 64 KiB to 4 GiB", self.memtable_bytes),
+            format_args!(
+                "memtable_bytes is {}; it must be from 64 KiB to 4 GiB",
+                self.memtable_bytes
+            ),
         )?;
         check(
             self.memtables_max >= 2,
-            format!("memtables_max is {}; it must be at least 2", self.memtables_max),
+            format_args!("memtables_max is {}; it must be at least 2", self.memtables_max),
         )?;
         check(
             self.log_file_bytes >= 1 << 16,
-            format!("log_file_bytes is {}; it must be at least 64 KiB", self.log_file_bytes),
+            format_args!("log_file_bytes is {}; it must be at least 64 KiB", self.log_file_bytes),
         )?;
         check(
             self.memory_bytes_max >= memory::MEMORY_BYTES_MIN,
-            format!("memory_bytes_max is {}; it must be at least 4 MiB", self.memory_bytes_max),
+            format_args!(
+                "memory_bytes_max is {}; it must be at least 4 MiB",
+                self.memory_bytes_max
+            ),
         )?;
         check(
             self.log_replay_bytes_max >= 1 << 16,
-            format!(
+            format_args!(
                 "log_replay_bytes_max is {}; it must be at least 64 KiB",
                 self.log_replay_bytes_max
             ),
         )?;
         check(
             self.disk_reserve_bytes == 0 || (4 << 10..=1 << 40).contains(&self.disk_reserve_bytes),
-            format!(
+            format_args!(
                 "disk_reserve_bytes is {}; it must be 0 or from 4 KiB to 1 TiB",
                 self.disk_reserve_bytes
             ),
@@ -301,46 +311,52 @@ impl Options {
         self.validate_values()?;
         check(
             self.scrub_interval.is_none_or(|interval| interval >= Duration::from_millis(1)),
-            format!("scrub_interval is {:?}; it must be at least 1 ms", self.scrub_interval),
+            format_args!("scrub_interval is {:?}; it must be at least 1 ms", self.scrub_interval),
         )?;
         check(
             (4 << 10..=1 << 32).contains(&self.table_bytes),
-            format!("table_bytes is {}; it must be from 4 KiB to 4 GiB", self.table_bytes),
+            format_args!("table_bytes is {}; it must be from 4 KiB to 4 GiB", self.table_bytes),
         )?;
         check(
             self.reclaim_within >= Duration::from_millis(1),
-            format!("reclaim_within is {:?}; it must be at least 1 ms", self.reclaim_within),
+            format_args!("reclaim_within is {:?}; it must be at least 1 ms", self.reclaim_within),
         )?;
         check(
             (256..=1 << 20).contains(&self.block_bytes),
-            format!("block_bytes is {}; it must be from 256 B to 1 MiB", self.block_bytes),
+            format_args!("block_bytes is {}; it must be from 256 B to 1 MiB", self.block_bytes),
         )
     }
 
     /// [`Options::validate`] of what has to do with large values.
     fn validate_values(&self) -> Result<()> {
-        let check = |ok: bool, text: String| if ok { Ok(()) } else { Err(Error::invalid(text)) };
+        let check = |ok: bool, text: fmt::Arguments<'_>| match ok {
+            true => Ok(()),
+            false => Err(Error::invalid(text.to_string())),
+        };
         check(
             self.value_threshold >= VALUE_THRESHOLD_MIN,
-            format!(
+            format_args!(
                 "value_threshold is {}; it must be at least {VALUE_THRESHOLD_MIN} bytes",
                 self.value_threshold
             ),
         )?;
         check(
             (1..=99).contains(&self.value_garbage_percent),
-            format!(
+            format_args!(
                 "value_garbage_percent is {}; it must be from 1 to 99",
                 self.value_garbage_percent
             ),
         )?;
         check(
             self.space_amp_max >= 1.1,
-            format!("space_amp_max is {}; it must be at least 1.1", self.space_amp_max),
+            format_args!("space_amp_max is {}; it must be at least 1.1", self.space_amp_max),
         )?;
         check(
             self.value_gc_interval >= Duration::from_millis(1),
-            format!("value_gc_interval is {:?}; it must be at least 1 ms", self.value_gc_interval),
+            format_args!(
+                "value_gc_interval is {:?}; it must be at least 1 ms",
+                self.value_gc_interval
+            ),
         )
     }
 }

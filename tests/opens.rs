@@ -373,19 +373,88 @@ fn a_run_that_begins_under_a_verification_is_no_damage() {
     }
 }
 
-#[test]
-fn where_there_are_threads_the_run_begins_by_itself() {
-    let fs = closed();
+/// Whether what `fill` leaves behind has the next run begin, with threads, though nobody writes; with `options` it is
+/// opened for that.
+fn begins_by_itself(fill: impl Fn(&Db), options: Options) -> bool {
+    let fs = SimFs::new();
+    fs.set_threads(false);
+    let filling = Options { auto_compaction: false, ..self::options() };
+    let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", filling).expect("opens");
+    fill(&db);
+    db.close().expect("closed");
     fs.set_threads(true);
-    let (db, manifest) = (open(&fs), opened(&fs));
-    let begun = Instant::now();
-    while opened(&fs) == manifest || db.metrics().recovery.files_removed < 2 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it never does");
+    let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", options).expect("opens");
+    let (manifest, begun) = (opened(&fs), Instant::now());
+    // Where it does not, for some ten times as long as it would take.
+    while opened(&fs) == manifest && begun.elapsed() < Duration::from_secs(1) {
         thread::yield_now();
     }
-    db.set("b", "2").expect("set");
+    let has_begun = opened(&fs) != manifest;
+    db.set("b", "2").expect("the first write");
+    assert_ne!(opened(&fs), manifest, "it has a manifest of its own");
     db.close().expect("closed");
     assert_eq!(get(&open(&fs), "b"), Some(b"2".to_vec()));
+    has_begun
+}
+
+#[test]
+fn where_there_is_work_for_threads_the_run_begins_by_itself() {
+    let hour = Duration::from_secs(3600);
+    let set = |db: &Db, key: &str, bytes: usize| db.set(key, vec![1; bytes]).expect("set");
+    let scrubbed = || Options { scrub_interval: Some(hour), ..options() };
+    let at_rest = || Options { auto_compaction: false, ..options() };
+    let deleted = |db: &Db| {
+        set(db, "a", 10);
+        db.delete("a").expect("delete");
+    };
+    let works: [(&str, &dyn Fn(&Db), Options); 6] = [
+        ("a delete", &deleted, options()),
+        ("what expires", &|db| db.set_with_ttl("a", "1", hour).expect("set"), options()),
+        (
+            "large values that expire",
+            &|db| {
+                db.set_with_ttl("a", vec![1; 20_000], hour).expect("set");
+            },
+            options(),
+        ),
+        (
+            "a file of large values with small ones, which are in a table",
+            &|db| {
+                set(db, "a", 8_000);
+                set(db, "c", 1_000);
+            },
+            options(),
+        ),
+        (
+            "tables in level 0",
+            &|db| {
+                for _ in 0..5 {
+                    set(db, "a", 10);
+                    db.flush().expect("flush");
+                }
+            },
+            options(),
+        ),
+        ("scrubs", &|db| set(db, "a", 10), scrubbed()),
+    ];
+    for (what, fill, options) in works {
+        assert!(begins_by_itself(fill, options), "{what}");
+    }
+    let none: [(&str, &dyn Fn(&Db), Options); 3] = [
+        ("nothing", &|_| {}, options()),
+        (
+            "entries that live",
+            &|db| {
+                set(db, "a", 10);
+                set(db, "c", 20);
+            },
+            options(),
+        ),
+        ("a delete that nobody merges away", &deleted, at_rest()),
+    ];
+    for (what, fill, options) in none {
+        assert!(!begins_by_itself(fill, options), "{what}");
+    }
 }
 
 // Two may come first, the threads of the run, and a close.

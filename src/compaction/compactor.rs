@@ -149,6 +149,17 @@ impl Compactor {
         if self.store.options.auto_compaction { pick(tree, situation) } else { None }
     }
 
+    /// Whether nothing will be due, however much time passes and whoever reads, until something is written.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let version = Arc::clone(&self.store.views.load().version);
+        let tree = Tree::new(version.metas());
+        // When all has expired that ever will, and waited for long.
+        let now = self.conditions(&tree, u64::MAX);
+        let conditions = Conditions { is_hurried: true, oldest_snapshot: None, ..now };
+        self.due(&tree, &self.situation(conditions, &HashSet::new())).is_none()
+    }
+
     /// Waits for the end of the job at hand, if there is one. Once the database is
     /// closed, no other begins.
     pub fn wait_for_job(&self) {
@@ -183,17 +194,8 @@ impl Compactor {
         }
         let tree = Tree::new(version.metas());
         let conditions = self.conditions(&tree, now_ms.unwrap_or_else(|| self.now_ms()));
-        let base_bytes = self.store.options.level_base_bytes();
-        self.store.pressure.measure_excess(tree.excess_bytes(base_bytes));
-        let overlap_bytes_max = self.store.options.overlap_bytes_max();
-        let left_alone = &work.damaged;
-        let situation = Situation {
-            base_bytes,
-            overlap_bytes_max,
-            value_slack_bytes: self.store.options.log_file_limit() / 2,
-            conditions,
-            left_alone,
-        };
+        let situation = self.situation(conditions, &work.damaged);
+        self.store.pressure.measure_excess(tree.excess_bytes(situation.base_bytes));
         let Some(job) = choose(&tree, &situation) else { return Ok(false) };
         let inputs = inputs(&version, &job);
         let report = Report::begin(&self.store, &job, &inputs);
@@ -271,6 +273,21 @@ impl Compactor {
     /// The time, which does not step back behind what was seen expired.
     fn now_ms(&self) -> u64 {
         self.store.home.clock.now_ms().max(self.store.expiry.get())
+    }
+
+    fn situation<'a>(
+        &self,
+        conditions: Conditions,
+        left_alone: &'a HashSet<TableId>,
+    ) -> Situation<'a> {
+        let options = &self.store.options;
+        Situation {
+            base_bytes: options.level_base_bytes(),
+            overlap_bytes_max: options.overlap_bytes_max(),
+            value_slack_bytes: options.log_file_limit() / 2,
+            conditions,
+            left_alone,
+        }
     }
 
     fn conditions(&self, tree: &Tree<'_>, now_ms: u64) -> Conditions {

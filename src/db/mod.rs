@@ -73,8 +73,9 @@ impl Db {
     ///
     /// What a crash left is recovered first; what was found is in
     /// [`Metrics::recovery`]. On return everything that reads show is durable. After a [`Db::close`] there is
-    /// nothing to recover, and nothing is written before the first write, or for a tenth of a second: what an open is
-    /// refused for else, a full disk say, is told to that write.
+    /// nothing to recover, and nothing is written before the first write: what an open is
+    /// refused for else, a full disk say, is told to that write. Nor is a thread started before it, unless there is something to
+    /// be merged, collected or scrubbed, now or with time: then they start, and write, a tenth of a second after the open.
     ///
     /// ```
     /// # fn main() -> Result<(), esker::Error> {

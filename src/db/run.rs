@@ -1,5 +1,5 @@
 //! When a run begins: with files of its own, and with its threads. At the open where there was something to recover,
-//! and else before the first write, or a moment after the open.
+//! and else before the first write, or a moment after the open where there is work for them.
 
 use super::workers::{Hands, Workers, poison_on_panic};
 use crate::error::{Error, Result};
@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long after an open the run begins where nobody writes: who only looks something up needs none of it, and
-/// merges and collections that are due can wait so long.
+/// How long after an open the run begins where nobody writes and something is to be done, now or later: who only looks
+/// something up needs none of it, and merges and collections that are due can wait so long.
 const BEGIN_AFTER: Duration = Duration::from_millis(100);
 
 /// How long it is not tried again after it failed; whoever writes tries at once.
@@ -67,8 +67,10 @@ impl Run {
         Ok(())
     }
 
-    /// Leaves it to the first who writes to do what `switch` stands for; or, where there are threads, to the one that it
-    /// returns, after a moment. Dropping the sender ends that.
+    /// Leaves it to the first who writes to do what `switch` stands for; or, where there is work for threads, to the one
+    /// that it returns, after a moment. Dropping the sender ends that.
+    ///
+    /// Where there is none, no thread is started for it: of an open and a look it would be a fifth.
     ///
     /// # Errors
     /// [`Error::Io`]: the system gives no thread.
@@ -78,7 +80,7 @@ impl Run {
         dir: &Path,
     ) -> Result<Option<(Sender<()>, Worker)>> {
         *self.phase.lock() = Phase::Pending(switch);
-        if !self.has_threads {
+        if !self.has_threads || self.hands.are_idle() {
             return Ok(None);
         }
         let (stop, stopped) = bounded(0);

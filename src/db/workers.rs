@@ -42,6 +42,13 @@ impl Hands {
             verifier: Arc::new(verifier),
         }
     }
+
+    /// Whether there is no work for them, and will be none until something is written.
+    pub fn are_idle(&self) -> bool {
+        self.store.options.scrub_interval.is_none()
+            && self.compactor.is_settled()
+            && self.collector.is_settled()
+    }
 }
 
 /// The threads of one database; none where there are none.

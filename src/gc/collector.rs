@@ -137,6 +137,16 @@ impl Collector {
         damage.map_or(Ok(all), Err)
     }
 
+    /// Whether nothing is worth a collection, and nothing will be until tables change: what expires is in one that will.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let version = Arc::clone(&self.store.views.load().version);
+        // The least that is collected where the space is in danger.
+        let garbage_percent = WORTH_PERCENT_MIN.min(self.worthwhile());
+        let aim = Aim { garbage_percent, live_bytes_max: u64::MAX, left_alone: &HashSet::new() };
+        !self.store.options.auto_compaction || pick(&version.segments().files(), &aim).is_empty()
+    }
+
     /// Waits for the end of the collection at hand, if there is one.
     pub fn wait(&self) {
         drop(self.work.lock());

@@ -15,29 +15,29 @@ use crate::store::{
 };
 use crate::table::{BlockCache, HeadMemory};
 use crate::vlog::{MapCache, ValueFile};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 /// The database `database` in `dir` with the tables of `state`, none of which has been looked at,
-/// and with nothing of its log. `names`: the files in `dir`.
+/// and with nothing of its log. `files_there`: those in `dir`.
 pub fn build_store(
     fs: Arc<dyn Fs>,
     dir: &Path,
     options: Options,
     database: DatabaseId,
     state: &State,
-    names: &[String],
-) -> Store {
+    files_there: &BTreeSet<FileKind>,
+) -> Box<Store> {
     let shares = options.memory_shares();
     let options = Options {
         memtable_bytes: shares.memtable_bytes,
         block_cache_bytes: shares.block_cache_bytes,
         ..options
     };
-    let next_file = names
+    let next_file = files_there
         .iter()
-        .filter_map(|name| FileKind::parse(name).and_then(FileKind::number))
+        .filter_map(|file| file.number())
         // A stray file that was never counted up to is in nobody's way.
         .filter(|&n| n < FILE_NUMBER_COUNTED_FROM_MAX)
         .map(|n| n + 1)
@@ -57,7 +57,8 @@ pub fn build_store(
         Arc::clone(&files),
         Arc::clone(&maps),
     ));
-    let mut store = Store {
+    // In its place from here on: it is some pages of memory, too many to hand on.
+    let mut store = Box::new(Store {
         home,
         health: Health::new(Arc::clone(&observer)),
         views: Views::new(Arc::clone(&memtable), no_values, Version::default()),
@@ -83,7 +84,7 @@ pub fn build_store(
         followed: Followed::default(),
         hurry: Hurry::default(),
         options,
-    };
+    });
     let open = |(level, meta): &(Level, TableMeta)| (*level, store.open_table(meta));
     let version = Version::new(state.tables.values().map(open));
     let no_values = Arc::clone(&store.views.load().active_values);

@@ -3,8 +3,8 @@
 //! A decision over files, one at a time, each read from front to back; see `DESIGN.md`, "The log".
 
 use crate::error::{Error, Result};
+use crate::format::Frame;
 use crate::format::codec::to_u64;
-use crate::format::{Frame, LogId};
 use crate::wal::LogStream;
 use crate::wal::format::{HEADER_SIZE, LogHeader};
 use std::path::PathBuf;
@@ -135,18 +135,10 @@ impl Chain {
     }
 }
 
-/// The numbers of the log files that recovery reads: those from `log_min` on, in order.
-#[must_use]
-pub fn files_to_read(mut logs: Vec<LogId>, log_min: LogId) -> Vec<LogId> {
-    logs.retain(|&id| id >= log_min);
-    logs.sort_unstable();
-    logs
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::{DatabaseId, FramePlace, crc, put_frame};
+    use crate::format::{DatabaseId, FramePlace, LogId, crc, put_frame};
     use crate::fs::BytesFile;
     use std::sync::Arc;
 

@@ -6,13 +6,14 @@ use crate::fs::{Fs, IoContext};
 use crate::manifest::read_origin;
 use crate::store::log_identity;
 use crate::wal::holds_records;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// A creation makes a log and a manifest, in a directory without either: they
 /// are the first files of the database, and have the numbers 1 and 2.
 const CREATED_MAX: u64 = 2;
 
-/// Checks that what is in `dir`, which has no `CURRENT`, is at most what an interrupted creation left.
+/// Checks that what is in `dir`, `files` without `CURRENT`, is at most what an interrupted creation left.
 ///
 /// Creation acknowledges nothing before `CURRENT` is durable; so a table,
 /// a log with an intact record, a manifest of more than one run or with a
@@ -22,11 +23,10 @@ const CREATED_MAX: u64 = 2;
 ///
 /// # Errors
 /// [`Error::Corruption`] in that case; [`Error::Io`].
-pub fn check_leftovers(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<()> {
-    let kinds: Vec<FileKind> = names.iter().filter_map(|name| FileKind::parse(name)).collect();
+pub fn check_leftovers(fs: &dyn Fs, dir: &Path, files: &BTreeSet<FileKind>) -> Result<()> {
     let mut databases = Vec::new();
     let mut were_in_use = Vec::new();
-    for &kind in &kinds {
+    for &kind in files {
         if let FileKind::Manifest(id) = kind
             && let Some((database, state)) = read_origin(fs, dir, id)?
         {
@@ -36,7 +36,7 @@ pub fn check_leftovers(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<()> 
             }
         }
     }
-    for &kind in &kinds {
+    for &kind in files {
         let holds_data = match kind {
             FileKind::Table(_) | FileKind::Values(_) => true,
             FileKind::Manifest(id) => id.0 > CREATED_MAX || were_in_use.contains(&id),
@@ -52,15 +52,14 @@ pub fn check_leftovers(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<()> 
     Ok(())
 }
 
-/// Clears what an interrupted creation left in `dir`, which has no `CURRENT`.
+/// Clears what an interrupted creation left in `dir`: `files`, without `CURRENT`.
 ///
 /// # Errors
 /// As [`check_leftovers`].
-pub fn clear_leftovers(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<u64> {
-    check_leftovers(fs, dir, names)?;
-    let kinds = names.iter().filter_map(|name| FileKind::parse(name));
+pub fn clear_leftovers(fs: &dyn Fs, dir: &Path, files: &BTreeSet<FileKind>) -> Result<u64> {
+    check_leftovers(fs, dir, files)?;
     let mut removed = 0;
-    for kind in kinds.filter(|kind| *kind != FileKind::Lock) {
+    for kind in files.iter().filter(|kind| **kind != FileKind::Lock) {
         let path = dir.join(kind.name());
         fs.remove(&path).during("remove", &path)?;
         removed += 1;

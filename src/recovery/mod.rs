@@ -18,13 +18,15 @@ mod assemble;
 pub mod batch;
 pub mod chain;
 mod create;
+mod files;
 mod gathering;
 mod open;
 mod read_only;
 mod switch;
 
 pub use assemble::{build_store, with_segments};
-pub use chain::{Chain, files_to_read};
+pub use chain::Chain;
+pub use files::{list_files, logs_to_read};
 pub use open::{Filled, Opened, create_filled, open};
 pub use read_only::{Replay, lock_shared, open_read_only};
 pub use switch::{Switch, clean_up};

@@ -2,8 +2,9 @@
 
 use super::assemble::{build_store, with_segments};
 use super::batch::check_batch;
-use super::chain::{Chain, files_to_read};
+use super::chain::Chain;
 use super::create;
+use super::files::{list_files, logs_to_read};
 use super::gathering::GatheringMemtable;
 use super::switch::{Switch, clean_up};
 use crate::error::{Error, Result};
@@ -21,7 +22,7 @@ use crate::store::{
 };
 use crate::wal::format::HEADER_SIZE;
 use crate::wal::{LogStream, LogWriter, Op, read_log_header};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -77,21 +78,21 @@ fn open_as_it_is(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened
         .lock(&lock_path)
         .during("lock", &lock_path)?
         .ok_or_else(|| Error::Locked { dir: dir.to_path_buf() })?;
-    let mut names = fs.list(dir).during("list", dir)?;
+    let mut files = list_files(fs.as_ref(), dir).during("list", dir)?;
     let mut report = RecoveryReport::default();
     let Some(current) = read_current(fs.as_ref(), dir)? else {
-        report.files_removed = create::clear_leftovers(fs.as_ref(), dir, &names)?;
-        names = fs.list(dir).during("list", dir)?;
+        report.files_removed = create::clear_leftovers(fs.as_ref(), dir, &files)?;
+        files = list_files(fs.as_ref(), dir).during("list", dir)?;
         let (database, state) = (DatabaseId(fs.random()), State::empty());
-        let recovery = Recovery::new(fs, dir, options, database, state, &names, report)?;
-        return recovery.run(lock, &names, None);
+        let recovery = Recovery::new(fs, dir, options, database, state, &files, report)?;
+        return recovery.run(lock, &files, None);
     };
-    let Recorded { state, is_closed, .. } = read_recorded(fs.as_ref(), dir, current, &names)?;
-    let recovery = Recovery::new(fs, dir, options, current.database, state, &names, report)?;
-    recovery.run(lock, &names, Some(current.manifest).filter(|_| is_closed))
+    let Recorded { state, is_closed, .. } = read_recorded(fs.as_ref(), dir, current, &files)?;
+    let recovery = Recovery::new(fs, dir, options, current.database, state, &files, report)?;
+    recovery.run(lock, &files, Some(current.manifest).filter(|_| is_closed))
 }
 
-/// What the manifest that `current` names says, where the directory, with the files `names`, does not
+/// What the manifest that `current` names says, where the directory, with the files `files`, does not
 /// contradict it.
 ///
 /// # Errors
@@ -100,11 +101,11 @@ pub(super) fn read_recorded(
     fs: &dyn Fs,
     dir: &Path,
     current: Current,
-    names: &[String],
+    files: &BTreeSet<FileKind>,
 ) -> Result<Recorded> {
     let recorded = read_manifest(fs, dir, current)?;
-    check_log_min(&recorded, dir, names)?;
-    check_kept_tables(&recorded, names)?;
+    check_log_min(&recorded, dir, files)?;
+    check_kept_tables(&recorded, files)?;
     Ok(recorded)
 }
 
@@ -149,7 +150,8 @@ pub fn create_filled(
         return Err(not_empty(dir));
     }
     let (database, report) = (DatabaseId(fs.random()), RecoveryReport::default());
-    let mut recovery = Recovery::new(fs, dir, options, database, State::empty(), &names, report)?;
+    let (state, none) = (State::empty(), BTreeSet::new());
+    let mut recovery = Recovery::new(fs, dir, options, database, state, &none, report)?;
     let filled = fill(&recovery.store)?;
     recovery.store.expiry.raise(filled.expiry_floor_ms);
     recovery.new_tables = filled.tables.into_iter().map(|meta| (Level::LAST, meta)).collect();
@@ -164,31 +166,31 @@ fn not_empty(dir: &Path) -> Error {
 }
 
 /// The first log of which the manifest knows must be there.
-fn check_log_min(recorded: &Recorded, dir: &Path, names: &[String]) -> Result<()> {
-    let name = FileKind::Log(recorded.state.log_min).name();
+fn check_log_min(recorded: &Recorded, dir: &Path, files: &BTreeSet<FileKind>) -> Result<()> {
+    let file = FileKind::Log(recorded.state.log_min);
     match recorded.cut_at {
-        _ if names.contains(&name) => Ok(()),
+        _ if files.contains(&file) => Ok(()),
         // It was removed because of the edit that can no longer be read.
         Some(offset) => {
-            let detail = format!("an edit is damaged that was in force: {name} is gone");
+            let detail = format!("an edit is damaged that was in force: {} is gone", file.name());
             Err(Error::corruption(&recorded.path, offset, detail))
         }
         None => {
             let detail = "the manifest names this log, but it is missing";
-            Err(Error::corruption(&dir.join(name), 0, detail))
+            Err(Error::corruption(&dir.join(file.name()), 0, detail))
         }
     }
 }
 
 /// Where an edit cannot be read, no table or segment of which the manifest knows may be gone: it
 /// would have gone because of that edit. Else that is told by itself.
-fn check_kept_tables(recorded: &Recorded, names: &[String]) -> Result<()> {
+fn check_kept_tables(recorded: &Recorded, files: &BTreeSet<FileKind>) -> Result<()> {
     let Some(offset) = recorded.cut_at else { return Ok(()) };
-    let mut known = named_files(&recorded.state).into_iter().map(FileKind::name);
-    match known.find(|name| !names.contains(name)) {
+    let mut known = named_files(&recorded.state).into_iter();
+    match known.find(|file| !files.contains(file)) {
         None => Ok(()),
-        Some(name) => {
-            let detail = format!("an edit is damaged that was in force: {name} is gone");
+        Some(file) => {
+            let detail = format!("an edit is damaged that was in force: {} is gone", file.name());
             Err(Error::corruption(&recorded.path, offset, detail))
         }
     }
@@ -196,10 +198,9 @@ fn check_kept_tables(recorded: &Recorded, names: &[String]) -> Result<()> {
 
 /// The tables and segments that the manifest names must be there. Whether they are whole is
 /// told by the first read of each: to look at them all would take as long as there are many.
-pub(super) fn check_tables(home: &Home, state: &State, names: &[String]) -> Result<()> {
-    let names: HashSet<&str> = names.iter().map(String::as_str).collect();
+pub(super) fn check_tables(home: &Home, state: &State, files: &BTreeSet<FileKind>) -> Result<()> {
     for file in named_files(state) {
-        if !names.contains(&*file.name()) {
+        if !files.contains(&file) {
             let detail = "the manifest names this file, but it is missing";
             return Err(Error::corruption(&home.path(file), 0, detail));
         }
@@ -210,7 +211,7 @@ pub(super) fn check_tables(home: &Home, state: &State, names: &[String]) -> Resu
 /// Forgets segments to which no table points: values that were overwritten in the log.
 fn drop_unused(state: &mut State) {
     let tables = state.tables.values().map(|(_, meta)| &meta.properties.references);
-    let used: HashSet<_> = tables.flatten().map(|(id, _)| *id).collect();
+    let used: BTreeSet<_> = tables.flatten().map(|(id, _)| *id).collect();
     state.segments.retain(|id, _| used.contains(id));
 }
 
@@ -227,7 +228,7 @@ fn replay_memtable_bytes(store: &Store) -> usize {
 }
 
 struct Recovery {
-    store: Store,
+    store: Box<Store>,
     state: State,
     /// Tables written by this run.
     new_tables: Vec<(Level, TableMeta)>,
@@ -248,11 +249,11 @@ impl Recovery {
         options: Options,
         database: DatabaseId,
         state: State,
-        names: &[String],
+        files: &BTreeSet<FileKind>,
         report: RecoveryReport,
     ) -> Result<Self> {
-        let store = build_store(fs, dir, options, database, &state, names);
-        check_tables(&store.home, &state, names)?;
+        let store = build_store(fs, dir, options, database, &state, files);
+        check_tables(&store.home, &state, files)?;
         let last_seq = state.last_seq;
         let values = NewValues::default();
         Ok(Recovery {
@@ -271,16 +272,16 @@ impl Recovery {
     fn run(
         mut self,
         lock: Box<dyn DirLock>,
-        names: &[String],
+        files: &BTreeSet<FileKind>,
         closed: Option<ManifestId>,
     ) -> Result<Opened> {
-        self.replay(names)
+        self.replay(files)
             .and_then(|()| self.write_memtable())
             .and_then(|()| self.values.finish())
             .inspect_err(|_| self.remove_new_files())?;
         let switch = self.switch();
         match closed {
-            Some(manifest) if self.is_as_left(&switch, manifest, names) => {
+            Some(manifest) if self.is_as_left(&switch, manifest, files) => {
                 self.rest(switch, lock, manifest)
             }
             _ => self.put_in_force(&switch, lock),
@@ -288,7 +289,12 @@ impl Recovery {
     }
 
     /// Whether nothing is to be done about the files that the last run, which ended in order, left with `manifest` in force.
-    fn is_as_left(&self, switch: &Switch, manifest: ManifestId, names: &[String]) -> bool {
+    fn is_as_left(
+        &self,
+        switch: &Switch,
+        manifest: ManifestId,
+        files: &BTreeSet<FileKind>,
+    ) -> bool {
         let state = &self.state;
         let named = named_files(state);
         let is_needed = |kind: FileKind| match kind {
@@ -297,7 +303,7 @@ impl Recovery {
             FileKind::Log(id) if id == state.log_min => true,
             _ => named.contains(&kind),
         };
-        let are_needed = names.iter().filter_map(|name| FileKind::parse(name)).all(is_needed);
+        let are_needed = files.iter().copied().all(is_needed);
         self.is_log_empty && are_needed && switch.state() == state
     }
 
@@ -317,7 +323,7 @@ impl Recovery {
             (Arc::clone(&view.active), view.version.with([], &[]))
         };
         Recovery::settle(&mut store, memtable, FileKind::Log(id), version, manifest.state());
-        let (store, switch) = (Arc::new(store), Some(switch));
+        let (store, switch) = (Arc::from(store), Some(switch));
         Ok(Opened { store, log, manifest, switch, last_seq, report, lock })
     }
 
@@ -335,7 +341,7 @@ impl Recovery {
         let memtable = store.new_memtable(store.options.memtable_bytes);
         let log_file = FileKind::Log(log.id());
         Recovery::settle(&mut store, memtable, log_file, version, manifest.state());
-        let store = Arc::new(store);
+        let store = Arc::from(store);
         Ok(Opened { store, log, manifest, switch: None, last_seq, report, lock })
     }
 
@@ -356,13 +362,8 @@ impl Recovery {
 
     /// Puts every record of the log that counts into memtables, and those
     /// that fill up into tables.
-    fn replay(&mut self, names: &[String]) -> Result<()> {
-        let counted = self.store.home.next_file();
-        let logs = names.iter().filter_map(|name| match FileKind::parse(name) {
-            Some(FileKind::Log(id)) if id.0 < counted => Some(id),
-            _ => None,
-        });
-        let logs = files_to_read(logs.collect(), self.state.log_min);
+    fn replay(&mut self, files: &BTreeSet<FileKind>) -> Result<()> {
+        let logs = logs_to_read(files, self.state.log_min, self.store.home.next_file());
         let mut chain = Chain::new(self.state.log_base);
         let home = &self.store.home;
         let (fs, dir) = (Arc::clone(&home.fs), home.dir.clone());

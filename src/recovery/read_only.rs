@@ -6,8 +6,9 @@
 
 use super::assemble::{build_store, with_segments};
 use super::batch::check_batch;
-use super::chain::{Chain, files_to_read};
+use super::chain::Chain;
 use super::create::check_leftovers;
+use super::files::{list_files, logs_to_read};
 use super::gathering::GatheringMemtable;
 use super::open::{Opened, check_tables, read_recorded};
 use crate::error::{Error, Result};
@@ -22,6 +23,7 @@ use crate::store::{RecoveryReport, SealedMemtable, Store, View, Views, VisibleSe
 use crate::vlog::ValueFile;
 use crate::wal::{LogFile, LogStream, LogWriter, Op, read_log_header};
 use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::io::ErrorKind::{NotFound, ReadOnlyFilesystem, Unsupported};
 use std::path::Path;
 use std::sync::Arc;
@@ -41,19 +43,19 @@ pub fn open_read_only(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<O
     let fs: Arc<dyn Fs> = Arc::new(ReadOnlyFs::new(fs));
     let lock = lock_shared(fs.as_ref(), dir)?;
     let nothing = || Error::invalid(format!("there is no database in {}", dir.display()));
-    let names = match fs.list(dir) {
+    let files = match list_files(fs.as_ref(), dir) {
         Err(e) if e.kind() == NotFound => return Err(nothing()),
         listed => listed.during("list", dir)?,
     };
     let Some(current) = read_current(fs.as_ref(), dir)? else {
-        check_leftovers(fs.as_ref(), dir, &names)?;
+        check_leftovers(fs.as_ref(), dir, &files)?;
         return Err(nothing());
     };
-    let state = read_recorded(fs.as_ref(), dir, current, &names)?.state;
-    let store = build_store(Arc::clone(&fs), dir, options, current.database, &state, &names);
-    check_tables(&store.home, &state, &names)?;
+    let state = read_recorded(fs.as_ref(), dir, current, &files)?.state;
+    let store = build_store(Arc::clone(&fs), dir, options, current.database, &state, &files);
+    check_tables(&store.home, &state, &files)?;
     let mut replay = Replay::new(store, state.last_seq);
-    let log = replay.run(&state, &names)?;
+    let log = replay.run(&state, &files)?;
     let Replay { mut store, sealed, last_seq, report, values, .. } = replay;
     let version = Arc::clone(&store.views.load().version);
     let version = with_segments(&store, version.with([], &[]), &state);
@@ -71,7 +73,7 @@ pub fn open_read_only(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<O
     store.followed.set(followed.collect());
     store.health.set_read_only();
     let manifest = Manifest::sealed(fs, dir, current.database, current.manifest, state)?;
-    let store = Arc::new(store);
+    let store = Arc::from(store);
     Ok(Opened { store, log, manifest, switch: None, last_seq, report, lock })
 }
 
@@ -121,7 +123,7 @@ impl<'a> From<&'a LogFile> for Origin<'a> {
 #[derive(Debug)]
 pub struct Replay {
     /// What it is replayed for.
-    pub store: Store,
+    pub store: Box<Store>,
     /// What it came to, newest first.
     pub sealed: Vec<Arc<SealedMemtable>>,
     /// Takes the entries of the log file at hand.
@@ -137,7 +139,7 @@ pub struct Replay {
 impl Replay {
     /// For `store`, of records behind the number `last_seq`.
     #[must_use]
-    pub fn new(store: Store, last_seq: SeqNo) -> Self {
+    pub fn new(store: Box<Store>, last_seq: SeqNo) -> Self {
         let (memtable, values) = {
             let view = store.views.load();
             let memtable = GatheringMemtable::new(Arc::clone(&view.active));
@@ -148,13 +150,8 @@ impl Replay {
     }
 
     /// Puts every record of the log that counts into memtables; gives the log's end.
-    fn run(&mut self, state: &State, names: &[String]) -> Result<LogWriter> {
-        let counted = self.store.home.next_file();
-        let logs = names.iter().filter_map(|name| match FileKind::parse(name) {
-            Some(FileKind::Log(id)) if id.0 < counted => Some(id),
-            _ => None,
-        });
-        let logs = files_to_read(logs.collect(), state.log_min);
+    fn run(&mut self, state: &State, files: &BTreeSet<FileKind>) -> Result<LogWriter> {
+        let logs = logs_to_read(files, state.log_min, self.store.home.next_file());
         let (fs, dir) = (Arc::clone(&self.store.home.fs), self.store.home.dir.clone());
         let identity = log_identity(self.store.home.database, state.opens);
         let later = logs.iter().skip(1);

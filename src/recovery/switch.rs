@@ -3,6 +3,7 @@
 //! An open that had anything to recover does it before it returns. After a run that ended in order there is
 //! nothing to lose, and what is there is durable (`Recorded::is_closed`): then the first who writes does it.
 
+use super::files::list_files;
 use crate::error::Result;
 use crate::format::{FileKind, LogId, ManifestId, SegmentMeta};
 use crate::fs::IoContext;
@@ -69,8 +70,7 @@ pub fn clean_up(store: &Store, manifest: &Manifest, report: &mut RecoveryReport)
     let home = &store.home;
     let state = manifest.state();
     let segments: HashSet<FileKind> = state.segments.values().map(SegmentMeta::file).collect();
-    for name in home.fs.list(&home.dir).during("list", &home.dir)? {
-        let Some(kind) = FileKind::parse(&name) else { continue };
+    for kind in list_files(home.fs.as_ref(), &home.dir).during("list", &home.dir)? {
         let needed = match kind {
             FileKind::Log(id) => {
                 (state.log_min.0..home.next_file()).contains(&id.0) || segments.contains(&kind)

@@ -15,10 +15,11 @@ use crate::format::frame::FRAME_HEADER_SIZE;
 use crate::format::{FileKind, LogId, SeqNo};
 use crate::manifest::State;
 use crate::recovery::batch::check_batch;
-use crate::recovery::{Chain, Replay, files_to_read};
+use crate::recovery::{Chain, Replay, logs_to_read};
 use crate::store::log_identity;
 use crate::wal::format::{HEADER_SIZE, LogHeader};
 use crate::wal::{LogFile, LogStream, Op, OpReader, Piece, read_log, read_log_header};
+use std::collections::BTreeSet;
 
 /// The log files that count, with what their headers say.
 struct Logs<'a> {
@@ -35,15 +36,10 @@ struct Logs<'a> {
 pub fn replay(
     replay: &mut Replay,
     state: &State,
-    names: &[String],
+    files: &BTreeSet<FileKind>,
     damage: &mut Damage<'_>,
 ) -> Result<()> {
-    let counted = replay.store.home.next_file();
-    let ids = names.iter().filter_map(|name| match FileKind::parse(name) {
-        Some(FileKind::Log(id)) if id.0 < counted => Some(id),
-        _ => None,
-    });
-    let ids = files_to_read(ids.collect(), state.log_min);
+    let ids = logs_to_read(files, state.log_min, replay.store.home.next_file());
     let mut logs = Logs { replay, state, ids, headers: Vec::new() };
     logs.headers = logs.ids.iter().map(|&id| logs.header(id)).collect::<Result<_>>()?;
     let is_complete = logs.ids.first() == Some(&state.log_min);

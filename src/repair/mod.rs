@@ -128,9 +128,9 @@ pub fn repair_with_fs(
     check_into(fs.as_ref(), dir, into)?;
     let mut report = RepairReport::default();
     let mut damage = Damage { lost: LostRanges::default(), report: &mut report };
-    let Source { store, state, names, _lock } = Source::open(fs, dir, options)?;
+    let Source { store, state, files, _lock } = Source::open(fs, dir, options)?;
     let mut replay = Replay::new(store, state.last_seq);
-    log::replay(&mut replay, &state, &names, &mut damage)?;
+    log::replay(&mut replay, &state, &files, &mut damage)?;
     damage.report.batches = replay.batches();
     create_dir_durably(fs.as_ref(), into)?;
     let mut output = Output::create(Arc::clone(fs), into, options)?;

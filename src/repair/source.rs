@@ -1,12 +1,13 @@
 //! The damaged database, as its manifest has it.
 
 use crate::error::{Error, Result};
-use crate::format::{FileKind, LogId, ManifestId};
+use crate::format::{FileKind, ManifestId};
 use crate::fs::{DirLock, Fs, IoContext, ReadOnlyFs};
 use crate::manifest::{Current, Recorded, State, read_current, read_manifest, read_origin};
 use crate::options::Options;
-use crate::recovery::{build_store, lock_shared, with_segments};
+use crate::recovery::{build_store, list_files, lock_shared, with_segments};
 use crate::store::{Store, Version, named_files};
+use std::collections::BTreeSet;
 use std::io::ErrorKind::NotFound;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,11 +15,11 @@ use std::sync::Arc;
 /// The damaged database.
 pub struct Source {
     /// Its state; of the files nothing has been looked at.
-    pub store: Store,
+    pub store: Box<Store>,
     /// What its manifest says.
     pub state: State,
     /// The files in its directory.
-    pub names: Vec<String>,
+    pub files: BTreeSet<FileKind>,
     /// Held until it is done.
     pub _lock: Box<dyn DirLock>,
 }
@@ -31,14 +32,14 @@ impl Source {
     pub fn open(fs: &Arc<dyn Fs>, dir: &Path, options: &Options) -> Result<Source> {
         let fs: Arc<dyn Fs> = Arc::new(ReadOnlyFs::new(Arc::clone(fs)));
         let lock = lock_shared(fs.as_ref(), dir)?;
-        let names = match fs.list(dir) {
+        let files = match list_files(fs.as_ref(), dir) {
             Err(e) if e.kind() == NotFound => return Err(nothing(dir)),
             listed => listed.during("list", dir)?,
         };
-        let (current, state) = find_manifest(fs.as_ref(), dir, &names)?;
+        let (current, state) = find_manifest(fs.as_ref(), dir, &files)?;
         let options = options.clone();
-        let store = build_store(fs, dir, options, current.database, &state, &names);
-        Ok(Source { store, state, names, _lock: lock })
+        let store = build_store(fs, dir, options, current.database, &state, &files);
+        Ok(Source { store, state, files, _lock: lock })
     }
 }
 
@@ -53,14 +54,14 @@ fn nothing(dir: &Path) -> Error {
 }
 
 /// The manifest in force: see the header of [`super`].
-fn find_manifest(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<(Current, State)> {
-    let manifests = names.iter().filter_map(|name| match FileKind::parse(name) {
-        Some(FileKind::Manifest(id)) => Some(id),
+fn find_manifest(fs: &dyn Fs, dir: &Path, files: &BTreeSet<FileKind>) -> Result<(Current, State)> {
+    let manifests = files.iter().filter_map(|file| match file {
+        FileKind::Manifest(id) => Some(*id),
         _ => None,
     });
     let newest = manifests.max();
     let current = match read_current(fs, dir) {
-        Ok(None) if newest.is_none() && !names.iter().any(|name| is_data(name)) => {
+        Ok(None) if newest.is_none() && !files.iter().any(is_data) => {
             return Err(nothing(dir));
         }
         Ok(current) => current,
@@ -69,12 +70,12 @@ fn find_manifest(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<(Current, 
     };
     let is_newest = |current: Current| newest.is_none_or(|newest| newest <= current.manifest);
     match current {
-        Some(current) if is_newest(current) => in_force(fs, dir, current, names),
+        Some(current) if is_newest(current) => in_force(fs, dir, current, files),
         // It may be that of an older moment; or the next manifest was being made, which has the same
         // content, if it is whole.
-        Some(current) => newest_whole(fs, dir, names, newest, Some(current))
-            .or_else(|_| in_force(fs, dir, current, names)),
-        None => newest_whole(fs, dir, names, newest, None),
+        Some(current) => newest_whole(fs, dir, files, newest, Some(current))
+            .or_else(|_| in_force(fs, dir, current, files)),
+        None => newest_whole(fs, dir, files, newest, None),
     }
 }
 
@@ -82,7 +83,7 @@ fn find_manifest(fs: &dyn Fs, dir: &Path, names: &[String]) -> Result<(Current, 
 fn newest_whole(
     fs: &dyn Fs,
     dir: &Path,
-    names: &[String],
+    files: &BTreeSet<FileKind>,
     newest: Option<ManifestId>,
     current: Option<Current>,
 ) -> Result<(Current, State)> {
@@ -97,7 +98,7 @@ fn newest_whole(
     }
     let current = Current { database, manifest: newest };
     let recorded = read_manifest(fs, dir, current).map_err(refused)?;
-    match missing(&recorded.state, names) {
+    match missing(&recorded.state, files) {
         None => Ok((current, recorded.state)),
         Some(missing) => {
             let missing = missing.name();
@@ -114,10 +115,10 @@ fn in_force(
     fs: &dyn Fs,
     dir: &Path,
     current: Current,
-    names: &[String],
+    files: &BTreeSet<FileKind>,
 ) -> Result<(Current, State)> {
     let Recorded { state, path, cut_at, .. } = read_manifest(fs, dir, current).map_err(refused)?;
-    let Some(gone) = missing(&state, names).map(FileKind::name) else {
+    let Some(gone) = missing(&state, files).map(FileKind::name) else {
         return Ok((current, state));
     };
     if let Some(offset) = cut_at {
@@ -125,7 +126,7 @@ fn in_force(
         return Err(refused(Error::corruption(&path, offset, detail)));
     }
     // Whatever has changed since would have left tables that it does not know.
-    if let Some(unnamed) = unnamed(&state, names) {
+    if let Some(unnamed) = unnamed(&state, files).map(FileKind::name) {
         let detail = format!(
             "{gone} is missing, and {unnamed} is there, which this manifest does not name: a later state of \
              it may have been in force"
@@ -136,25 +137,20 @@ fn in_force(
 }
 
 /// A file that `state` names and that is not there.
-fn missing(state: &State, names: &[String]) -> Option<FileKind> {
+fn missing(state: &State, files: &BTreeSet<FileKind>) -> Option<FileKind> {
     let log = FileKind::Log(state.log_min);
-    named_files(state).into_iter().chain([log]).find(|file| !names.contains(&file.name()))
+    named_files(state).into_iter().chain([log]).find(|file| !files.contains(file))
 }
 
 /// A table or value file that `state` does not name.
-fn unnamed<'a>(state: &State, names: &'a [String]) -> Option<&'a String> {
+fn unnamed(state: &State, files: &BTreeSet<FileKind>) -> Option<FileKind> {
     let named = named_files(state);
-    names.iter().find(|name| {
-        let kind = FileKind::parse(name);
-        kind.is_some_and(|kind| {
-            matches!(kind, FileKind::Table(_) | FileKind::Values(_)) && !named.contains(&kind)
-        })
-    })
+    let is_data = |file: &FileKind| matches!(file, FileKind::Table(_) | FileKind::Values(_));
+    files.iter().copied().find(|file| is_data(file) && !named.contains(file))
 }
 
-fn is_data(name: &str) -> bool {
-    let kind = FileKind::parse(name);
-    matches!(kind, Some(FileKind::Table(_) | FileKind::Values(_) | FileKind::Log(LogId(_))))
+fn is_data(file: &FileKind) -> bool {
+    matches!(file, FileKind::Table(_) | FileKind::Values(_) | FileKind::Log(_))
 }
 
 /// Says of damage of the manifest what it means.

@@ -397,6 +397,9 @@ fn begins_by_itself(fill: impl Fn(&Db), options: Options) -> bool {
     has_begun
 }
 
+/// What it is, who fills the database, and how it is opened then.
+type Case<'a> = (&'a str, &'a dyn Fn(&Db), Options);
+
 #[test]
 fn where_there_is_work_for_threads_the_run_begins_by_itself() {
     let hour = Duration::from_secs(3600);
@@ -407,7 +410,7 @@ fn where_there_is_work_for_threads_the_run_begins_by_itself() {
         set(db, "a", 10);
         db.delete("a").expect("delete");
     };
-    let works: [(&str, &dyn Fn(&Db), Options); 6] = [
+    let works: [Case<'_>; 6] = [
         ("a delete", &deleted, options()),
         ("what expires", &|db| db.set_with_ttl("a", "1", hour).expect("set"), options()),
         (
@@ -440,7 +443,7 @@ fn where_there_is_work_for_threads_the_run_begins_by_itself() {
     for (what, fill, options) in works {
         assert!(begins_by_itself(fill, options), "{what}");
     }
-    let none: [(&str, &dyn Fn(&Db), Options); 3] = [
+    let none: [Case<'_>; 3] = [
         ("nothing", &|_| {}, options()),
         (
             "entries that live",

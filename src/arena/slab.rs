@@ -6,7 +6,9 @@
 //! a fault when it is loaded.
 //!
 //! One region is cut into slabs, each of the size of a huge page where that is 2 MiB, and a slab that is in use into cells
-//! of one size. There are few sizes, an eighth or [`UNIT_BYTES`] apart ([`size_of_cell`]). A slab of which no cell is in use
+//! of one size. Sizes are a thirty-second or [`UNIT_BYTES`] apart ([`size_of_cell`]), so that blocks of one kind, which
+//! are nearly of one size, waste little; where they are of many, they share slabs: before a slab is cut for a size, free
+//! cells that are larger by up to an eighth serve ([`NEAR`]). A slab of which no cell is in use
 //! may become one of another size; but for a few, their memory goes back to the system. What is larger than
 //! [`CELL_BYTES_MAX`], is of a rare size ([`ASKED_MIN`]), or finds no room, is for the caller to allocate.
 //!
@@ -27,8 +29,8 @@ use std::sync::Arc;
 
 /// Size of a slab, in bytes.
 const SLAB_BYTES: usize = if cfg!(miri) { 128 << 10 } else { 2 << 20 };
-/// What the sizes of cells are multiples of, in bytes.
-const UNIT_BYTES: usize = 256;
+/// What the sizes of cells are multiples of, in bytes: a line of the processor's caches.
+const UNIT_BYTES: usize = 64;
 /// The largest cells, in bytes.
 pub const CELL_BYTES_MAX: usize = 16 << 10;
 /// How often a size is asked for in vain before it gets its first slab: what is rare, as the last block of a table is, would
@@ -37,9 +39,11 @@ const ASKED_MIN: u32 = 64;
 /// Of how many slabs without a cell in use the memory is kept.
 const KEPT_MAX: usize = 2;
 /// How many sizes there are from one to its double.
-const STEPS: usize = 8;
+const STEPS: usize = 32;
 /// How many sizes there are: those up to `STEPS * UNIT_BYTES`, and three times as many as from one to its double.
 const SIZES: usize = STEPS * 4;
+/// How many sizes larger a free cell may be that serves in place of a new slab.
+const NEAR: usize = STEPS / 8;
 
 const _: () = assert!(cell_bytes(SIZES - 1) == CELL_BYTES_MAX);
 const _: () = assert!(SLAB_BYTES.is_multiple_of(UNIT_BYTES));
@@ -88,7 +92,9 @@ pub struct Cell {
     slabs: Arc<Slabs>,
     /// Where it starts behind the front, in units.
     start: u32,
-    len: u32,
+    len: u16,
+    /// Of the cell, which may be larger than `len` needs.
+    size: u8,
 }
 
 impl Slabs {
@@ -105,7 +111,7 @@ impl Slabs {
         let unused = (0..count).rev().map(|slab| u32::try_from(slab).expect("fewer than units"));
         let unused = unused.collect();
         let slabs = (0..count).map(|_| Slab::default()).collect();
-        let (open, asked) = Default::default();
+        let (open, asked) = (std::array::from_fn(|_| Vec::new()), [0; SIZES]);
         let state = State { slabs, unused, kept: 0, open, asked };
         Some(Arc::new(Slabs { region, front, state: Line(Mutex::new(state)) }))
     }
@@ -115,12 +121,13 @@ impl Slabs {
     #[must_use]
     pub fn cell(self: &Arc<Self>, len: usize) -> Option<Cell> {
         let size = size_of_cell(len)?;
-        let (slab, cell) = self.state.0.lock().take(size)?;
+        let (slab, cell, size) = self.state.0.lock().take(size)?;
         // The bounds of a slab are multiples of units, and so are cells.
         let start = (slab as usize * SLAB_BYTES + cell as usize * cell_bytes(size)) / UNIT_BYTES;
         let start = u32::try_from(start).expect("`new` makes no more");
-        let len = u32::try_from(len).expect("at most that of the largest");
-        Some(Cell { slabs: Arc::clone(self), start, len })
+        let len = u16::try_from(len).expect("at most that of the largest");
+        let size = u8::try_from(size).expect("there are fewer sizes");
+        Some(Cell { slabs: Arc::clone(self), start, len, size })
     }
 
     /// The cell that starts `start` bytes behind the front is free again.
@@ -135,9 +142,10 @@ impl Slabs {
 }
 
 impl State {
-    /// A free cell of that size, which is none any more: its slab, and its number there.
-    fn take(&mut self, size: usize) -> Option<(u32, u32)> {
-        let at = match self.open[size].last() {
+    /// A free cell of that size or a little more, which is none any more: its slab, its number there, and its size.
+    fn take(&mut self, size: usize) -> Option<(u32, u32, usize)> {
+        let near = size..SIZES.min(size + NEAR + 1);
+        let at = match self.open[near].iter().find_map(|open| open.last()) {
             Some(&at) => at,
             None if self.asked[size] < ASKED_MIN => {
                 self.asked[size] += 1;
@@ -159,10 +167,11 @@ impl State {
             slab.fresh - 1
         });
         slab.in_use += 1;
+        let size = slab.size;
         if slab.in_use == SLAB_BYTES / cell_bytes(size) {
             self.open[size].pop();
         }
-        Some((at, cell))
+        Some((at, cell, size))
     }
 
     /// A slab has a free cell of that size.
@@ -205,7 +214,17 @@ impl State {
 
 /// The size of cells that `len` bytes take; `None`: more than the largest.
 fn size_of_cell(len: usize) -> Option<usize> {
-    (0..SIZES).find(|&size| cell_bytes(size) >= len)
+    if len > CELL_BYTES_MAX {
+        return None;
+    }
+    let last = len.saturating_sub(1);
+    let doubling = (last / (STEPS * UNIT_BYTES)).checked_ilog2().map_or(0, |log| log as usize + 1);
+    let step = last / (UNIT_BYTES << doubling.saturating_sub(1));
+    Some(match doubling {
+        0 => step,
+        // Its first step is the one behind the last of the sizes before.
+        _ => doubling * STEPS + step - STEPS,
+    })
 }
 
 /// The bytes of cells of a size: multiples of [`UNIT_BYTES`], from the [`STEPS`]th on of twice as much for each doubling.
@@ -221,7 +240,7 @@ impl Cell {
     /// What it takes of memory, in bytes.
     #[must_use]
     pub fn reserved_bytes(&self) -> usize {
-        size_of_cell(self.len as usize).map_or(0, cell_bytes)
+        cell_bytes(self.size.into())
     }
 
     /// Where it starts behind the front, in bytes.
@@ -240,7 +259,7 @@ impl Deref for Cell {
         // has the cell (INV-1), so its bytes are written through `deref_mut` alone, which has `self` to itself.
         unsafe {
             let start = self.slabs.region.base().add(self.slabs.front + self.start());
-            slice::from_raw_parts(start.as_ptr(), self.len as usize)
+            slice::from_raw_parts(start.as_ptr(), self.len.into())
         }
     }
 }
@@ -251,7 +270,7 @@ impl DerefMut for Cell {
         // SAFETY: as in `deref`; and who has `self` to itself has the cell to itself (INV-1).
         unsafe {
             let start = self.slabs.region.base().add(self.slabs.front + self.start());
-            slice::from_raw_parts_mut(start.as_ptr(), self.len as usize)
+            slice::from_raw_parts_mut(start.as_ptr(), self.len.into())
         }
     }
 }
@@ -302,13 +321,15 @@ mod tests {
 
     #[test]
     fn sizes_are_few_and_near_each_other() {
-        assert_eq!([0, 7, 8, 15, 16, 31].map(cell_bytes), [256, 2048, 2304, 4096, 4608, 16384]);
+        let some = [0, 31, 32, 63, 64, 127].map(cell_bytes);
+        assert_eq!(some, [64, 2048, 2112, 4096, 4224, 16384]);
         for len in (0..=CELL_BYTES_MAX).step_by(if cfg!(miri) { 255 } else { 1 }) {
             let size = size_of_cell(len).expect("not too large");
             assert!(
-                len <= cell_bytes(size) && cell_bytes(size) <= UNIT_BYTES + len * 9 / 8,
+                len <= cell_bytes(size) && cell_bytes(size) <= UNIT_BYTES + len * 33 / 32,
                 "{len}"
             );
+            assert!(size == 0 || cell_bytes(size - 1) < len, "{len} would do with less");
         }
         assert_eq!(size_of_cell(CELL_BYTES_MAX + 1), None);
     }
@@ -391,8 +412,26 @@ mod tests {
     fn what_is_rarely_asked_for_gets_no_slab() {
         let slabs = Slabs::new(SLAB_BYTES).expect(MEMORY);
         assert!((0..ASKED_MIN).all(|_| slabs.cell(4096).is_none()));
-        assert!(slabs.cell(4096).is_some() && slabs.cell(1).is_none());
-        assert!(slabs.cell(4000).is_some(), "and from then on it does");
+        let first = slabs.cell(4096).expect("and from then on it does");
+        assert_eq!(first.reserved_bytes(), 4096);
+        assert!(slabs.cell(1).is_none());
+        drop(first);
+        assert!(slabs.cell(4096).is_some(), "it need not ask again");
+    }
+
+    #[test]
+    fn what_is_a_little_smaller_takes_cells_that_are_there_before_it_gets_a_slab() {
+        let slabs = Slabs::new(2 * SLAB_BYTES).expect(MEMORY);
+        let _first = cell(&slabs, 4096).expect("there is room");
+        let near = slabs.cell(3800).expect("at once");
+        assert_eq!((near.len(), near.reserved_bytes()), (3800, 4096));
+        assert!(slabs.cell(3500).is_none() && slabs.cell(4097).is_none());
+        // Where the slab is full, one of its own.
+        let filled: Vec<Cell> = std::iter::from_fn(|| slabs.cell(4096)).take(10_000).collect();
+        assert!(filled.len() >= SLAB_BYTES / 4096 - 2);
+        assert!(cell(&slabs, 3800).is_none(), "of all there is, both slabs");
+        drop(filled);
+        assert_eq!(cell(&slabs, 3800).expect("there is room").reserved_bytes(), 4096);
     }
 
     #[test]

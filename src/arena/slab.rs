@@ -6,9 +6,9 @@
 //! a fault when it is loaded.
 //!
 //! One region is cut into slabs, each of the size of a huge page where that is 2 MiB, and a slab that is in use into cells
-//! of one size. Sizes are a thirty-second or [`UNIT_BYTES`] apart ([`size_of_cell`]), so that blocks of one kind, which
-//! are nearly of one size, waste little; where they are of many, they share slabs: before a slab is cut for a size, free
-//! cells that are larger by up to an eighth serve ([`NEAR`]). A slab of which no cell is in use
+//! of one size. Sizes are a thirty-second or [`UNIT_BYTES`] apart ([`size_of_cell`]), and four in a row are a class, whose
+//! slabs are cut for the size that nearly all of it ask for lately or for less ([`State::usual`]): so blocks of one kind, which
+//! are nearly of one size, waste little, and where they are of many, slabs are of few. A slab of which no cell is in use
 //! may become one of another size; but for a few, their memory goes back to the system. What is larger than
 //! [`CELL_BYTES_MAX`], is of a rare size ([`ASKED_MIN`]), or finds no room, is for the caller to allocate.
 //!
@@ -33,17 +33,21 @@ const SLAB_BYTES: usize = if cfg!(miri) { 128 << 10 } else { 2 << 20 };
 const UNIT_BYTES: usize = 64;
 /// The largest cells, in bytes.
 pub const CELL_BYTES_MAX: usize = 16 << 10;
-/// How often a size is asked for in vain before it gets its first slab: what is rare, as the last block of a table is, would
+/// How often a class is asked for before it gets its first slab: what is rare, as the last block of a table is, would
 /// take a huge page for itself.
 const ASKED_MIN: u32 = 64;
+/// When the asks of a class are so many, each counts half from then on.
+const ASKED_MAX: u32 = 1024;
+/// Of how many of its asks one may be for more than the slabs of a class are cut for.
+const RARE: u32 = 8;
 /// Of how many slabs without a cell in use the memory is kept.
 const KEPT_MAX: usize = 2;
 /// How many sizes there are from one to its double.
 const STEPS: usize = 32;
 /// How many sizes there are: those up to `STEPS * UNIT_BYTES`, and three times as many as from one to its double.
 const SIZES: usize = STEPS * 4;
-/// How many sizes larger a free cell may be that serves in place of a new slab.
-const NEAR: usize = STEPS / 8;
+/// How many sizes are a class.
+const CLASS: usize = STEPS / 8;
 
 const _: () = assert!(cell_bytes(SIZES - 1) == CELL_BYTES_MAX);
 const _: () = assert!(SLAB_BYTES.is_multiple_of(UNIT_BYTES));
@@ -70,7 +74,7 @@ struct State {
     kept: usize,
     /// Those of each size with a free cell and one in use.
     open: [Vec<u32>; SIZES],
-    /// How often each size was asked for in vain, up to [`ASKED_MIN`].
+    /// How often each size was asked for lately.
     asked: [u32; SIZES],
 }
 
@@ -111,8 +115,8 @@ impl Slabs {
         let unused = (0..count).rev().map(|slab| u32::try_from(slab).expect("fewer than units"));
         let unused = unused.collect();
         let slabs = (0..count).map(|_| Slab::default()).collect();
-        let (open, asked) = (std::array::from_fn(|_| Vec::new()), [0; SIZES]);
-        let state = State { slabs, unused, kept: 0, open, asked };
+        let open = std::array::from_fn(|_| Vec::new());
+        let state = State { slabs, unused, kept: 0, open, asked: [0; SIZES] };
         Some(Arc::new(Slabs { region, front, state: Line(Mutex::new(state)) }))
     }
 
@@ -142,24 +146,14 @@ impl Slabs {
 }
 
 impl State {
-    /// A free cell of that size or a little more, which is none any more: its slab, its number there, and its size.
+    /// A free cell of that size or somewhat more, which is none any more: its slab, its number there, and its size.
     fn take(&mut self, size: usize) -> Option<(u32, u32, usize)> {
-        let near = size..SIZES.min(size + NEAR + 1);
-        let at = match self.open[near].iter().find_map(|open| open.last()) {
-            Some(&at) => at,
-            None if self.asked[size] < ASKED_MIN => {
-                self.asked[size] += 1;
-                return None;
-            }
-            None => {
-                let at = self.unused.pop()?;
-                self.kept = self.kept.saturating_sub(1);
-                let slab = &mut self.slabs[at as usize];
-                (slab.size, slab.fresh) = (size, 0);
-                slab.free.clear();
-                self.show(at, size);
-                at
-            }
+        let usual = self.usual(size);
+        let at = match self.open(size, size / CLASS * CLASS + CLASS) {
+            Some(at) => at,
+            None if usual.is_none_or(|usual| usual < size) => return None,
+            // Where all slabs are cut, what they have is there in any case, and memory beside them would come on top.
+            None => self.cut(usual?).or_else(|| self.open(size, SIZES.min(size + STEPS)))?,
         };
         let slab = &mut self.slabs[at as usize];
         let cell = slab.free.pop().unwrap_or_else(|| {
@@ -172,6 +166,39 @@ impl State {
             self.open[size].pop();
         }
         Some((at, cell, size))
+    }
+
+    /// For which size slabs of its class are to be cut, now that `size` is asked for once more. `None`: for none.
+    fn usual(&mut self, size: usize) -> Option<usize> {
+        let first = size / CLASS * CLASS;
+        let asked = &mut self.asked[first..first + CLASS];
+        if asked.iter().sum::<u32>() >= ASKED_MAX {
+            asked.iter_mut().for_each(|asked| *asked /= 2);
+        }
+        asked[size - first] += 1;
+        let all = asked.iter().sum::<u32>();
+        let mut up_to = 0;
+        let is_usual = |asked: &u32| {
+            up_to += asked;
+            up_to >= all - all / RARE
+        };
+        (all > ASKED_MIN).then(|| asked.iter().position(is_usual))?.map(|usual| first + usual)
+    }
+
+    /// A slab with a free cell of that size or a larger one, below `end`.
+    fn open(&self, size: usize, end: usize) -> Option<u32> {
+        self.open[size..end].iter().find_map(|open| open.last().copied())
+    }
+
+    /// A slab without a cell in use becomes one of that size.
+    fn cut(&mut self, size: usize) -> Option<u32> {
+        let at = self.unused.pop()?;
+        self.kept = self.kept.saturating_sub(1);
+        let slab = &mut self.slabs[at as usize];
+        (slab.size, slab.fresh) = (size, 0);
+        slab.free.clear();
+        self.show(at, size);
+        Some(at)
     }
 
     /// A slab has a free cell of that size.
@@ -420,18 +447,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_a_little_smaller_takes_cells_that_are_there_before_it_gets_a_slab() {
-        let slabs = Slabs::new(2 * SLAB_BYTES).expect(MEMORY);
-        let _first = cell(&slabs, 4096).expect("there is room");
-        let near = slabs.cell(3800).expect("at once");
-        assert_eq!((near.len(), near.reserved_bytes()), (3800, 4096));
-        assert!(slabs.cell(3500).is_none() && slabs.cell(4097).is_none());
-        // Where the slab is full, one of its own.
-        let filled: Vec<Cell> = std::iter::from_fn(|| slabs.cell(4096)).take(10_000).collect();
-        assert!(filled.len() >= SLAB_BYTES / 4096 - 2);
-        assert!(cell(&slabs, 3800).is_none(), "of all there is, both slabs");
-        drop(filled);
-        assert_eq!(cell(&slabs, 3800).expect("there is room").reserved_bytes(), 4096);
+    fn slabs_are_cut_for_what_nearly_all_of_a_class_ask_for() {
+        let slabs = Slabs::new(3 * SLAB_BYTES).expect(MEMORY);
+        let reserved = |cell: Option<Cell>| cell.map(|cell| cell.reserved_bytes());
+        let _first = cell(&slabs, 4000).expect("there is room");
+        let near = slabs.cell(3850).expect("of its class");
+        assert_eq!((near.len(), near.reserved_bytes()), (3850, 4032));
+        // What is rare and does not fit gets no slab, until it is no longer rare.
+        assert!(slabs.cell(4096).is_none());
+        let second = (0..20).find_map(|_| slabs.cell(4096));
+        assert_eq!(second.as_ref().map(Cell::reserved_bytes), Some(4096));
+        // Small ones take what is left of both slabs, and one of a third.
+        let each = SLAB_BYTES / 4032 - 2 + SLAB_BYTES / 4096 - 1 + 1;
+        let rest: Vec<Cell> = (0..each).map_while(|_| slabs.cell(3850)).collect();
+        assert_eq!(rest.len(), each);
+        // No slab is left: what is there serves what is smaller, unless it is by half.
+        assert!(reserved(cell(&slabs, 2200)) > Some(3850));
+        assert_eq!((reserved(cell(&slabs, 1500)), reserved(cell(&slabs, 4097))), (None, None));
     }
 
     #[test]

@@ -153,7 +153,10 @@ impl State {
             Some(at) => at,
             None if usual.is_none_or(|usual| usual < size) => return None,
             // Where all slabs are cut, what they have is there in any case, and memory beside them would come on top.
-            None => self.cut(usual?).or_else(|| self.open(size, SIZES.min(size + STEPS)))?,
+            None => self.cut(usual?).or_else(|| {
+                let double = size_of_cell(2 * cell_bytes(size)).unwrap_or(SIZES);
+                self.open(size, double)
+            })?,
         };
         let slab = &mut self.slabs[at as usize];
         let cell = slab.free.pop().unwrap_or_else(|| {
@@ -464,6 +467,10 @@ mod tests {
         // No slab is left: what is there serves what is smaller, unless it is by half.
         assert!(reserved(cell(&slabs, 2200)) > Some(3850));
         assert_eq!((reserved(cell(&slabs, 1500)), reserved(cell(&slabs, 4097))), (None, None));
+        // Nor of small ones, of which there are few sizes to the double.
+        let slabs = Slabs::new(SLAB_BYTES).expect(MEMORY);
+        let _first = cell(&slabs, 2000).expect("there is room");
+        assert_eq!((reserved(cell(&slabs, 1100)), reserved(cell(&slabs, 64))), (Some(2048), None));
     }
 
     #[test]

@@ -149,13 +149,13 @@ impl State {
     /// A free cell of that size or somewhat more, which is none any more: its slab, its number there, and its size.
     fn take(&mut self, size: usize) -> Option<(u32, u32, usize)> {
         let usual = self.usual(size);
-        let at = match self.open(size, size / CLASS * CLASS + CLASS) {
+        let at = match self.with_room(size, size / CLASS * CLASS + CLASS) {
             Some(at) => at,
             None if usual.is_none_or(|usual| usual < size) => return None,
             // Where all slabs are cut, what they have is there in any case, and memory beside them would come on top.
             None => self.cut(usual?).or_else(|| {
                 let double = size_of_cell(2 * cell_bytes(size)).unwrap_or(SIZES);
-                self.open(size, double)
+                self.with_room(size, double)
             })?,
         };
         let slab = &mut self.slabs[at as usize];
@@ -189,7 +189,7 @@ impl State {
     }
 
     /// A slab with a free cell of that size or a larger one, below `end`.
-    fn open(&self, size: usize, end: usize) -> Option<u32> {
+    fn with_room(&self, size: usize, end: usize) -> Option<u32> {
         self.open[size..end].iter().find_map(|open| open.last().copied())
     }
 

@@ -70,7 +70,7 @@ impl Run {
     /// Leaves it to the first who writes to do what `switch` stands for; or, where there is work for threads, to the one
     /// that it returns, after a moment. Dropping the sender ends that.
     ///
-    /// Where there is none, no thread is started for it: of an open and a look it would be a fifth.
+    /// Where there is none, no thread is started for it: of an open and a `get` in a fresh process it would be a quarter.
     ///
     /// # Errors
     /// [`Error::Io`]: the system gives no thread.

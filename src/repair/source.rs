@@ -145,8 +145,8 @@ fn missing(state: &State, files: &BTreeSet<FileKind>) -> Option<FileKind> {
 /// A table or value file that `state` does not name.
 fn unnamed(state: &State, files: &BTreeSet<FileKind>) -> Option<FileKind> {
     let named = named_files(state);
-    let is_data = |file: &FileKind| matches!(file, FileKind::Table(_) | FileKind::Values(_));
-    files.iter().copied().find(|file| is_data(file) && !named.contains(file))
+    let is_named = |file: &FileKind| named.contains(file) || matches!(file, FileKind::Log(_));
+    files.iter().copied().find(|file| is_data(file) && !is_named(file))
 }
 
 fn is_data(file: &FileKind) -> bool {

@@ -26,35 +26,42 @@ impl Region {
     /// Whether [`Region::populate`] does anything; on Linux from 5.14 on.
     pub const CAN_POPULATE: bool = CAN_ADVISE;
 
-    /// Zeros. Pages of it that were never written take no memory; but for the first `small_bytes` a page may be a huge one,
-    /// of 2 MiB, all of which the first write into it takes. Ends the program where there is none, as any
+    /// Zeros. Pages of it that were never written take no memory. Ends the program where there is none, as any
     /// allocation does.
     ///
     /// # Panics
     /// When `size_bytes` is 0, or more than any allocation can have; `align_bytes` is not a power of two.
     #[must_use]
-    pub fn zeroed(size_bytes: usize, align_bytes: usize, small_bytes: usize) -> Region {
+    pub fn zeroed(size_bytes: usize, align_bytes: usize) -> Region {
         let layout = Layout::from_size_align(size_bytes, align_bytes).expect("a size in memory");
-        Region::of_layout(layout, small_bytes).unwrap_or_else(|| handle_alloc_error(layout))
+        Region::of_layout(layout).unwrap_or_else(|| handle_alloc_error(layout))
     }
 
-    /// The same with huge pages from the start; `None` where there is no memory, or can be none.
+    /// The same; `None` where there is no memory, or can be none.
     ///
     /// # Panics
     /// When `size_bytes` is 0.
     #[must_use]
     pub fn try_zeroed(size_bytes: usize, align_bytes: usize) -> Option<Region> {
-        Region::of_layout(Layout::from_size_align(size_bytes, align_bytes).ok()?, 0)
+        Region::of_layout(Layout::from_size_align(size_bytes, align_bytes).ok()?)
     }
 
-    fn of_layout(layout: Layout, small_bytes: usize) -> Option<Region> {
+    fn of_layout(layout: Layout) -> Option<Region> {
         assert!(layout.size() > 0, "a region of nothing");
         // SAFETY: the layout's size is not 0.
         let base = NonNull::new(unsafe { alloc_zeroed(layout) })?;
-        let huge_from = small_bytes.min(layout.size());
-        // SAFETY: within the allocation, or at its end.
-        advise_huge_pages(unsafe { base.add(huge_from) }, layout.size() - huge_from);
         Some(Region { base, layout })
+    }
+
+    /// From now on a page of this part may be a huge one, of 2 MiB, all of which the first write into it takes; and what
+    /// is in small pages already the system puts into huge ones when it finds time for it. No byte is changed. Where the system does not do
+    /// such a thing, nothing happens.
+    ///
+    /// # Panics
+    /// When it is not within the region.
+    pub fn allow_huge_pages(&self, start: usize, size_bytes: usize) {
+        // SAFETY: this advice changes nothing that the program can see.
+        unsafe { advise(self.part(start, size_bytes), size_bytes, MADV_HUGEPAGE) };
     }
 
     /// Gives the memory of a part back to the system, which may have any bytes afterwards, and takes memory again
@@ -66,11 +73,10 @@ impl Region {
     /// # Panics
     /// When it is not.
     pub unsafe fn forget(&self, start: usize, size_bytes: usize) {
-        let end = start.checked_add(size_bytes).filter(|end| *end <= self.layout.size());
-        assert!(end.is_some(), "{size_bytes} bytes at {start} of {}", self.layout.size());
-        // SAFETY: within the allocation, as just compared; by the contract nobody looks at it meanwhile. The pages of
-        // anonymous memory are zeros afterwards, those of any other what they were made of: initialised bytes both.
-        unsafe { forget_pages(self.base.add(start), size_bytes) };
+        let memory = self.part(start, size_bytes);
+        // SAFETY: by the contract nobody looks at it meanwhile. The pages of anonymous memory are zeros
+        // afterwards, those of any other what they were made of: initialised bytes both.
+        unsafe { advise(memory, size_bytes, MADV_DONTNEED) };
     }
 
     /// Has the system find memory for a part that was never written, and for what else is in its pages, so that the first write need not.
@@ -79,10 +85,17 @@ impl Region {
     /// # Panics
     /// When it is not within the region.
     pub fn populate(&self, start: usize, size_bytes: usize) {
+        // SAFETY: as if a byte of each page were read and written again, at once, which changes nothing that the
+        // program can see.
+        unsafe { advise(self.part(start, size_bytes), size_bytes, MADV_POPULATE_WRITE) };
+    }
+
+    /// Where a part starts, which is within the region.
+    fn part(&self, start: usize, size_bytes: usize) -> NonNull<u8> {
         let end = start.checked_add(size_bytes).filter(|end| *end <= self.layout.size());
         assert!(end.is_some(), "{size_bytes} bytes at {start} of {}", self.layout.size());
-        // SAFETY: within the allocation, as just compared.
-        populate_pages(unsafe { self.base.add(start) }, size_bytes);
+        // SAFETY: within the allocation or at its end, as just compared.
+        unsafe { self.base.add(start) }
     }
 
     /// Where the huge page that the byte at `offset` is in ends, if there are huge pages.
@@ -113,30 +126,9 @@ impl fmt::Debug for Region {
     }
 }
 
-/// Asks the system to back the memory with huge pages, where it does so only
-/// when asked. The answer does not matter.
-fn advise_huge_pages(memory: NonNull<u8>, size_bytes: usize) {
-    const MADV_HUGEPAGE: i32 = 14;
-    // SAFETY: of an allocation that was just made, and this advice changes nothing that the program can see.
-    unsafe { advise(memory, size_bytes, MADV_HUGEPAGE) };
-}
-
-/// Has the system find memory for the whole pages of these bytes.
-fn populate_pages(memory: NonNull<u8>, size_bytes: usize) {
-    const MADV_POPULATE_WRITE: i32 = 23;
-    // SAFETY: of one allocation; as if a byte of each page were read and written again, at once, which changes nothing that the program can see.
-    unsafe { advise(memory, size_bytes, MADV_POPULATE_WRITE) };
-}
-
-/// Has the whole pages of these bytes take no memory.
-///
-/// # Safety
-/// They are of one allocation, and nobody reads or writes them meanwhile.
-unsafe fn forget_pages(memory: NonNull<u8>, size_bytes: usize) {
-    const MADV_DONTNEED: i32 = 4;
-    // SAFETY: by the contract.
-    unsafe { advise(memory, size_bytes, MADV_DONTNEED) };
-}
+const MADV_DONTNEED: i32 = 4;
+const MADV_HUGEPAGE: i32 = 14;
+const MADV_POPULATE_WRITE: i32 = 23;
 
 /// Whether [`advise`] does anything.
 const CAN_ADVISE: bool =
@@ -192,7 +184,7 @@ mod tests {
     #[test]
     fn a_part_is_forgotten_and_nothing_beside_it() {
         let size = 1 << 20;
-        let region = Region::zeroed(size, 1, 0);
+        let region = Region::zeroed(size, 1);
         let write = |byte| {
             // SAFETY: the region's bytes, which this thread has to itself.
             unsafe { region.base().write_bytes(byte, size) };

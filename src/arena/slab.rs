@@ -10,7 +10,8 @@
 //! slabs are cut for the size that nearly all of it ask for lately or for less ([`State::usual`]): so blocks of one kind, which
 //! are nearly of one size, waste little, and where they are of many, slabs are of few. A slab of which no cell is in use
 //! may become one of another size; but for a few, their memory goes back to the system. What is larger than
-//! [`CELL_BYTES_MAX`], is of a rare size ([`ASKED_MIN`]), or finds no room, is for the caller to allocate.
+//! [`CELL_BYTES_MAX`], is of a rare size ([`ASKED_MIN`]), or finds no room, is for the caller to allocate. The first few slabs
+//! take memory as it is written, and become huge pages when the system finds time for it ([`SMALL_SLABS`]).
 //!
 //! INV-1: a cell of a slab is either free, as [`Slab::free`] and [`Slab::fresh`] say, or that of exactly one [`Cell`],
 //! which is not cloned. Both only change hands under the lock.
@@ -23,6 +24,7 @@
 use super::region::Region;
 use parking_lot::Mutex;
 use std::fmt;
+use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::slice;
 use std::sync::Arc;
@@ -42,6 +44,9 @@ const ASKED_MAX: u32 = 1024;
 const RARE: u32 = 8;
 /// Of how many slabs without a cell in use the memory is kept.
 const KEPT_MAX: usize = 2;
+/// So many slabs, at the front, stand in small pages until there are more: of a few, the one that is not full yet would be no small
+/// part, and who is slowed down by many small pages has more.
+const SMALL_SLABS: usize = 8;
 /// How many sizes there are from one to its double.
 const STEPS: usize = 32;
 /// How many sizes there are: those up to `STEPS * UNIT_BYTES`, and three times as many as from one to its double.
@@ -76,6 +81,8 @@ struct State {
     open: [Vec<u32>; SIZES],
     /// How often each size was asked for lately.
     asked: [u32; SIZES],
+    /// Those at the front may be huge pages too.
+    is_large: bool,
 }
 
 #[derive(Default)]
@@ -112,11 +119,13 @@ impl Slabs {
         // With room to begin at a huge page.
         let region = Region::try_zeroed((count + 1).checked_mul(SLAB_BYTES)?, 1)?;
         let front = region.base().as_ptr().align_offset(SLAB_BYTES).min(SLAB_BYTES);
+        let small = count.min(SMALL_SLABS);
+        region.allow_huge_pages(front + small * SLAB_BYTES, (count - small) * SLAB_BYTES);
         let unused = (0..count).rev().map(|slab| u32::try_from(slab).expect("fewer than units"));
         let unused = unused.collect();
         let slabs = (0..count).map(|_| Slab::default()).collect();
         let open = std::array::from_fn(|_| Vec::new());
-        let state = State { slabs, unused, kept: 0, open, asked: [0; SIZES] };
+        let state = State { slabs, unused, kept: 0, open, asked: [0; SIZES], is_large: false };
         Some(Arc::new(Slabs { region, front, state: Line(Mutex::new(state)) }))
     }
 
@@ -125,7 +134,12 @@ impl Slabs {
     #[must_use]
     pub fn cell(self: &Arc<Self>, len: usize) -> Option<Cell> {
         let size = size_of_cell(len)?;
-        let (slab, cell, size) = self.state.0.lock().take(size)?;
+        let mut state = self.state.0.lock();
+        let (slab, cell, size) = state.take(size)?;
+        if slab as usize >= SMALL_SLABS && !mem::replace(&mut state.is_large, true) {
+            self.region.allow_huge_pages(self.front, SMALL_SLABS * SLAB_BYTES);
+        }
+        drop(state);
         // The bounds of a slab are multiples of units, and so are cells.
         let start = (slab as usize * SLAB_BYTES + cell as usize * cell_bytes(size)) / UNIT_BYTES;
         let start = u32::try_from(start).expect("`new` makes no more");

@@ -139,7 +139,9 @@ impl Arena {
     pub fn new(capacity_bytes: usize) -> Self {
         let capacity_units = units(capacity_bytes).saturating_add(HEAD_UNITS);
         let capacity_bytes = (capacity_units as usize).saturating_mul(UNIT_BYTES);
-        let region = Region::zeroed(capacity_bytes, UNIT_BYTES, SMALL_BYTES);
+        let region = Region::zeroed(capacity_bytes, UNIT_BYTES);
+        let small_bytes = capacity_bytes.min(SMALL_BYTES);
+        region.allow_huge_pages(small_bytes, capacity_bytes - small_bytes);
         let arena = Arena { region, space: Space::new(capacity_units, HEAD_UNITS) };
         let header = Header { trailer: 0, payload_len: 0, key_len: 0, height: HEIGHT_MAX_U8 };
         // SAFETY: the first `HEAD_UNITS` are in the allocation, belong to no

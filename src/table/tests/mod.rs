@@ -3,6 +3,8 @@
 mod damage;
 mod io;
 mod looks;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod memory;
 mod model;
 mod preload;
 mod reads;

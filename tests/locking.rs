@@ -87,4 +87,11 @@ fn an_open_that_is_not_to_create_leaves_no_trace() {
         assert!(matches!(&e, Error::InvalidArgument { .. }), "{e}");
     }
     assert!(!missing.exists() && fingerprint(dir.path()).is_empty());
+
+    // As one is after an open that ended before it had made anything else.
+    std::fs::write(dir.path().join("LOCK"), b"").expect("write");
+    let before = fingerprint(dir.path());
+    let e = Db::open(dir.path(), options).expect_err("there is none");
+    assert!(matches!(&e, Error::InvalidArgument { .. }), "{e}");
+    assert_eq!(fingerprint(dir.path()), before);
 }

@@ -230,6 +230,10 @@ fn locking() -> io::Result<()> {
         drop(shared);
         let first = fs.lock(&path)?;
         assert!(first.is_some() && fs.lock_shared(&path)?.is_none(), "nor the other way round");
+        drop(first);
+        let first = fs.lock_existing(&path)?;
+        assert!(first.is_some() && fs.lock_existing(&path)?.is_none() && fs.lock(&path)?.is_none());
+        assert_eq!(kind(fs.lock_existing(&dir.join("NONE"))), Some(io::ErrorKind::NotFound));
         assert_eq!(kind(fs.lock_shared(&dir.join("NONE"))), Some(io::ErrorKind::NotFound));
         assert_eq!(sorted(fs, dir)?, ["LOCK", "OTHER"], "none was made");
         assert_eq!(kind(fs.lock(dir)), Some(io::ErrorKind::InvalidInput));

@@ -36,27 +36,12 @@ impl DiskFs {
 impl Fs for DiskFs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
         let mut options = fs::OpenOptions::new();
-        match mode {
-            OpenMode::Read => {
-                refuse_on_the_way(&mut options, path)?;
-                options.read(true)
-            }
+        let file = match mode {
+            OpenMode::Read => open_regular(options.read(true), path),
             // `create_new` follows no link and takes no existing file of any kind.
-            OpenMode::CreateNew => options.read(true).write(true).create_new(true),
+            OpenMode::CreateNew => options.read(true).write(true).create_new(true).open(path),
         };
-        let file = match options.open(path) {
-            Ok(file) => file,
-            // It may be because of what stands there, which says more.
-            Err(e) if mode == OpenMode::Read && e.kind() != io::ErrorKind::NotFound => {
-                return Err(refuse_special(path).err().unwrap_or(e));
-            }
-            Err(e) => return Err(e),
-        };
-        if cfg!(target_os = "linux") && mode == OpenMode::Read && !file.metadata()?.is_file() {
-            refuse_special(path)?;
-            return Err(special("a special file"));
-        }
-        Ok(Arc::new(DiskFile { file }))
+        Ok(Arc::new(DiskFile { file: file? }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -113,9 +98,13 @@ impl Fs for DiskFs {
         held(file.try_lock(), file)
     }
 
+    fn lock_existing(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
+        let file = open_regular(fs::OpenOptions::new().read(true).write(true), path)?;
+        held(file.try_lock(), file)
+    }
+
     fn lock_shared(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
-        refuse_special(path)?;
-        let file = fs::File::open(path)?;
+        let file = open_regular(fs::OpenOptions::new().read(true), path)?;
         held(file.try_lock_shared(), file)
     }
 
@@ -134,6 +123,22 @@ fn held(
         Err(fs::TryLockError::WouldBlock) => Ok(None),
         Err(fs::TryLockError::Error(e)) => Err(e),
     }
+}
+
+/// Opens what exists at `path`, if it is a regular file.
+fn open_regular(options: &mut fs::OpenOptions, path: &Path) -> io::Result<fs::File> {
+    refuse_on_the_way(options, path)?;
+    let file = match options.open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(e),
+        // It may be because of what stands there, which says more.
+        Err(e) => return Err(refuse_special(path).err().unwrap_or(e)),
+    };
+    if cfg!(target_os = "linux") && !file.metadata()?.is_file() {
+        refuse_special(path)?;
+        return Err(special("a special file"));
+    }
+    Ok(file)
 }
 
 /// Refuses a link, a FIFO (which would hang the open) or a directory where a
@@ -306,6 +311,8 @@ mod tests {
         for path in [&link, &dir.path().to_path_buf()] {
             assert!(fs.open(path, OpenMode::Read).is_err());
             assert!(fs.lock(path).is_err());
+            assert!(fs.lock_existing(path).is_err());
+            assert!(fs.lock_shared(path).is_err());
         }
         assert!(fs.open(&link, OpenMode::CreateNew).is_err());
         Ok(())

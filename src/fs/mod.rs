@@ -184,6 +184,25 @@ pub trait Fs: Send + Sync + Debug {
     /// What the system says.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>>;
 
+    /// The same, of a lock file that exists; none is made.
+    ///
+    /// ```
+    /// use esker::{DiskFs, Fs};
+    /// # let dir = tempfile::tempdir()?;
+    /// let (fs, path) = (DiskFs::new(), dir.path().join("LOCK"));
+    /// assert!(fs.lock_existing(&path).is_err());
+    /// drop(fs.lock(&path)?);
+    /// assert!(fs.lock_existing(&path)?.is_some());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`], or what the system says.
+    fn lock_existing(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
+        drop(self.open(path, OpenMode::Read)?); // Or `lock` would make it.
+        self.lock(path)
+    }
+
     /// Takes the lock file at `path`, which exists, for reading: together with others that do so, and
     /// not with one that has it by [`Fs::lock`], nor does one get it then. Nothing is made or written. `None`: it is taken.
     ///

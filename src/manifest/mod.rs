@@ -17,6 +17,6 @@ pub mod read;
 mod state;
 mod writer;
 
-pub use read::{Current, Recorded, read_current, read_manifest, read_origin};
+pub use read::{Current, ManifestFile, Recorded, read_current, read_manifest, read_origin};
 pub use state::{Edit, State};
 pub use writer::{Manifest, before_the_switch};

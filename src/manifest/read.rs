@@ -5,9 +5,10 @@ use super::state::State;
 use crate::error::{Error, Result};
 use crate::format::codec::{to_u64, to_usize};
 use crate::format::{DatabaseId, FileKind, FrameReader, ManifestId};
-use crate::fs::{Fs, IoContext, OpenMode, read_exact_at};
+use crate::fs::{File, Fs, IoContext, OpenMode, read_exact_at};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What `CURRENT` says.
 ///
@@ -34,13 +35,24 @@ pub struct Recorded {
     pub is_closed: bool,
 }
 
+/// The file of a manifest that was read.
+#[derive(Debug)]
+pub struct ManifestFile {
+    /// Its number.
+    pub id: ManifestId,
+    /// Open for reading.
+    pub file: Arc<dyn File>,
+    /// How many bytes of it were read, which were all.
+    pub len: u64,
+}
+
 /// Reads `CURRENT` of `dir`; `None` when there is none.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Corruption`], [`Error::UnsupportedFormat`].
 pub fn read_current(fs: &dyn Fs, dir: &Path) -> Result<Option<Current>> {
     let path = dir.join(FileKind::Current.name());
-    let Some(bytes) = read_file(fs, &path)? else { return Ok(None) };
+    let Some((bytes, _)) = read_file(fs, &path)? else { return Ok(None) };
     current_of(&bytes, &path).map(Some)
 }
 
@@ -57,7 +69,7 @@ pub fn current_of(bytes: &[u8], path: &Path) -> Result<Current> {
     Ok(Current { database, manifest })
 }
 
-/// Reads the manifest that `current` names.
+/// Reads the manifest that `current` names, and gives its file too.
 ///
 /// A bad frame at the very end is an edit that was being written when the
 /// process or the power went: it did not happen. Anything else that is not
@@ -65,11 +77,16 @@ pub fn current_of(bytes: &[u8], path: &Path) -> Result<Current> {
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Corruption`], [`Error::UnsupportedFormat`].
-pub fn read_manifest(fs: &dyn Fs, dir: &Path, current: Current) -> Result<Recorded> {
+pub fn read_manifest(
+    fs: &dyn Fs,
+    dir: &Path,
+    current: Current,
+) -> Result<(Recorded, ManifestFile)> {
     let path = dir.join(FileKind::Manifest(current.manifest).name());
-    let bytes = read_file(fs, &path)?
+    let (bytes, file) = read_file(fs, &path)?
         .ok_or_else(|| Error::corruption(&path, 0, "CURRENT names this file, but it is missing"))?;
-    recorded_in(&bytes, &path, current)
+    let recorded = recorded_in(&bytes, &path, current)?;
+    Ok((recorded, ManifestFile { id: current.manifest, file, len: to_u64(bytes.len()) }))
 }
 
 /// The database of the manifest `id` of `dir`, and what the manifest says of it,
@@ -79,7 +96,7 @@ pub fn read_manifest(fs: &dyn Fs, dir: &Path, current: Current) -> Result<Record
 /// [`Error::Io`].
 pub fn read_origin(fs: &dyn Fs, dir: &Path, id: ManifestId) -> Result<Option<(DatabaseId, State)>> {
     let path = dir.join(FileKind::Manifest(id).name());
-    let bytes = read_file(fs, &path)?.unwrap_or_default();
+    let bytes = read_file(fs, &path)?.map(|(bytes, _)| bytes).unwrap_or_default();
     let Ok((database, manifest)) = decode_header(&bytes, MANIFEST_MAGIC, &path) else {
         return Ok(None);
     };
@@ -122,8 +139,11 @@ pub fn recorded_in(bytes: &[u8], path: &Path, current: Current) -> Result<Record
     Ok(Recorded { state, path: path.to_path_buf(), cut_at, is_closed })
 }
 
-/// The whole file at `path`; `None` when there is none.
-fn read_file(fs: &dyn Fs, path: &Path) -> Result<Option<Vec<u8>>> {
+/// All bytes of a file, and the file.
+type Whole = (Vec<u8>, Arc<dyn File>);
+
+/// The file at `path`; `None` when there is none.
+fn read_file(fs: &dyn Fs, path: &Path) -> Result<Option<Whole>> {
     let file = match fs.open(path, OpenMode::Read) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened.during("open", path)?,
@@ -132,7 +152,7 @@ fn read_file(fs: &dyn Fs, path: &Path) -> Result<Option<Vec<u8>>> {
         .ok_or_else(|| Error::corruption(path, 0, "the file is larger than the address space"))?;
     let mut bytes = vec![0; len];
     read_exact_at(file.as_ref(), &mut bytes, 0).during("read", path)?;
-    Ok(Some(bytes))
+    Ok(Some((bytes, file)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Writing the manifest.
 
 use super::format::{CURRENT_MAGIC, HEADER_SIZE, MANIFEST_MAGIC, encode_edit, encode_header};
+use super::read::ManifestFile;
 use super::state::{Edit, State};
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
@@ -87,33 +88,29 @@ impl Manifest {
         })
     }
 
-    /// The manifest `id` of `dir`, which is in force and says `state`, and to which nothing is
+    /// The manifest in `file`, of `dir`, which is in force and says `state`, and to which nothing is
     /// added: for a database that is only read, or that has not been written to yet.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
+    #[must_use]
     pub fn sealed(
         fs: Arc<dyn Fs>,
         dir: &Path,
         database: DatabaseId,
-        id: ManifestId,
+        file: ManifestFile,
         state: State,
-    ) -> Result<Self> {
-        let path = dir.join(FileKind::Manifest(id).name());
-        let file = fs.open(&path, OpenMode::Read).during("open", &path)?;
-        let (end, dir) = (file.len().during("stat", &path)?, dir.to_path_buf());
-        Ok(Manifest {
+    ) -> Self {
+        let ManifestFile { id, file, len } = file;
+        Manifest {
             fs,
-            dir,
+            dir: dir.to_path_buf(),
             database,
             state,
             id,
             file,
-            end,
-            first_bytes: end,
+            end: len,
+            first_bytes: len,
             edits: 0,
             broken: true,
-        })
+        }
     }
 
     /// The state with all edits applied.

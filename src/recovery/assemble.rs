@@ -35,15 +35,10 @@ pub fn build_store(
         block_cache_bytes: shares.block_cache_bytes,
         ..options
     };
-    let next_file = files_there
-        .iter()
-        .filter_map(|file| file.number())
-        // A stray file that was never counted up to is in nobody's way.
-        .filter(|&n| n < FILE_NUMBER_COUNTED_FROM_MAX)
-        .map(|n| n + 1)
-        .fold(state.next_file, u64::max);
+    let next_file = state.next_file.max(first_free(files_there));
     let home = Home::new(fs, dir.to_path_buf(), database, state.opens + 1, next_file);
-    let memtable = Arc::new(Memtable::new(options.memtable_bytes));
+    // Without room: who begins to write has another.
+    let memtable = Arc::new(Memtable::new(0));
     let cache = Arc::new(BlockCache::new(options.block_cache_bytes));
     let files = Arc::new(OpenFiles::new(Arc::clone(&home.fs)));
     let observer = Arc::new(Observer::new(options.listener.clone()));
@@ -90,6 +85,14 @@ pub fn build_store(
     let no_values = Arc::clone(&store.views.load().active_values);
     store.views = Views::new(Arc::clone(&memtable), no_values, version);
     store
+}
+
+/// The first number that none of these files has, nor one behind it.
+fn first_free(files: &BTreeSet<FileKind>) -> u64 {
+    let numbers = files.iter().filter_map(|file| file.number());
+    // A stray file that was never counted up to is in nobody's way.
+    let counted = numbers.filter(|&n| n < FILE_NUMBER_COUNTED_FROM_MAX);
+    counted.map(|n| n + 1).max().unwrap_or(0)
 }
 
 /// `version` with the segments of `state`.

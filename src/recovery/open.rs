@@ -12,7 +12,8 @@ use crate::format::codec::{to_u64, to_usize};
 use crate::format::{DatabaseId, FileKind, Frame, Level, ManifestId, SeqNo, TableMeta};
 use crate::fs::{DirLock, Fs, IoContext, create_dir_durably};
 use crate::manifest::{
-    Current, Manifest, Recorded, State, before_the_switch, read_current, read_manifest,
+    Current, Manifest, ManifestFile, Recorded, State, before_the_switch, read_current,
+    read_manifest,
 };
 use crate::memtable::Memtable;
 use crate::options::Options;
@@ -23,6 +24,7 @@ use crate::store::{
 use crate::wal::format::HEADER_SIZE;
 use crate::wal::{LogStream, LogWriter, Op, read_log_header};
 use std::collections::BTreeSet;
+use std::io::ErrorKind::NotFound;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -64,35 +66,46 @@ pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
 }
 
 fn open_as_it_is(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
-    if read_current(fs.as_ref(), dir)?.is_none() {
-        if !options.create_if_missing {
-            return Err(Error::invalid(format!(
-                "there is no database in {}; set create_if_missing to make one",
-                dir.display()
-            )));
-        }
-        create_dir_durably(fs.as_ref(), dir)?;
-    }
-    let lock_path = dir.join(FileKind::Lock.name());
-    let lock = fs
-        .lock(&lock_path)
-        .during("lock", &lock_path)?
-        .ok_or_else(|| Error::Locked { dir: dir.to_path_buf() })?;
+    let lock = lock(fs.as_ref(), dir, &options)?;
     let mut files = list_files(fs.as_ref(), dir).during("list", dir)?;
     let mut report = RecoveryReport::default();
     let Some(current) = read_current(fs.as_ref(), dir)? else {
+        check_may_create(&options, dir)?;
         report.files_removed = create::clear_leftovers(fs.as_ref(), dir, &files)?;
         files = list_files(fs.as_ref(), dir).during("list", dir)?;
         let (database, state) = (DatabaseId(fs.random()), State::empty());
         let recovery = Recovery::new(fs, dir, options, database, state, &files, report)?;
         return recovery.run(lock, &files, None);
     };
-    let Recorded { state, is_closed, .. } = read_recorded(fs.as_ref(), dir, current, &files)?;
+    let (recorded, manifest) = read_recorded(fs.as_ref(), dir, current, &files)?;
+    let Recorded { state, is_closed, .. } = recorded;
     let recovery = Recovery::new(fs, dir, options, current.database, state, &files, report)?;
-    recovery.run(lock, &files, Some(current.manifest).filter(|_| is_closed))
+    recovery.run(lock, &files, is_closed.then_some(manifest))
 }
 
-/// What the manifest that `current` names says, where the directory, with the files `files`, does not
+/// The lock on `dir`. Where there is no lock file, and neither is there a database nor is one to be made, none is made either.
+fn lock(fs: &dyn Fs, dir: &Path, options: &Options) -> Result<Box<dyn DirLock>> {
+    let path = dir.join(FileKind::Lock.name());
+    let locked = match fs.lock_existing(&path) {
+        Err(e) if e.kind() == NotFound => {
+            if read_current(fs, dir)?.is_none() {
+                check_may_create(options, dir)?;
+                create_dir_durably(fs, dir)?;
+            }
+            fs.lock(&path)
+        }
+        locked => locked,
+    };
+    locked.during("lock", &path)?.ok_or_else(|| Error::Locked { dir: dir.to_path_buf() })
+}
+
+fn check_may_create(options: &Options, dir: &Path) -> Result<()> {
+    let dir = dir.display();
+    let detail = || format!("there is no database in {dir}; set create_if_missing to make one");
+    if options.create_if_missing { Ok(()) } else { Err(Error::invalid(detail())) }
+}
+
+/// What the manifest that `current` names says, and its file, where the directory, with the files `files`, does not
 /// contradict it.
 ///
 /// # Errors
@@ -102,11 +115,11 @@ pub(super) fn read_recorded(
     dir: &Path,
     current: Current,
     files: &BTreeSet<FileKind>,
-) -> Result<Recorded> {
-    let recorded = read_manifest(fs, dir, current)?;
+) -> Result<(Recorded, ManifestFile)> {
+    let (recorded, manifest) = read_manifest(fs, dir, current)?;
     check_log_min(&recorded, dir, files)?;
     check_kept_tables(&recorded, files)?;
-    Ok(recorded)
+    Ok((recorded, manifest))
 }
 
 /// What a new database begins with.
@@ -237,8 +250,8 @@ struct Recovery {
     /// Large values written by this run.
     values: NewValues,
     last_seq: SeqNo,
-    /// The log is one file without a record.
-    is_log_empty: bool,
+    /// The log, where it is one file without a record.
+    empty_log: Option<LogStream>,
     report: RecoveryReport,
 }
 
@@ -263,7 +276,7 @@ impl Recovery {
             memtable: None,
             values,
             last_seq,
-            is_log_empty: false,
+            empty_log: None,
             report,
         })
     }
@@ -273,22 +286,23 @@ impl Recovery {
         mut self,
         lock: Box<dyn DirLock>,
         files: &BTreeSet<FileKind>,
-        closed: Option<ManifestId>,
+        closed: Option<ManifestFile>,
     ) -> Result<Opened> {
         self.replay(files)
             .and_then(|()| self.write_memtable())
             .and_then(|()| self.values.finish())
             .inspect_err(|_| self.remove_new_files())?;
         let switch = self.switch();
-        match closed {
-            Some(manifest) if self.is_as_left(&switch, manifest, files) => {
-                self.rest(switch, lock, manifest)
-            }
-            _ => self.put_in_force(&switch, lock),
+        if let Some((log, manifest)) = self.empty_log.take().zip(closed)
+            && self.is_as_left(&switch, manifest.id, files)
+        {
+            return Ok(self.rest(switch, lock, log, manifest));
         }
+        self.put_in_force(&switch, lock)
     }
 
-    /// Whether nothing is to be done about the files that the last run, which ended in order, left with `manifest` in force.
+    /// Whether nothing is to be done about the files that the last run, which ended in order, left with `manifest` in force
+    /// and no record in the log.
     fn is_as_left(
         &self,
         switch: &Switch,
@@ -304,27 +318,32 @@ impl Recovery {
             _ => named.contains(&kind),
         };
         let are_needed = files.iter().copied().all(is_needed);
-        self.is_log_empty && are_needed && switch.state() == state
+        are_needed && switch.state() == state
     }
 
-    /// Opens upon the files of the last run, of which `manifest` is in force: nothing was recovered, and all that
+    /// Opens upon the files of the last run, its `log`, and its `manifest`, which is in force: nothing was recovered, and all that
     /// is there is durable.
-    fn rest(self, switch: Switch, lock: Box<dyn DirLock>, manifest: ManifestId) -> Result<Opened> {
+    fn rest(
+        self,
+        switch: Switch,
+        lock: Box<dyn DirLock>,
+        log: LogStream,
+        manifest: ManifestFile,
+    ) -> Opened {
         let Recovery { mut store, last_seq, report, .. } = self;
         let state = switch.state().clone();
         let home = &store.home;
-        let (fs, identity) = (home.fs.as_ref(), log_identity(home.database, state.opens));
-        let (id, base, end) = (state.log_min, state.log_base, to_u64(HEADER_SIZE));
-        let log = LogWriter::sealed(fs, &home.dir, identity, id, base, end)?;
+        let log = LogWriter::sealed(log, state.log_base, to_u64(HEADER_SIZE));
         let fs = Arc::clone(&home.fs);
-        let manifest = Manifest::sealed(fs, &home.dir, home.database, manifest, state)?;
+        let manifest = Manifest::sealed(fs, &home.dir, home.database, manifest, state);
         let (memtable, version) = {
             let view = store.views.load();
             (Arc::clone(&view.active), view.version.with([], &[]))
         };
-        Recovery::settle(&mut store, memtable, FileKind::Log(id), version, manifest.state());
+        let log_file = FileKind::Log(log.id());
+        Recovery::settle(&mut store, memtable, log_file, version, manifest.state());
         let (store, switch) = (Arc::from(store), Some(switch));
-        Ok(Opened { store, log, manifest, switch, last_seq, report, lock })
+        Opened { store, log, manifest, switch, last_seq, report, lock }
     }
 
     /// Puts what was found in force, all of which is in files by now.
@@ -371,15 +390,14 @@ impl Recovery {
         let later = logs.iter().skip(1);
         let headers = later.map(|&id| read_log_header(fs.as_ref(), &dir, identity, id));
         let headers: Vec<_> = headers.collect::<Result<_>>()?;
-        self.is_log_empty = logs.len() == 1;
         for (i, &id) in logs.iter().enumerate() {
             let file = LogStream::open(fs.as_ref(), &dir, identity, id)?;
-            self.is_log_empty &= file.record_bytes() == 0;
             self.report.log_files += 1;
             self.report.log_bytes += file.record_bytes();
             chain.follow(&file, headers.get(i..).unwrap_or_default(), |frame| {
                 self.replay_frame(&file, &frame)
             })?;
+            self.empty_log = Some(file).filter(|log| logs.len() == 1 && log.record_bytes() == 0);
         }
         if let Some(broken) = chain.broken() {
             self.report.log_cut_bytes = broken.dropped_bytes;

@@ -16,7 +16,7 @@ use crate::format::codec::to_u64;
 use crate::format::frame::FRAME_HEADER_SIZE;
 use crate::format::{Content, EntryRef, FileKind, Frame, LogId, SegmentId, SeqNo, ValuePointer};
 use crate::fs::{DirLock, Fs, IoContext, ReadOnlyFs};
-use crate::manifest::{Manifest, State, read_current};
+use crate::manifest::{Manifest, Recorded, State, read_current};
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::store::{RecoveryReport, SealedMemtable, Store, View, Views, VisibleSeq, log_identity};
@@ -51,7 +51,7 @@ pub fn open_read_only(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<O
         check_leftovers(fs.as_ref(), dir, &files)?;
         return Err(nothing());
     };
-    let state = read_recorded(fs.as_ref(), dir, current, &files)?.state;
+    let (Recorded { state, .. }, manifest) = read_recorded(fs.as_ref(), dir, current, &files)?;
     let store = build_store(Arc::clone(&fs), dir, options, current.database, &state, &files);
     check_tables(&store.home, &state, &files)?;
     let mut replay = Replay::new(store, state.last_seq);
@@ -59,7 +59,7 @@ pub fn open_read_only(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<O
     let Replay { mut store, sealed, last_seq, report, values, .. } = replay;
     let version = Arc::clone(&store.views.load().version);
     let version = with_segments(&store, version.with([], &[]), &state);
-    let active = Arc::new(Memtable::new(store.options.memtable_bytes));
+    let active = Arc::new(Memtable::new(0));
     let view = View {
         active,
         active_values: values,
@@ -72,7 +72,7 @@ pub fn open_read_only(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<O
     let followed = state.followed.iter().copied().filter(|backup| backup.seq <= last_seq);
     store.followed.set(followed.collect());
     store.health.set_read_only();
-    let manifest = Manifest::sealed(fs, dir, current.database, current.manifest, state)?;
+    let manifest = Manifest::sealed(fs, dir, current.database, manifest, state);
     let store = Arc::from(store);
     Ok(Opened { store, log, manifest, switch: None, last_seq, report, lock })
 }
@@ -158,7 +158,7 @@ impl Replay {
         let headers = later.map(|&id| read_log_header(fs.as_ref(), &dir, identity, id));
         let headers: Vec<_> = headers.collect::<Result<_>>()?;
         let mut chain = Chain::new(state.log_base);
-        let mut last = (state.log_min, state.log_base);
+        let mut last = None;
         for (i, &id) in logs.iter().enumerate() {
             let file = LogStream::open(fs.as_ref(), &dir, identity, id)?;
             self.report.log_files += 1;
@@ -167,8 +167,8 @@ impl Replay {
             let begins = chain.expected();
             let later = headers.get(i..).unwrap_or_default();
             chain.follow(&file, later, |frame| self.replay_frame((&file).into(), &frame))?;
-            if chain.expected() > begins {
-                last = (id, begins);
+            if last.is_none() || chain.expected() > begins {
+                last = Some((file, begins));
             }
             self.seal(id, (begins, chain.expected()));
         }
@@ -177,8 +177,8 @@ impl Replay {
             let name = broken.path.file_name().unwrap_or_default().to_string_lossy();
             self.report.log_cut_at = Some((name.into_owned(), broken.offset));
         }
-        let (id, base) = last;
-        LogWriter::sealed(fs.as_ref(), &dir, identity, id, base, chain.expected() - base)
+        let (log, base) = last.expect("the first log was found to be there");
+        Ok(LogWriter::sealed(log, base, chain.expected() - base))
     }
 
     /// How many batches were replayed.
@@ -235,10 +235,13 @@ impl Replay {
         }
     }
 
-    /// The same, with room for `bytes` in the new one.
+    /// The same, with room for `bytes` in the new one. An empty one, as the first is, goes.
     fn seal_into(&mut self, log: LogId, (base, next_base): (u64, u64), bytes: usize) {
         let size = self.store.options.memtable_bytes.max(bytes);
         let memtable = self.memtable.replace(Arc::new(Memtable::new(size)));
+        if memtable.is_empty() {
+            return;
+        }
         let sealed = SealedMemtable {
             memtable,
             last_seq: self.last_seq,

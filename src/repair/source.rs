@@ -97,7 +97,7 @@ fn newest_whole(
         return damage("the manifest is that of another database");
     }
     let current = Current { database, manifest: newest };
-    let recorded = read_manifest(fs, dir, current).map_err(refused)?;
+    let (recorded, _) = read_manifest(fs, dir, current).map_err(refused)?;
     match missing(&recorded.state, files) {
         None => Ok((current, recorded.state)),
         Some(missing) => {
@@ -117,7 +117,8 @@ fn in_force(
     current: Current,
     files: &BTreeSet<FileKind>,
 ) -> Result<(Current, State)> {
-    let Recorded { state, path, cut_at, .. } = read_manifest(fs, dir, current).map_err(refused)?;
+    let (recorded, _) = read_manifest(fs, dir, current).map_err(refused)?;
+    let Recorded { state, path, cut_at, .. } = recorded;
     let Some(gone) = missing(&state, files).map(FileKind::name) else {
         return Ok((current, state));
     };

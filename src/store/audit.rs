@@ -97,23 +97,26 @@ fn check_manifest(store: &Store, manifest: &Manifest) -> Vec<Error> {
         }
         None => Err(Error::corruption(&path, 0, "the file is missing")),
     });
-    let recorded = read_manifest(home.fs.as_ref(), &home.dir, expected).and_then(|recorded| {
-        // After a failure more may stand there than was acknowledged, or part of it; for a
-        // reader, what an interrupted writer left. One that ended in order left nothing of the kind.
-        let is_of_a_failure = manifest.is_broken() && !manifest.is_sealed();
-        let is_open_ended =
-            is_of_a_failure || store.health.is_read_only() || store.health.poisoned_by().is_some();
-        let damage = |offset, detail: &str| Err(Error::corruption(&recorded.path, offset, detail));
-        match recorded.cut_at {
-            Some(offset) if !is_open_ended => damage(offset, "the last edit is damaged"),
-            _ if recorded.state != *manifest.state()
-                && (!is_open_ended || store.health.is_read_only()) =>
-            {
-                damage(0, "the edits do not add up to the set of files that is in use")
+    let recorded =
+        read_manifest(home.fs.as_ref(), &home.dir, expected).and_then(|(recorded, _)| {
+            // After a failure more may stand there than was acknowledged, or part of it; for a
+            // reader, what an interrupted writer left. One that ended in order left nothing of the kind.
+            let is_of_a_failure = manifest.is_broken() && !manifest.is_sealed();
+            let is_open_ended = is_of_a_failure
+                || store.health.is_read_only()
+                || store.health.poisoned_by().is_some();
+            let damage =
+                |offset, detail: &str| Err(Error::corruption(&recorded.path, offset, detail));
+            match recorded.cut_at {
+                Some(offset) if !is_open_ended => damage(offset, "the last edit is damaged"),
+                _ if recorded.state != *manifest.state()
+                    && (!is_open_ended || store.health.is_read_only()) =>
+                {
+                    damage(0, "the edits do not add up to the set of files that is in use")
+                }
+                _ => Ok(()),
             }
-            _ => Ok(()),
-        }
-    });
+        });
     current.err().into_iter().chain(recorded.err()).collect()
 }
 

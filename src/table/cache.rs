@@ -28,9 +28,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
 
 /// From which capacity on blocks stand in slabs, and after how many bytes of blocks that were loaded: a few slabs
-/// are not full, which is to be a small part of what the cache takes; and many a process reads only some blocks.
+/// are not full, which is to be a small part of what the cache takes.
 const SLABS_FROM_BYTES: usize = 64 << 20;
-const SLABS_AFTER_BYTES: usize = 1 << 20;
+const SLABS_AFTER_BYTES: usize = 4 << 20;
 
 /// What a block is taken to weigh where the count of blocks is foretold.
 const BLOCK_BYTES_USUAL: usize = 4 << 10;

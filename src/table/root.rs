@@ -13,12 +13,16 @@ use super::reader::Table;
 use crate::error::Result;
 use crate::format::codec::{to_u64, to_usize};
 use crate::format::{Decoder, SeqNo, put_u32, put_u64, put_varint};
+use std::borrow::Cow;
 
 /// A page or a block in the file: where it starts, where it ends, its checksum.
 pub type Extent = (u64, u64, u32);
 
 /// Size of a whole page of the filter as stored.
 const FILTER_PAGE_SIZE: u64 = (PAGE_LINES * LINE_SIZE + TRAILER_SIZE) as u64;
+
+/// So many bytes of a file are read at once, at its end: footer and root, of a table of 50 MB or less.
+pub const TAIL_BYTES: usize = 4096;
 
 /// The root in memory.
 #[derive(Debug)]
@@ -41,9 +45,10 @@ impl Root {
     /// [`crate::Error::Corruption`], [`crate::Error::UnsupportedFormat`] or [`crate::Error::Io`].
     pub fn read(table: &Table) -> Result<(Footer, Root)> {
         let place = table.place();
-        let (footer, footer_offset) = read_footer(table)?;
+        let tail = Tail::read(table)?;
+        let footer = tail.footer(table)?;
         let at = footer.root_offset;
-        let stored = table.read(at, footer_offset)?;
+        let stored = tail.root(table, at)?;
         let (payload, checksum) = open_page(&place, at, &stored, None)?;
         let root = Root::decode(payload, &footer).map_err(|detail| place.damage(at, detail))?;
         let found = digest_block(root.digest, checksum, to_u64(stored.len()));
@@ -112,24 +117,47 @@ fn filter_size(lines: u64) -> Option<u64> {
     lines.checked_mul(to_u64(LINE_SIZE))?.checked_add(pages * to_u64(TRAILER_SIZE))
 }
 
-/// The footer, and where it stands.
-fn read_footer(table: &Table) -> Result<(Footer, u64)> {
-    let place = table.place();
-    let size = table.meta().size_bytes;
-    let footer_offset = size.checked_sub(to_u64(FOOTER_SIZE)).ok_or_else(|| {
-        place.damage(0, format!("file length: expected {FOOTER_SIZE} or more, found {size}"))
-    })?;
-    let mut bytes = [0; FOOTER_SIZE];
-    table.read_into(&mut bytes, footer_offset)?;
-    let footer = Footer::decode(&place, footer_offset, &bytes)?;
-    let (expected, found) = (table.meta().digest, footer.digest);
-    if found != expected {
-        let detail = format!(
-            "digest: the manifest expects {expected:#018x}, found {found:#018x}; another or older file"
-        );
-        return Err(place.damage(footer_offset, detail));
+/// The end of a table's file: the footer, and most often all of the root before it.
+struct Tail {
+    bytes: Vec<u8>,
+    /// Where they start in the file.
+    start: u64,
+    footer_offset: u64,
+}
+
+impl Tail {
+    fn read(table: &Table) -> Result<Tail> {
+        let size = table.meta().size_bytes;
+        let footer_offset = size.checked_sub(to_u64(FOOTER_SIZE)).ok_or_else(|| {
+            let detail = format!("file length: expected {FOOTER_SIZE} or more, found {size}");
+            table.place().damage(0, detail)
+        })?;
+        let start = size.saturating_sub(to_u64(TAIL_BYTES));
+        Ok(Tail { bytes: table.read(start, size)?, start, footer_offset })
     }
-    Ok((footer, footer_offset))
+
+    fn footer(&self, table: &Table) -> Result<Footer> {
+        let place = table.place();
+        let bytes = self.bytes.last_chunk().expect("it is as long as a footer at least");
+        let footer = Footer::decode(&place, self.footer_offset, bytes)?;
+        let (expected, found) = (table.meta().digest, footer.digest);
+        if found != expected {
+            let detail = format!(
+                "digest: the manifest expects {expected:#018x}, found {found:#018x}; another or older file"
+            );
+            return Err(place.damage(self.footer_offset, detail));
+        }
+        Ok(footer)
+    }
+
+    /// The root as stored, which starts at `at`.
+    fn root(&self, table: &Table, at: u64) -> Result<Cow<'_, [u8]>> {
+        let (from, to) = (at.checked_sub(self.start), self.footer_offset - self.start);
+        match from.and_then(|from| self.bytes.get(to_usize(from)?..to_usize(to)?)) {
+            Some(bytes) => Ok(Cow::Borrowed(bytes)),
+            None => table.read(at, self.footer_offset).map(Cow::Owned),
+        }
+    }
 }
 
 /// The payload of a page of filter or index, or of the root, and its checksum; `expected` is that which is known of it.

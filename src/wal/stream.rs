@@ -22,8 +22,8 @@ pub struct LogStream {
     pub path: PathBuf,
     /// Its header; `None` when that is not intact.
     pub header: Option<LogHeader>,
-    database: DatabaseId,
-    file: Arc<dyn File>,
+    pub(super) database: DatabaseId,
+    pub(super) file: Arc<dyn File>,
     len: u64,
     /// Where its last byte ends that is not zero.
     written: u64,
@@ -50,8 +50,11 @@ impl LogStream {
         let head = window.at(0, HEADER_SIZE).during("read", &path)?;
         let header =
             LogHeader::decode(head, &path, id)?.filter(|header| header.database == database);
-        let mut log = LogStream { id, path, header, database, file, len, written: 0 };
-        log.written = log.find_end()?;
+        let written = without_zeros_at_end(head).len();
+        let mut log = LogStream { id, path, header, database, file, len, written: to_u64(written) };
+        if let Some(end) = log.find_end()? {
+            log.written = end;
+        }
         Ok(log)
     }
 
@@ -128,22 +131,23 @@ impl LogStream {
         Ok(claim)
     }
 
-    /// Where the last byte ends that is not zero: looked for from the end, where zeros ahead of the records are.
-    fn find_end(&self) -> Result<u64> {
-        let mut end = self.len;
+    /// Where the last byte behind the header ends that is not zero, if there is one: looked for from the end, where zeros
+    /// ahead of the records are.
+    fn find_end(&self) -> Result<Option<u64>> {
+        let (first, mut end) = (to_u64(HEADER_SIZE), self.len);
         let mut piece = Vec::new();
-        while end > 0 {
-            let size = usize::try_from(end).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        while end > first {
+            let size = usize::try_from(end - first).unwrap_or(usize::MAX).min(PIECE_BYTES);
             let begin = end - to_u64(size);
             piece.resize(size, 0);
             read_exact_at(self.file.as_ref(), &mut piece, begin).during("read", &self.path)?;
             let written = without_zeros_at_end(&piece).len();
             if written > 0 {
-                return Ok(begin + to_u64(written));
+                return Ok(Some(begin + to_u64(written)));
             }
             end = begin;
         }
-        Ok(0)
+        Ok(None)
     }
 
     fn window(&self) -> Window {

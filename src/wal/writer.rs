@@ -1,6 +1,7 @@
 //! Appending to the log.
 
 use super::format::{HEADER_SIZE, LogHeader};
+use super::stream::LogStream;
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
 use crate::format::{DatabaseId, FileKind, FrameHeader, FramePlace, LogId, put_frame};
@@ -129,35 +130,15 @@ impl LogWriter {
         Ok(writer)
     }
 
-    /// The log file `id` of `dir`, which begins at `base` and takes no more after `end`, its offset
-    /// behind its last record: for a database that is only read.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn sealed(
-        fs: &dyn Fs,
-        dir: &Path,
-        database: DatabaseId,
-        id: LogId,
-        base: u64,
-        end: u64,
-    ) -> Result<Self> {
-        let path = dir.join(FileKind::Log(id).name());
-        let file = fs.open(&path, OpenMode::Read).during("open", &path)?;
+    /// The log file that was read as `log`, which begins at `base` and takes no more after `end`, its offset
+    /// behind its last record: for a database that is only read, or that has not been written to yet.
+    #[must_use]
+    pub fn sealed(log: LogStream, base: u64, end: u64) -> Self {
+        let LogStream { id, path, database, file, .. } = log;
         let target = SyncTarget { file, path, failed: Arc::default() };
         let (extended, buffer) = (end, Vec::new());
         let ahead_bytes = AHEAD_BYTES;
-        Ok(LogWriter {
-            id,
-            target,
-            database,
-            base,
-            end,
-            extended,
-            ahead_bytes,
-            buffer,
-            broken: true,
-        })
+        LogWriter { id, target, database, base, end, extended, ahead_bytes, buffer, broken: true }
     }
 
     /// The file's number.

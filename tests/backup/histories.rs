@@ -4,8 +4,9 @@
 
 use crate::fixture::{Entries, all, noise, open, options, quiet_disk};
 use esker::sim::{CrashModel, SimFs};
-use esker::{BackupOptions, Clock, Db, RestoreOptions, WriteBatch};
+use esker::{BackupOptions, Clock, Db, Fs, RestoreOptions, WriteBatch};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,6 +144,7 @@ impl History {
 
     /// Closed, or killed, or the power goes with everything durable.
     fn reopen(&mut self) {
+        let before = self.disk.clone();
         match self.dice.below(3) {
             0 => self.db.close().expect("closed"),
             1 => self.disk = self.disk.crash_image(&CrashModel::Everything),
@@ -152,8 +154,10 @@ impl History {
             }
         }
         self.disk.set_threads(false);
-        // An image begins with the numbers of chance anew: no two backups are to draw the same.
-        self.disk.set_seed(self.dice.below(u64::MAX));
+        // An image counts its calls anew, by which identities are drawn: no two backups are to draw the same.
+        while self.disk.calls() < before.calls() {
+            self.disk.list(Path::new("/")).expect("a directory");
+        }
         // Locks of the disk before are free on the new one; closed, the old handle holds none.
         self.db = open(&self.disk);
     }

@@ -55,7 +55,7 @@ fn few_blocks_take_what_they_need_and_many_have_huge_pages() {
     let cache = BlockCache::new(64 * MIB);
     let slots = Arc::new(BlockSlots::new(1));
     let mut builder = BlockBuilder::default();
-    let payload = vec![0; MIB];
+    let payload = vec![0; 4 * MIB];
     let (seq, kind) = (SeqNo(1), EntryKind::Set);
     builder.add(EntryRef { key: b"k", seq, kind, payload: &payload });
     let block = Arc::new(Block::parse(builder.finish()).expect("valid"));

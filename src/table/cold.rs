@@ -10,10 +10,11 @@
 
 use super::TableMeta;
 use super::filter::{PAGE_LINES, line_of, page_may_contain};
+use super::format::Extent;
 use super::head::Head;
-use super::index::Index;
+use super::index::Page;
 use super::reader::Table;
-use super::root::{Extent, Root, open_page};
+use super::root::{Root, open_page};
 use crate::error::Result;
 use crate::format::{KeyHash, SeqNo};
 
@@ -52,10 +53,9 @@ pub fn block(table: &Table, key: &[u8], hash: KeyHash, seq: SeqNo) -> Result<Opt
     let (first, next) = (root.pages.separator(number), number + 1);
     let next = (next < root.pages.blocks()).then(|| root.pages.separator(next));
     let payload = read_page(table, page)?;
-    let index = Index::of_page(&payload, first, next, footer.properties_offset)
-        .map_err(|detail| damage(page, detail))?;
-    let block = index.block(index.find(key, seq)).expect("a page names a block");
-    Ok(Some(block))
+    let end_max = footer.properties_offset;
+    let block = Page { payload: &payload, first, next, end_max }.find(key, seq);
+    block.map(Some).map_err(|detail| damage(page, detail))
 }
 
 fn read_page(table: &Table, (start, end, checksum): Extent) -> Result<Vec<u8>> {

@@ -97,6 +97,9 @@ const FOOTER_FIELDS_SIZE: usize = 8 + 8 + 8 + 8 + 8;
 pub const FOOTER_SIZE: usize = FOOTER_FIELDS_SIZE + 4 + 4 + MAGIC.len();
 const _: () = assert!(FOOTER_SIZE == 56);
 
+/// A page or a block in the file: where it starts, where it ends, its checksum.
+pub type Extent = (u64, u64, u32);
+
 /// Size of what follows a block's payload: compression and checksum.
 pub const TRAILER_SIZE: usize = 1 + 4;
 /// Size of the tail of a data block.

@@ -3,10 +3,10 @@
 use super::TableMeta;
 use super::cache::BlockSlots;
 use super::filter::{Filter, KEY_BITS};
-use super::format::{Footer, digest_block, span};
+use super::format::{Extent, Footer, digest_block, span};
 use super::index::{Index, IndexDecoder};
 use super::reader::Table;
-use super::root::{Extent, Root, open_page};
+use super::root::{Root, open_page};
 use crate::error::Result;
 use crate::format::SeqNo;
 use crate::format::codec::to_usize;

@@ -1,6 +1,6 @@
 //! The index: which block an entry is in.
 
-use super::format::TRAILER_SIZE;
+use super::format::{Extent, TRAILER_SIZE};
 use crate::format::codec::{to_u64, to_usize};
 use crate::format::key::{common_prefix, compare};
 use crate::format::{Decoder, KEY_BYTES_MAX, SeqNo, snappy};
@@ -33,19 +33,14 @@ pub struct Index {
 #[derive(Debug)]
 pub struct IndexDecoder {
     index: Index,
-    /// The separator before, and where its block ends.
-    key: Vec<u8>,
-    seq: SeqNo,
-    end: u64,
-    /// Where the last block ends at the latest.
-    end_max: u64,
+    entries: Entries,
 }
 
 impl IndexDecoder {
     /// Of an index of about so many bytes, whose blocks stand from `start` to `end_max`.
     pub fn new(payload_bytes: usize, start: u64, end_max: u64) -> Self {
         let index = Index::with_room(payload_bytes, start, end_max);
-        IndexDecoder { index, key: Vec::new(), seq: SeqNo::MAX, end: start, end_max }
+        IndexDecoder { index, entries: Entries::new(start, end_max) }
     }
 
     /// Adds the page whose blocks come next; `first` is its separator, as the root has it.
@@ -54,35 +49,97 @@ impl IndexDecoder {
     /// What was expected and found.
     pub fn page(&mut self, payload: &[u8], first: (&[u8], SeqNo)) -> Result<(), String> {
         let (start, entries) = split_page(payload)?;
-        if start != self.end {
-            return Err(format!("a page of the blocks from {start} on, expected {}", self.end));
+        let expected = self.entries.end;
+        if start != expected {
+            return Err(format!("a page of the blocks from {start} on, expected {expected}"));
         }
         self.entries(entries, first)
     }
 
     fn entries(&mut self, payload: &[u8], first: (&[u8], SeqNo)) -> Result<(), String> {
+        let index = &mut self.index;
+        self.entries.read(payload, first, |block, entry| {
+            index.offsets.push(entry.end);
+            index.checksums.push(entry.checksum);
+            if block > 0 {
+                index.push_separator(entry.key, entry.seq);
+            }
+        })
+    }
+
+    /// The index of all pages.
+    ///
+    /// # Errors
+    /// The last block does not end at the end.
+    pub fn finish(self) -> Result<Index, String> {
+        let IndexDecoder { mut index, entries } = self;
+        entries.expect_all()?;
+        index.strip_prefix();
+        Ok(index)
+    }
+}
+
+/// The entries of an index on their way by, checked against each other and the file.
+#[derive(Debug)]
+struct Entries {
+    /// How many there were.
+    blocks: usize,
+    /// The separator before, and where its block ends.
+    key: Vec<u8>,
+    seq: SeqNo,
+    end: u64,
+    /// Where the last block ends at the latest.
+    end_max: u64,
+}
+
+/// What an entry says, whole.
+struct Named<'a> {
+    key: &'a [u8],
+    seq: SeqNo,
+    /// Where its block starts and ends in the file.
+    start: u64,
+    end: u64,
+    checksum: u32,
+}
+
+impl Entries {
+    fn new(start: u64, end_max: u64) -> Self {
+        Entries { blocks: 0, key: Vec::new(), seq: SeqNo::MAX, end: start, end_max }
+    }
+
+    /// Calls `each` with the entries of a page, and how many came before; `first` is its separator, as the root has it.
+    fn read(
+        &mut self,
+        payload: &[u8],
+        first: (&[u8], SeqNo),
+        mut each: impl FnMut(usize, Named<'_>),
+    ) -> Result<(), String> {
         let mut d = Decoder::new(payload);
         let mut is_first = true;
         while !d.is_empty() {
-            let block = self.index.checksums.len();
+            let block = self.blocks;
             let wrong = |what: &str| format!("block {block} of the index: {what}");
             let entry = decode_entry(&mut d).ok_or_else(|| wrong("it is cut short"))?;
+            let start = self.end;
             self.end = Some(entry.stored_size)
                 .filter(|&size| size > to_u64(TRAILER_SIZE))
-                .and_then(|size| self.end.checked_add(size))
+                .and_then(|size| start.checked_add(size))
                 .filter(|&end| end <= self.end_max)
                 .ok_or_else(|| wrong("its size does not fit the file"))?;
             if is_first && (entry.shared, entry.unshared, entry.seq) != (0, first.0, first.1) {
                 return Err(wrong("its separator is not that of its page"));
             }
             is_first = false;
-            self.entry(block, &entry).map_err(wrong)?;
+            self.follow(&entry).map_err(wrong)?;
+            let IndexEntry { seq, checksum, .. } = entry;
+            each(block, Named { key: &self.key, seq, start, end: self.end, checksum });
+            self.blocks += 1;
         }
         Ok(())
     }
 
-    /// Adds one block, whose end is known.
-    fn entry(&mut self, block: usize, entry: &IndexEntry<'_>) -> Result<(), &'static str> {
+    /// Goes on to the separator of `entry`.
+    fn follow(&mut self, entry: &IndexEntry<'_>) -> Result<(), &'static str> {
         let key = &mut self.key;
         if entry.shared > key.len() || entry.shared + entry.unshared.len() > KEY_BYTES_MAX {
             return Err("its key is too long");
@@ -98,28 +155,61 @@ impl IndexDecoder {
         if to_u64(key.len()) > entry.stored_size.saturating_mul(snappy::GROWTH_MAX) {
             return Err("its key is longer than the block");
         }
-        if block > 0 && order != Ordering::Less {
+        if self.blocks > 0 && order != Ordering::Less {
             return Err("its separator is not after the one before");
-        }
-        self.index.offsets.push(self.end);
-        self.index.checksums.push(entry.checksum);
-        if block > 0 {
-            self.index.push_separator(key, entry.seq);
         }
         Ok(())
     }
 
-    /// The index of all pages.
+    /// That no block is missing at the end.
+    fn expect_all(&self) -> Result<(), String> {
+        let Entries { end, end_max, .. } = self;
+        if end == end_max {
+            return Ok(());
+        }
+        Err(format!("the blocks end at {end}, expected {end_max}"))
+    }
+}
+
+/// A page of an index, for a search of it alone.
+#[derive(Debug)]
+pub struct Page<'a> {
+    /// Its bytes.
+    pub payload: &'a [u8],
+    /// Its separator, as the root has it.
+    pub first: (Vec<u8>, SeqNo),
+    /// That of the page behind it, if there is one.
+    pub next: Option<(Vec<u8>, SeqNo)>,
+    /// Where the data blocks of the table end.
+    pub end_max: u64,
+}
+
+impl Page<'_> {
+    /// Where the last block is whose separator is at or before `(key, seq)`: where that entry is if it is in the table and
+    /// belongs to this page. The first of the page, where there is none. All of the page is checked.
     ///
     /// # Errors
-    /// The last block does not end at the end.
-    pub fn finish(self) -> Result<Index, String> {
-        let IndexDecoder { mut index, end, end_max, .. } = self;
-        if end != end_max {
-            return Err(format!("the blocks end at {end}, expected {end_max}"));
+    /// What was expected and found.
+    pub fn find(&self, key: &[u8], seq: SeqNo) -> Result<Extent, String> {
+        let (start, payload) = split_page(self.payload)?;
+        let mut entries = Entries::new(start, self.end_max);
+        let mut found = None;
+        let mut is_past = false;
+        entries.read(payload, (&self.first.0, self.first.1), |block, entry| {
+            is_past |= block > 0 && compare(entry.key, entry.seq, key, seq) == Ordering::Greater;
+            if !is_past {
+                found = Some((entry.start, entry.end, entry.checksum));
+            }
+        })?;
+        match &self.next {
+            Some((next, next_seq)) => {
+                if compare(&entries.key, entries.seq, next, *next_seq) != Ordering::Less {
+                    return Err("a page reaches into the next".to_owned());
+                }
+            }
+            None => entries.expect_all()?,
         }
-        index.strip_prefix();
-        Ok(index)
+        Ok(found.expect("a page names a block"))
     }
 }
 
@@ -143,29 +233,6 @@ impl Index {
     pub fn of_pages(payload: &[u8], start: u64, end: u64) -> Result<Index, String> {
         let mut decoder = IndexDecoder::new(payload.len(), start, end);
         decoder.entries(payload, (b"", SeqNo::MAX))?;
-        decoder.finish()
-    }
-
-    /// Reads one page alone, of a table whose data blocks end at `end_max`; `first` is its separator, as the root
-    /// has it, and `next` that of the page behind it.
-    ///
-    /// # Errors
-    /// What was expected and found.
-    pub fn of_page(
-        payload: &[u8],
-        (first, first_seq): (Vec<u8>, SeqNo),
-        next: Option<(Vec<u8>, SeqNo)>,
-        end_max: u64,
-    ) -> Result<Index, String> {
-        let (start, entries) = split_page(payload)?;
-        let mut decoder = IndexDecoder::new(payload.len(), start, end_max);
-        decoder.entries(entries, (&first, first_seq))?;
-        if let Some((next, next_seq)) = next {
-            if compare(&decoder.key, decoder.seq, &next, next_seq) != Ordering::Less {
-                return Err("a page reaches into the next".to_owned());
-            }
-            decoder.end_max = decoder.end;
-        }
         decoder.finish()
     }
 
@@ -237,7 +304,7 @@ impl Index {
     }
 
     /// Where a block starts, where it ends, and its checksum.
-    pub fn block(&self, block: usize) -> Option<(u64, u64, u32)> {
+    pub fn block(&self, block: usize) -> Option<Extent> {
         Some((
             *self.offsets.get(block)?,
             *self.offsets.get(block + 1)?,
@@ -373,34 +440,39 @@ mod tests {
         let pages = builder.finish();
         assert!(pages.len() > 2, "{}", pages.len());
         let separator = |page: usize| pages[page].separator.clone();
-        let of_page = |page: usize, first, next, end_max| {
-            Index::of_page(&pages[page].payload, separator(first), next, end_max)
+        let find = |page: usize, first, next, end_max| {
+            let (payload, first) = (&pages[page].payload[..], separator(first));
+            Page { payload, first, next, end_max }.find(b"k", SeqNo::MAX)
         };
         let last = pages.len() - 1;
-        assert!(of_page(1, 1, Some(separator(2)), 2000).is_ok());
-        assert!(of_page(last, last, None, 2000).is_ok());
-        let told = of_page(2, 1, None, 2000).expect_err("another's");
+        assert!(find(1, 1, Some(separator(2)), 2000).is_ok());
+        assert!(find(last, last, None, 2000).is_ok());
+        let told = find(2, 1, None, 2000).expect_err("another's");
         assert!(told.contains("not that of its page"), "{told}");
-        let told = of_page(1, 1, Some(separator(2)), 250).expect_err("behind the end");
+        let told = find(1, 1, Some(separator(2)), 250).expect_err("behind the end");
         assert!(told.contains("does not fit"), "{told}");
-        let told = of_page(1, 1, None, 2000).expect_err("not the last");
+        let told = find(1, 1, None, 2000).expect_err("not the last");
         assert!(told.contains("expected 2000"), "{told}");
-        let told = of_page(1, 1, Some(separator(1)), 2000).expect_err("no place for it");
+        let told = find(1, 1, Some(separator(1)), 2000).expect_err("no place for it");
         assert!(told.contains("into the next"), "{told}");
         let (key, seq) = &pages[1].separator;
         let mut decoder = IndexDecoder::new(0, 0, 2000);
         let told = decoder.page(&pages[1].payload, (key, *seq)).expect_err("the second");
         assert!(told.contains("expected 0"), "{told}");
-        assert!(Index::of_page(&[0], (Vec::new(), SeqNo::MAX), None, 2000).is_err(), "of no block");
+        let (first, next) = ((Vec::new(), SeqNo::MAX), None);
+        let of_none = Page { payload: &[0], first, next, end_max: 2000 };
+        assert!(of_none.find(b"k", SeqNo::MAX).is_err(), "of no block");
     }
 
     proptest! {
         #[test]
         fn any_bytes_decode_without_panic(payload: Vec<u8>, size: u64, key: Vec<u8>) {
             let first = (key.clone(), SeqNo::MAX);
-            let page = Index::of_page(&payload, first, None, size);
-            let read = [Index::of_pages(&payload, 7, size), page];
-            for index in read.into_iter().flatten() {
+            let page = Page { payload: &payload, first, next: None, end_max: size };
+            if let Ok((start, end, _)) = page.find(&key, SeqNo(1)) {
+                prop_assert!(start < end && end <= size);
+            }
+            if let Ok(index) = Index::of_pages(&payload, 7, size) {
                 prop_assert!(index.find(&key, SeqNo(1)) <= index.blocks().saturating_sub(1));
             }
         }
@@ -451,9 +523,9 @@ mod tests {
                     let number = root.find(key, seq);
                     let next = (number + 1 < pages.len()).then(|| root.separator(number + 1));
                     let first = root.separator(number);
-                    let page = Index::of_page(&pages[number].payload, first, next, size);
-                    let page = page.expect("valid");
-                    prop_assert_eq!(page.block(page.find(key, seq)), index.block(index.find(key, seq)));
+                    let page = Page { payload: &pages[number].payload, first, next, end_max: size };
+                    let found = page.find(key, seq).expect("valid");
+                    prop_assert_eq!(Some(found), index.block(index.find(key, seq)));
                 }
             }
         }

@@ -4,8 +4,8 @@
 
 use super::filter::{LINE_SIZE, PAGE_LINES};
 use super::format::{
-    FOOTER_SIZE, Footer, Place, TRAILER_SIZE, check_block, digest_block, expect_uncompressed, span,
-    stored_size,
+    Extent, FOOTER_SIZE, Footer, Place, TRAILER_SIZE, check_block, digest_block,
+    expect_uncompressed, span, stored_size,
 };
 use super::index::Index;
 use super::index_builder::{EntryWriter, IndexPage};
@@ -14,9 +14,6 @@ use crate::error::Result;
 use crate::format::codec::{to_u64, to_usize};
 use crate::format::{Decoder, SeqNo, put_u32, put_u64, put_varint};
 use std::borrow::Cow;
-
-/// A page or a block in the file: where it starts, where it ends, its checksum.
-pub type Extent = (u64, u64, u32);
 
 /// Size of a whole page of the filter as stored.
 const FILTER_PAGE_SIZE: u64 = (PAGE_LINES * LINE_SIZE + TRAILER_SIZE) as u64;

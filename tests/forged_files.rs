@@ -136,6 +136,20 @@ fn file_numbers_without_room_above_them_are_refused() {
     }
 }
 
+/// The open for reading panicked: a log with such a number counts as a stray one, and the manifest named no other.
+#[test]
+fn a_first_log_with_the_number_of_a_stray_one_is_refused() {
+    let number = 1 << 55;
+    let forged = Forged::new(Edit { log_min: Some(LogId(number)), ..first_edit() }, &[]);
+    let fs = forged.disk();
+    put(&fs, "36028797018963968.log", &forged.log);
+    forged.assert_refused("MANIFEST-000002");
+    let opened = Db::open_read_only_with_fs(Arc::new(fs.clone()), DIR, Options::default());
+    let is_told =
+        matches!(opened, Err(Error::Corruption { file, .. }) if file.ends_with("MANIFEST-000002"));
+    assert!(is_told);
+}
+
 /// The same came of a stray file with such a name. Nothing has to be forged
 /// for that.
 #[test]

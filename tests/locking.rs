@@ -88,6 +88,20 @@ fn an_open_that_is_not_to_create_leaves_no_trace() {
     }
     assert!(!missing.exists() && fingerprint(dir.path()).is_empty());
 
+    // One that has lost its `CURRENT` is not taken for none, with the lock file or without.
+    let lost = dir.path().join("lost");
+    let db = Db::open(&lost, Options::default()).expect("opens");
+    db.set("a", "b").expect("a set");
+    db.flush().expect("flushed");
+    db.close().expect("closed");
+    std::fs::remove_file(lost.join("CURRENT")).expect("removed");
+    for _ in 0..2 {
+        let e = Db::open(&lost, options.clone()).expect_err("it has none");
+        assert!(matches!(&e, Error::Corruption { file, .. } if file.ends_with("CURRENT")), "{e}");
+        let _ = std::fs::remove_file(lost.join("LOCK"));
+    }
+    std::fs::remove_dir_all(&lost).expect("removed");
+
     // As one is after an open that ended before it had made anything else.
     std::fs::write(dir.path().join("LOCK"), b"").expect("write");
     let before = fingerprint(dir.path());

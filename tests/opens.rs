@@ -535,3 +535,18 @@ fn the_first_gets_of_a_database_do_without_the_heads_of_its_tables() {
     (0..KEYS + 300).step_by(301).for_each(check);
     assert!(head_bytes() > 165_000, "11 bits a key at least: {}", head_bytes());
 }
+
+/// Where a lock file stood, a directory that others had made was taken for one that is durable. Found by a reader.
+#[test]
+fn a_directory_with_a_lock_file_is_made_durable() {
+    let fs = SimFs::new();
+    fs.create_dir_all(Path::new("/of/others")).expect("made");
+    drop(fs.open(Path::new("/of/others/LOCK"), OpenMode::CreateNew).expect("made"));
+    let options = Options { sync_policy: SyncPolicy::Always, ..options() };
+    let open = |fs: &SimFs| Db::open_with_fs(Arc::new(fs.clone()), "/of/others", options.clone());
+    let db = open(&fs).expect("opens");
+    db.set("a", "b").expect("a set");
+    let after = fs.crash_image(&CrashModel::SyncedOnly);
+    let found = open(&after).expect("opens").get("a").expect("a read");
+    assert_eq!(found.as_deref(), Some(&b"b"[..]));
+}

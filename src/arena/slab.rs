@@ -11,7 +11,8 @@
 //! are nearly of one size, waste little, and where they are of many, slabs are of few. A slab of which no cell is in use
 //! may become one of another size; but for a few, their memory goes back to the system. What is larger than
 //! [`CELL_BYTES_MAX`], is of a rare size ([`ASKED_MIN`]), or finds no room, is for the caller to allocate. The first few slabs
-//! take memory as it is written, and become huge pages when the system finds time for it ([`SMALL_SLABS`]).
+//! take memory as it is written; where more are in use, they become huge pages when the system finds time for it
+//! ([`SMALL_SLABS`]).
 //!
 //! INV-1: a cell of a slab is either free, as [`Slab::free`] and [`Slab::fresh`] say, or that of exactly one [`Cell`],
 //! which is not cloned. Both only change hands under the lock.

@@ -131,6 +131,11 @@ fn open_regular(options: &mut fs::OpenOptions, path: &Path) -> io::Result<fs::Fi
     let file = match options.open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(e),
+        // Another has a lease on it, which the system asks back: worth the wait, where it is none for a FIFO.
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+            refuse_special(path)?;
+            wait_on_the_way(options).open(path)?
+        }
         // It may be because of what stands there, which says more.
         Err(e) => return Err(refuse_special(path).err().unwrap_or(e)),
     };
@@ -174,10 +179,22 @@ fn refuse_on_the_way(options: &mut fs::OpenOptions, _: &Path) -> io::Result<()> 
     Ok(())
 }
 
+/// The same for a file that is known to be one: an open that waits.
+#[cfg(target_os = "linux")]
+fn wait_on_the_way(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+}
+
 /// Where the flags are not known, a look before.
 #[cfg(not(target_os = "linux"))]
 fn refuse_on_the_way(_: &mut fs::OpenOptions, path: &Path) -> io::Result<()> {
     refuse_special(path)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn wait_on_the_way(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
+    options
 }
 
 #[derive(Debug)]

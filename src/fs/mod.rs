@@ -186,6 +186,9 @@ pub trait Fs: Send + Sync + Debug {
 
     /// The same, of a lock file that exists; none is made.
     ///
+    /// What is provided looks whether it exists by opening it for reading, which must succeed whoever has the lock; then another
+    /// may still remove it before it is taken, and one is made.
+    ///
     /// ```
     /// use esker::{DiskFs, Fs};
     /// # let dir = tempfile::tempdir()?;

@@ -197,7 +197,13 @@ pub fn decode_edit(bytes: &[u8]) -> Option<Edit> {
     let mut edit = Edit::default();
     while !d.is_empty() {
         match d.u8()? {
-            LOG_MIN => edit.log_min = Some(LogId(file_number(&mut d)?)),
+            LOG_MIN => {
+                // With a number above it, the next.
+                let number = file_number(&mut d)?;
+                edit.log_min =
+                    Some(LogId(number)).filter(|_| number < FILE_NUMBER_COUNTED_FROM_MAX);
+                edit.log_min?;
+            }
             NEXT_FILE => edit.next_file = Some(file_number(&mut d)?),
             LAST_SEQ => {
                 let seq = SeqNo(d.varint()?);
@@ -260,7 +266,7 @@ mod tests {
     proptest! {
         #[test]
         fn edits_round_trip(
-            log_min in proptest::option::of(0..=FILE_NUMBER_COUNTED_FROM_MAX),
+            log_min in proptest::option::of(0..FILE_NUMBER_COUNTED_FROM_MAX),
             opens in proptest::option::of(0..=FILE_NUMBER_COUNTED_FROM_MAX),
             floor: Option<u64>,
             seq in proptest::option::of(0..=SeqNo::COUNTED_FROM_MAX.0),

@@ -1,12 +1,15 @@
 //! Making a new database.
 
+use super::files::list_files;
 use crate::error::{Error, Result};
 use crate::format::FileKind;
 use crate::fs::{Fs, IoContext};
 use crate::manifest::read_origin;
+use crate::options::Options;
 use crate::store::log_identity;
 use crate::wal::holds_records;
 use std::collections::BTreeSet;
+use std::io::ErrorKind::NotFound;
 use std::path::Path;
 
 /// A creation makes a log and a manifest, in a directory without either: they
@@ -50,6 +53,23 @@ pub fn check_leftovers(fs: &dyn Fs, dir: &Path, files: &BTreeSet<FileKind>) -> R
         }
     }
     Ok(())
+}
+
+/// That a database may be made in `dir`, where there is no `CURRENT`.
+///
+/// # Errors
+/// [`Error::InvalidArgument`]: the options say no. As [`check_leftovers`].
+pub fn check_may_create(fs: &dyn Fs, dir: &Path, options: &Options) -> Result<()> {
+    if options.create_if_missing {
+        return Ok(());
+    }
+    match list_files(fs, dir) {
+        Err(e) if e.kind() == NotFound => {}
+        listed => check_leftovers(fs, dir, &listed.during("list", dir)?)?,
+    }
+    let dir = dir.display();
+    let detail = format!("there is no database in {dir}; set create_if_missing to make one");
+    Err(Error::invalid(detail))
 }
 
 /// Clears what an interrupted creation left in `dir`: `files`, without `CURRENT`.

@@ -20,6 +20,7 @@ pub mod chain;
 mod create;
 mod files;
 mod gathering;
+mod lock;
 mod open;
 mod read_only;
 mod switch;

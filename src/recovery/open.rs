@@ -6,6 +6,7 @@ use super::chain::Chain;
 use super::create;
 use super::files::{list_files, logs_to_read};
 use super::gathering::GatheringMemtable;
+use super::lock;
 use super::switch::{Switch, clean_up};
 use crate::error::{Error, Result};
 use crate::format::codec::{to_u64, to_usize};
@@ -24,7 +25,6 @@ use crate::store::{
 use crate::wal::format::HEADER_SIZE;
 use crate::wal::{LogStream, LogWriter, Op, read_log_header};
 use std::collections::BTreeSet;
-use std::io::ErrorKind::NotFound;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -66,11 +66,15 @@ pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
 }
 
 fn open_as_it_is(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened> {
-    let lock = lock(fs.as_ref(), dir, &options)?;
+    let (lock, was_there) = lock::alone(fs.as_ref(), dir, &options)?;
     let mut files = list_files(fs.as_ref(), dir).during("list", dir)?;
     let mut report = RecoveryReport::default();
     let Some(current) = read_current(fs.as_ref(), dir)? else {
-        check_may_create(&options, dir)?;
+        create::check_may_create(fs.as_ref(), dir, &options)?;
+        if was_there {
+            // Which says nothing of how durable the directory is.
+            create_dir_durably(fs.as_ref(), dir)?;
+        }
         report.files_removed = create::clear_leftovers(fs.as_ref(), dir, &files)?;
         files = list_files(fs.as_ref(), dir).during("list", dir)?;
         let (database, state) = (DatabaseId(fs.random()), State::empty());
@@ -81,28 +85,6 @@ fn open_as_it_is(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Opened
     let Recorded { state, is_closed, .. } = recorded;
     let recovery = Recovery::new(fs, dir, options, current.database, state, &files, report)?;
     recovery.run(lock, &files, is_closed.then_some(manifest))
-}
-
-/// The lock on `dir`. Where there is no lock file, and neither is there a database nor is one to be made, none is made either.
-fn lock(fs: &dyn Fs, dir: &Path, options: &Options) -> Result<Box<dyn DirLock>> {
-    let path = dir.join(FileKind::Lock.name());
-    let locked = match fs.lock_existing(&path) {
-        Err(e) if e.kind() == NotFound => {
-            if read_current(fs, dir)?.is_none() {
-                check_may_create(options, dir)?;
-                create_dir_durably(fs, dir)?;
-            }
-            fs.lock(&path)
-        }
-        locked => locked,
-    };
-    locked.during("lock", &path)?.ok_or_else(|| Error::Locked { dir: dir.to_path_buf() })
-}
-
-fn check_may_create(options: &Options, dir: &Path) -> Result<()> {
-    let dir = dir.display();
-    let detail = || format!("there is no database in {dir}; set create_if_missing to make one");
-    if options.create_if_missing { Ok(()) } else { Err(Error::invalid(detail())) }
 }
 
 /// What the manifest that `current` names says, and its file, where the directory, with the files `files`, does not

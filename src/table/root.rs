@@ -10,7 +10,7 @@ use super::format::{
 use super::index::Index;
 use super::index_builder::{EntryWriter, IndexPage};
 use super::reader::Table;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::codec::{to_u64, to_usize};
 use crate::format::{Decoder, SeqNo, put_u32, put_u64, put_varint};
 use std::borrow::Cow;
@@ -130,7 +130,12 @@ impl Tail {
             table.place().damage(0, detail)
         })?;
         let start = size.saturating_sub(to_u64(TAIL_BYTES));
-        Ok(Tail { bytes: table.read(start, size)?, start, footer_offset })
+        let (bytes, start) = match table.read(start, size) {
+            // What cannot be read may be other pages, which not every key needs.
+            Err(Error::Io { .. }) => (table.read(footer_offset, size)?, footer_offset),
+            read => (read?, start),
+        };
+        Ok(Tail { bytes, start, footer_offset })
     }
 
     fn footer(&self, table: &Table) -> Result<Footer> {

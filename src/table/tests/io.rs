@@ -3,7 +3,9 @@
 use super::*;
 use crate::clock::Clock;
 use crate::fs::{DirLock, File, Fs, OpenMode};
+use parking_lot::Mutex;
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The disk, failing while it is told to, and counting.
@@ -20,6 +22,8 @@ pub struct Fail {
     syncs: AtomicBool,
     /// Reads of more than 64 KiB fail.
     pub long_reads: AtomicBool,
+    /// Reads of any byte of these fail.
+    pub unreadable: Mutex<Range<u64>>,
     /// Reads are done at once, and not in pieces of 7 bytes.
     pub whole: AtomicBool,
     pub read_calls: AtomicUsize,
@@ -73,6 +77,10 @@ impl File for FailingFile {
     /// At most 7 bytes at a time: short reads and writes are completed.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         fail_if(&self.fail.reads)?;
+        let unreadable = self.fail.unreadable.lock().clone();
+        if offset < unreadable.end && offset + to_u64(buf.len()) > unreadable.start {
+            return Err(io::Error::other("injected"));
+        }
         if buf.len() > 64 << 10 {
             fail_if(&self.fail.long_reads)?;
         }

@@ -1,5 +1,6 @@
 //! Gets of a table whose head is not in memory.
 
+use super::super::root::TAIL_BYTES;
 use super::io::FailingFs;
 use super::*;
 use crate::format::Properties;
@@ -111,6 +112,22 @@ fn a_look_takes_a_block_that_is_in_the_cache() {
     );
     get(&table, b"ttl", SeqNo::MAX).expect("sound");
     assert_eq!(calls(), 3, "not the block");
+}
+
+/// The end of the file was read in one piece, with what stands before the root, and where that could not be read no key
+/// could. Found by a reader.
+#[test]
+fn a_page_before_the_root_that_cannot_be_read_costs_its_own_keys_only() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let meta = write(dir.path(), &large_model(), options(4096, Compression::None));
+    let fs = Arc::new(FailingFs::default());
+    fs.fail.whole.store(true, Ordering::Relaxed);
+    let table = open_on(fs.clone(), dir.path(), &meta, 1 << 20);
+    let start = meta.size_bytes - to_u64(TAIL_BYTES);
+    *fs.fail.unreadable.lock() = start..start + 1;
+    assert!(look(&table, &key(0), SeqNo::MAX).expect("its pages are sound").is_some());
+    let is_lost = |number| matches!(look(&table, &key(number), SeqNo::MAX), Err(Error::Io { .. }));
+    assert!((0..KEYS).step_by(500).any(is_lost), "it is a page of the index");
 }
 
 /// For it the head is read at once.

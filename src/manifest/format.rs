@@ -199,10 +199,8 @@ pub fn decode_edit(bytes: &[u8]) -> Option<Edit> {
         match d.u8()? {
             LOG_MIN => {
                 // With a number above it, the next.
-                let number = file_number(&mut d)?;
-                edit.log_min =
-                    Some(LogId(number)).filter(|_| number < FILE_NUMBER_COUNTED_FROM_MAX);
-                edit.log_min?;
+                let number = file_number(&mut d).filter(|&n| n < FILE_NUMBER_COUNTED_FROM_MAX)?;
+                edit.log_min = Some(LogId(number));
             }
             NEXT_FILE => edit.next_file = Some(file_number(&mut d)?),
             LAST_SEQ => {

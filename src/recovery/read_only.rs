@@ -59,6 +59,7 @@ pub fn open_read_only(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<O
     let Replay { mut store, sealed, last_seq, report, values, .. } = replay;
     let version = Arc::clone(&store.views.load().version);
     let version = with_segments(&store, version.with([], &[]), &state);
+    // Nobody writes.
     let active = Arc::new(Memtable::new(0));
     let view = View {
         active,

@@ -614,6 +614,33 @@ fn a_value_behind_an_expiry_floor_is_found() {
     check(&open());
 }
 
+#[test]
+fn garbage_goes_when_writers_are_quiet() {
+    let fs = SimFs::new();
+    fs.set_threads(false);
+    let options = Options { auto_compaction: true, ..small() };
+    let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", options).expect("opens");
+    for n in 0..20_u64 {
+        db.set(format!("key{n:02}"), value(n, 5000)).expect("a set");
+    }
+    db.flush().expect("a flush");
+    for n in 0..15 {
+        db.delete(format!("key{n:02}")).expect("a delete");
+    }
+    db.compact().expect("compacts");
+    let collections_after = |ms, bytes| {
+        fs.sim_clock().advance(Duration::from_millis(ms));
+        db.set("another", value(100, bytes)).expect("a set");
+        db.metrics().values.collections
+    };
+    assert_eq!(collections_after(1_000, 1), 0);
+    assert_eq!(collections_after(1_500, 2 << 20), 0, "that is much");
+    assert_eq!(collections_after(1_999, 1), 0);
+    assert_eq!(collections_after(1, 1), 1);
+    assert!(db.metrics().values.freed_bytes > 15 * 5000 / 2);
+    db.verify().expect("all is well");
+}
+
 // The old files are the only ones until the edit is durable.
 #[test]
 fn a_collection_whose_edit_is_refused_leaves_everything_readable() {

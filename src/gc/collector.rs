@@ -2,6 +2,7 @@
 
 use super::copy::{Copied, Copier};
 use super::pick::{Aim, pick};
+use super::quiet::Quiet;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::format::{FileKind, SegmentId};
@@ -69,6 +70,8 @@ struct Work {
     read_failures: HashMap<FileKind, u32>,
     /// When all files were looked at last, by the clock's elapsed time.
     looked_at: Duration,
+    /// Whether little is written lately.
+    quiet: Quiet,
     /// A change that the manifest would not take yet. Its edit may stand in the manifest all
     /// the same, should the process die now: so the file that it names stays.
     pending: Option<(Change, Collected)>,
@@ -156,7 +159,7 @@ impl Collector {
         u64::from(self.store.options.value_garbage_percent)
     }
 
-    /// One collection of the worker: what is due by the clock, or because of the space.
+    /// One collection of the worker: what is due by the clock, because of the space, or because nobody is in its way.
     fn step(&self) -> Result<Option<Collected>> {
         let Options { value_gc_interval, value_gc_bytes_per_second, .. } = self.store.options;
         if self.store.space(&self.store.views.load().version).is_in_danger() {
@@ -164,8 +167,11 @@ impl Collector {
             return self.step_with(0, Some(percent));
         }
         let now = self.store.home.clock.elapsed();
-        let is_time = now.saturating_sub(self.work.lock().looked_at) >= value_gc_interval;
-        let percent = is_time.then(|| self.worthwhile());
+        let mut work = self.work.lock();
+        let is_time = now.saturating_sub(work.looked_at) >= value_gc_interval;
+        let is_quiet = work.quiet.is_quiet(now, self.store.counters.user_bytes.get());
+        drop(work);
+        let percent = (is_time || is_quiet).then(|| self.worthwhile());
         let done = self.step_with(value_gc_bytes_per_second, percent);
         if is_time && matches!(done, Ok(None)) {
             self.work.lock().looked_at = now;

@@ -19,6 +19,8 @@ struct Log {
     conflicted: bool,
     /// Keys that it read from the database, and what it found.
     reads: Vec<(Key, Option<(u64, usize)>)>,
+    /// Keys that it walked over: they count as read where it had written them itself, too.
+    walked: BTreeSet<Key>,
     /// What it made of each key, in order; `false`: deleted it.
     writes: BTreeMap<Key, Vec<bool>>,
 }
@@ -97,6 +99,7 @@ impl Log {
         }
         for at in told {
             self.saw(KEYS[at], found.get(&at).copied());
+            self.walked.insert(KEYS[at]);
         }
     }
 }
@@ -165,7 +168,8 @@ fn reads_are_of_the_beginning(logs: &[Log], order: &BTreeMap<Key, Vec<(u64, Tx)>
 /// Who was refused had read something that was written since, and who was not had not.
 fn conflicts_are_just(logs: &[Log], order: &BTreeMap<Key, Vec<(u64, Tx)>>) {
     for log in logs {
-        let read: BTreeSet<Key> = log.reads.iter().map(|(key, _)| *key).collect();
+        let read = log.reads.iter().map(|(key, _)| key).chain(&log.walked);
+        let read: BTreeSet<Key> = read.copied().collect();
         let until = log.committed_at.unwrap_or(u64::MAX);
         let is_touched = read.iter().any(|key| {
             let writers = order.get(key).map_or(&[][..], Vec::as_slice);

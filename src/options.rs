@@ -165,8 +165,9 @@ pub struct Options {
     /// garbage once tables are merged: level 0 is, when it points to a quarter of those below. Tables are bounded
     /// by their levels, not by this. Default: 2.5.
     pub space_amp_max: f64,
-    /// How often garbage among large values is looked for, at least 1 ms; beside that, it is whenever
-    /// [`Options::space_amp_max`] is in danger, and where no more than 1 MiB was written for 2 seconds. Default:
+    /// How often garbage among large values is looked for, at least 1 ms. Beside that, it is where no more than 1 MiB
+    /// was written for 2 seconds; files that are garbage for three quarters, and more than
+    /// [`Options::value_garbage_percent`] says, go at once; and all is collected when [`Options::space_amp_max`] is in danger. Default:
     /// 5 minutes, as the reference.
     pub value_gc_interval: Duration,
     /// How long after the open, and after each time that it is done, the whole database is verified in the

@@ -8,6 +8,7 @@
 //! where that thread has taken on work that others wait for ([`on_panic`]).
 
 use crate::error::Error;
+use parking_lot::Mutex;
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -65,6 +66,51 @@ impl Drop for Worker {
     }
 }
 
+/// A thread for work that can be done without it, which is started when it is first of use.
+#[derive(Debug, Default)]
+pub struct Helper(Mutex<State>);
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    New,
+    Running(Worker),
+    Stopped,
+}
+
+impl Helper {
+    /// Starts the thread as [`Worker::spawn`] does, if that was not done yet; false: the system gives none, or it was stopped.
+    pub fn start(
+        &self,
+        name: &str,
+        body: impl FnOnce() + Send + 'static,
+        on_panic: impl FnOnce(Error) + Send + 'static,
+    ) -> bool {
+        let mut state = self.0.lock();
+        if let State::New = *state
+            && let Ok(worker) = Worker::spawn(name, body, on_panic)
+        {
+            *state = State::Running(worker);
+        }
+        matches!(*state, State::Running(_))
+    }
+
+    /// Waits for the thread's end, if there is one, which was told to end. There will be none any more.
+    pub fn stop(&self) {
+        // Not joined under the lock: who asks for it meanwhile is told at once.
+        let state = std::mem::replace(&mut *self.0.lock(), State::Stopped);
+        if let State::Running(worker) = state {
+            worker.join();
+        }
+    }
+
+    /// Whether it was started, and not stopped.
+    #[cfg(test)]
+    pub fn is_running(&self) -> bool {
+        matches!(*self.0.lock(), State::Running(_))
+    }
+}
+
 /// Runs `act`. Should it panic, `clean_up` is called with an [`Error::Panicked`],
 /// and the panic goes on.
 pub fn on_panic<T>(clean_up: impl FnOnce(Error), act: impl FnOnce() -> T) -> T {
@@ -117,5 +163,22 @@ mod tests {
         worker.join();
         let text = receiver.recv().expect("reported");
         assert!(text.contains("doomed") && text.contains("on purpose"), "{text}");
+    }
+
+    #[test]
+    fn a_helper_comes_when_it_is_wanted_and_once_stopped_never() {
+        let helper = Helper::default();
+        let (sender, receiver) = mpsc::channel();
+        let start = || {
+            let sender = sender.clone();
+            let body = move || sender.send(()).expect("the test listens");
+            helper.start("helper", body, |e| panic!("{e}"))
+        };
+        assert!(!helper.is_running());
+        assert!(start() && start());
+        assert_eq!(receiver.recv(), Ok(()));
+        helper.stop();
+        assert!(!start() && !helper.is_running());
+        assert!(receiver.try_recv().is_err(), "there was one thread");
     }
 }

@@ -11,7 +11,7 @@
 
 use super::arena::Arena;
 use crate::arena::Region;
-use crate::worker::Worker;
+use crate::worker::Helper;
 use parking_lot::{Condvar, Mutex};
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ const FILLED_BYTES_MIN: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub struct MemoryAhead {
     shared: Arc<Shared>,
-    worker: Mutex<Option<Worker>>,
+    helper: Helper,
 }
 
 #[derive(Debug)]
@@ -74,8 +74,7 @@ impl MemoryAhead {
     /// Ends the thread, for good.
     pub fn stop(&self) {
         self.shared.stop();
-        let worker = self.worker.lock().take();
-        worker.into_iter().for_each(Worker::join);
+        self.helper.stop();
     }
 
     fn ask(&self, mut step: Step) {
@@ -98,13 +97,8 @@ impl MemoryAhead {
 
     /// Starts the thread if there is none; false: the system gives none.
     fn is_running(&self) -> bool {
-        let mut worker = self.worker.lock();
-        if worker.is_none() {
-            let (shared, of_panic) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
-            let on_panic = move |_| of_panic.stop();
-            *worker = Worker::spawn("esker-memory", move || shared.run(), on_panic).ok();
-        }
-        worker.is_some()
+        let (shared, of_panic) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
+        self.helper.start("esker-memory", move || shared.run(), move |_| of_panic.stop())
     }
 }
 
@@ -267,7 +261,7 @@ mod tests {
         let mut scene = Scene::new(&thread);
         // A little one takes what it needs, in small pages.
         scene.fill_to(MIB / 2);
-        assert!(thread.worker.lock().is_none() && scene.resident_bytes() < MIB);
+        assert!(!thread.helper.is_running() && scene.resident_bytes() < MIB);
         for mib in 2..12 {
             scene.fill_to(mib * MIB);
             scene.await_resident(mib * MIB + LEAD_BYTES_MIN);
@@ -307,7 +301,7 @@ mod tests {
         scene.fill_to(9 * MIB);
         // The page that the writer is in, and at most what was made for it before.
         assert!(scene.resident_bytes() <= 9 * MIB + 2 * MIB, "{}", scene.resident_bytes());
-        assert!(thread.worker.lock().is_none());
+        assert!(!thread.helper.is_running());
     }
 
     #[test]

@@ -15,7 +15,7 @@
 use super::head_memory::CountedHead;
 use super::read_ahead::{Direction, ReadAhead};
 use super::reader::Table;
-use crate::worker::Worker;
+use crate::worker::Helper;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -41,7 +41,7 @@ const CACHE_BYTES_MIN: usize = 4 * WALKS_MAX * AHEAD_MEMORY_MAX;
 #[derive(Debug, Default)]
 pub struct Preloader {
     shared: Arc<Shared>,
-    worker: Mutex<Option<Worker>>,
+    helper: Helper,
 }
 
 #[derive(Debug, Default)]
@@ -120,25 +120,17 @@ impl Preloader {
 
     /// Starts the thread if there is none; false: the system gives none, or it was stopped.
     fn is_running(&self) -> bool {
-        let mut worker = self.worker.lock();
-        // Under this lock: who stops it takes the thread afterwards.
-        if self.shared.is_stopped.load(Ordering::SeqCst) {
-            return false;
-        }
-        if worker.is_none() {
-            let (shared, of_panic) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
-            // Cursors do without the thread; who caused the panic will meet its cause.
-            let on_panic = move |_| of_panic.stop();
-            *worker = Worker::spawn("esker-preload", move || run(&shared), on_panic).ok();
-        }
-        worker.is_some()
+        let (shared, of_panic) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
+        // Cursors do without the thread; who caused the panic will meet its cause.
+        let on_panic = move |_| of_panic.stop();
+        !self.shared.is_stopped.load(Ordering::SeqCst)
+            && self.helper.start("esker-preload", move || run(&shared), on_panic)
     }
 
     /// Ends the thread, for good.
     pub fn stop(&self) {
         self.shared.stop();
-        let worker = self.worker.lock().take();
-        worker.into_iter().for_each(Worker::join);
+        self.helper.stop();
     }
 }
 

@@ -304,6 +304,15 @@ mod tests {
         assert!(!thread.helper.is_running());
     }
 
+    /// A panic of the thread ends in the same way.
+    #[test]
+    fn nothing_is_kept_for_one_that_has_ended() {
+        let thread: Arc<MemoryAhead> = Arc::default();
+        thread.shared.stop();
+        Scene::new(&thread).fill_to(3 * MIB);
+        assert!(thread.shared.wanted.lock().step.is_none());
+    }
+
     #[test]
     fn a_jump_past_what_was_made_is_followed() {
         let thread = Arc::default();

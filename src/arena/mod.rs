@@ -7,6 +7,7 @@
 mod prefetch;
 mod region;
 mod slab;
+mod system;
 
 pub use prefetch::{prefetch, prefetch_from, prefetch_value};
 pub use region::Region;

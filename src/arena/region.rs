@@ -3,7 +3,8 @@
 //! Not here: what is in it. Who has a region gives out its bytes, and says why that is sound.
 #![expect(unsafe_code, reason = "allocation by hand; proofs at each use")]
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use super::system;
+use std::alloc::{Layout, handle_alloc_error};
 use std::fmt;
 use std::ptr::NonNull;
 
@@ -24,7 +25,7 @@ unsafe impl Sync for Region {}
 
 impl Region {
     /// Whether [`Region::populate`] does anything; on Linux from 5.14 on.
-    pub const CAN_POPULATE: bool = CAN_ADVISE;
+    pub const CAN_POPULATE: bool = system::CAN_ADVISE;
 
     /// Zeros. Pages of it that were never written take no memory. Ends the program where there is none, as any
     /// allocation does.
@@ -48,9 +49,7 @@ impl Region {
 
     fn of_layout(layout: Layout) -> Option<Region> {
         assert!(layout.size() > 0, "a region of nothing");
-        // SAFETY: the layout's size is not 0.
-        let base = NonNull::new(unsafe { alloc_zeroed(layout) })?;
-        Some(Region { base, layout })
+        Some(Region { base: system::zeroed(layout)?, layout })
     }
 
     /// From now on a page of this part may be a huge one, of 2 MiB, all of which the first write into it takes; and what
@@ -61,7 +60,7 @@ impl Region {
     /// When it is not within the region.
     pub fn allow_huge_pages(&self, start: usize, size_bytes: usize) {
         // SAFETY: this advice changes nothing that the program can see.
-        unsafe { advise(self.part(start, size_bytes), size_bytes, MADV_HUGEPAGE) };
+        unsafe { system::advise(self.part(start, size_bytes), size_bytes, system::MADV_HUGEPAGE) };
     }
 
     /// Gives the memory of a part back to the system, which may have any bytes afterwards, and takes memory again
@@ -76,7 +75,7 @@ impl Region {
         let memory = self.part(start, size_bytes);
         // SAFETY: by the contract nobody looks at it meanwhile. The pages of anonymous memory are zeros
         // afterwards, those of any other what they were made of: initialised bytes both.
-        unsafe { advise(memory, size_bytes, MADV_DONTNEED) };
+        unsafe { system::advise(memory, size_bytes, system::MADV_DONTNEED) };
     }
 
     /// Has the system find memory for a part that was never written, and for what else is in its pages, so that the first write need not.
@@ -87,7 +86,9 @@ impl Region {
     pub fn populate(&self, start: usize, size_bytes: usize) {
         // SAFETY: as if a byte of each page were read and written again, at once, which changes nothing that the
         // program can see.
-        unsafe { advise(self.part(start, size_bytes), size_bytes, MADV_POPULATE_WRITE) };
+        unsafe {
+            system::advise(self.part(start, size_bytes), size_bytes, system::MADV_POPULATE_WRITE)
+        };
     }
 
     /// Where a part starts, which is within the region.
@@ -115,8 +116,8 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout by `zeroed`. Who gave out bytes of it answers for their end.
-        unsafe { dealloc(self.base.as_ptr(), self.layout) };
+        // SAFETY: it is from there, with this layout. Who gave out bytes of it answers for their end.
+        unsafe { system::free(self.base, self.layout) };
     }
 }
 
@@ -125,49 +126,6 @@ impl fmt::Debug for Region {
         f.debug_struct("Region").field("size_bytes", &self.layout.size()).finish()
     }
 }
-
-const MADV_DONTNEED: i32 = 4;
-const MADV_HUGEPAGE: i32 = 14;
-const MADV_POPULATE_WRITE: i32 = 23;
-
-/// Whether [`advise`] does anything.
-const CAN_ADVISE: bool =
-    cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)));
-
-/// Advises the system on the whole pages of these bytes. The answer does not matter.
-///
-/// # Safety
-/// They are of one allocation, and what the advice does to their bytes is of no concern to anybody.
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
-unsafe fn advise(memory: NonNull<u8>, size_bytes: usize, advice: i32) {
-    use std::ffi::{c_int, c_void};
-
-    /// A multiple of every page size that Linux has here.
-    const PAGE_BYTES: usize = 65_536;
-
-    // SAFETY: the prototype of madvise(2) in the C library that std links.
-    unsafe extern "C" {
-        fn madvise(address: *mut c_void, size_bytes: usize, advice: c_int) -> c_int;
-    }
-
-    let skipped = memory.as_ptr().align_offset(PAGE_BYTES);
-    let size_bytes = size_bytes.saturating_sub(skipped) / PAGE_BYTES * PAGE_BYTES;
-    if size_bytes > 0 {
-        // SAFETY: the pages are whole and all of these bytes, as just counted; the rest is the contract.
-        unsafe { madvise(memory.as_ptr().wrapping_add(skipped).cast(), size_bytes, advice) };
-    }
-}
-
-/// No such system.
-///
-/// # Safety
-/// None is needed.
-#[cfg(not(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64"),
-    not(miri)
-)))]
-unsafe fn advise(_memory: NonNull<u8>, _size_bytes: usize, _advice: i32) {}
 
 #[cfg(test)]
 mod tests {

@@ -29,9 +29,6 @@ const READ_FAILURES_MAX: u32 = 5;
 /// asks for it, in percent.
 const WORTH_PERCENT_MIN: u64 = 5;
 
-/// From which part of garbage on they are whoever writes: for each byte that is copied three are given back.
-const CHEAP_PERCENT: u64 = 75;
-
 /// What a collection did.
 ///
 /// See the example of [`crate::Db::collect_garbage`].
@@ -75,6 +72,8 @@ struct Work {
     looked_at: Duration,
     /// Whether little is written lately.
     quiet: Quiet,
+    /// Since a collection failed that only quiet was the reason for, there is none of these before that.
+    rests_until: Duration,
     /// A change that the manifest would not take yet. Its edit may stand in the manifest all
     /// the same, should the process die now: so the file that it names stays.
     pending: Option<(Change, Collected)>,
@@ -132,7 +131,7 @@ impl Collector {
         let mut all = Collected::default();
         let mut damage = None;
         loop {
-            match self.step_with(0, WORTH_PERCENT_MIN.min(self.worthwhile())) {
+            match self.step_with(0, Some(WORTH_PERCENT_MIN.min(self.worthwhile()))) {
                 Ok(Some(collected)) => all.add(collected),
                 Ok(None) => break,
                 Err(e @ Error::Corruption { .. }) => damage = damage.or(Some(e)),
@@ -167,26 +166,27 @@ impl Collector {
         let Options { value_gc_interval, value_gc_bytes_per_second, .. } = self.store.options;
         if self.store.space(&self.store.views.load().version).is_in_danger() {
             let percent = WORTH_PERCENT_MIN.min(self.worthwhile());
-            return self.step_with(0, percent);
+            return self.step_with(0, Some(percent));
         }
         let now = self.store.home.clock.elapsed();
         let mut work = self.work.lock();
         let is_time = now.saturating_sub(work.looked_at) >= value_gc_interval;
-        let is_quiet = work.quiet.is_quiet(now, self.store.counters.user_bytes.get());
+        let is_quiet = work.quiet.is_quiet(now, self.store.counters.user_bytes.get())
+            && now >= work.rests_until;
         drop(work);
-        let percent = match is_time || is_quiet {
-            true => self.worthwhile(),
-            false => self.worthwhile().max(CHEAP_PERCENT),
-        };
+        let percent = (is_time || is_quiet).then(|| self.worthwhile());
         let done = self.step_with(value_gc_bytes_per_second, percent);
-        if is_time && matches!(done, Ok(None)) {
-            self.work.lock().looked_at = now;
+        match done {
+            Ok(None) if is_time => self.work.lock().looked_at = now,
+            // Nobody needs it, and what failed may fail again and again.
+            Err(_) if is_quiet => self.work.lock().rests_until = now + value_gc_interval,
+            _ => {}
         }
         done
     }
 
-    /// Collects one lot: what goes whole, or else files with as much garbage as that.
-    fn step_with(&self, pace: u64, garbage_percent: u64) -> Result<Option<Collected>> {
+    /// Collects one lot, of files with as much garbage as `percent` says; `None`: only what goes whole.
+    fn step_with(&self, pace: u64, percent: Option<u64>) -> Result<Option<Collected>> {
         let work = &mut *self.work.lock();
         self.store.health.check_sound()?;
         self.store.health.check_open()?;
@@ -203,6 +203,7 @@ impl Collector {
         if !expired.is_empty() {
             return self.drop_expired(&version, expired, work).map(Some);
         }
+        let Some(garbage_percent) = percent else { return Ok(None) };
         let live_bytes_max = self.store.options.log_file_bytes;
         let aim = Aim { garbage_percent, live_bytes_max, left_alone: &work.damaged };
         let picked = pick(&version.segments().files(), &aim);

@@ -192,6 +192,11 @@ impl<'a> Copier<'a> {
             if store.views.pause(ahead.min(SLEEP_MAX)) {
                 return Err(Error::Closed);
             }
+            // A clock that stands still must not keep us for ever.
+            if store.home.clock.elapsed().saturating_sub(pace.begun) == taken {
+                self.pace = None;
+                return Ok(());
+            }
         }
     }
 }

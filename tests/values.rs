@@ -614,43 +614,8 @@ fn a_value_behind_an_expiry_floor_is_found() {
     check(&open());
 }
 
-/// 20 large values in one file, of which `deleted` go.
-fn with_garbage(fs: &SimFs, deleted: u64) -> Db {
-    fs.set_threads(false);
-    let options = Options { auto_compaction: true, ..small() };
-    let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", options).expect("opens");
-    for n in 0..20_u64 {
-        db.set(format!("key{n:02}"), value(n, 5000)).expect("a set");
-    }
-    db.flush().expect("a flush");
-    for n in 0..deleted {
-        db.delete(format!("key{n:02}")).expect("a delete");
-    }
-    db.compact().expect("compacts");
-    db
-}
-
-#[test]
-fn garbage_goes_when_writers_are_quiet() {
-    let fs = SimFs::new();
-    let db = with_garbage(&fs, 12);
-    let collections_after = |ms, bytes| {
-        fs.sim_clock().advance(Duration::from_millis(ms));
-        db.set("another", value(100, bytes)).expect("a set");
-        db.metrics().values.collections
-    };
-    assert_eq!(collections_after(1_000, 1), 0);
-    assert_eq!(collections_after(1_500, 2 << 20), 0, "that is much");
-    assert_eq!(collections_after(1_999, 1), 0);
-    assert_eq!(collections_after(1, 1), 1);
-    assert!(db.metrics().values.freed_bytes > 12 * 5000 / 2);
-    db.verify().expect("all is well");
-}
-
-// A collection at a pace waited until the clock had gone on, which one that stands still never does.
-#[test]
-fn a_clock_that_stands_still_holds_no_collection_up() {
-    let fs = SimFs::new();
+/// 100 large values in one file, 60 of which are garbage, while nobody has been quiet yet.
+fn with_garbage(fs: &SimFs) -> Db {
     fs.set_threads(false);
     let options = Options {
         // So large that the space is not in danger.
@@ -659,20 +624,51 @@ fn a_clock_that_stands_still_holds_no_collection_up() {
         auto_compaction: true,
         ..small()
     };
-    let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", options);
-    let db = db.expect("opens");
+    let db = Db::open_with_fs(Arc::new(fs.clone()), "/db", options).expect("opens");
     for n in 0..100_u64 {
         db.set(format!("key{n:02}"), value(n, 16 << 10)).expect("a set");
     }
-    for n in 0..80 {
+    db.flush().expect("a flush");
+    for n in 0..60 {
         db.delete(format!("key{n:02}")).expect("a delete");
     }
     db.compact().expect("compacts");
-    let before = db.metrics().values.collections;
-    fs.sim_clock().advance(Duration::from_secs(3));
-    db.set("another", "").expect("a set");
-    assert!(db.metrics().values.collections > before);
+    db
+}
+
+/// How many collections there were when `bytes` are set so many milliseconds later.
+fn collections_after(fs: &SimFs, db: &Db, ms: u64, bytes: usize) -> u64 {
+    fs.sim_clock().advance(Duration::from_millis(ms));
+    db.set("another", value(100, bytes)).expect("a set");
+    db.metrics().values.collections
+}
+
+// The first to collect at a pace while the clock stands still, as it does here, would wait for ever.
+#[test]
+fn garbage_goes_when_writers_are_quiet() {
+    let fs = SimFs::new();
+    let db = with_garbage(&fs);
+    let collections_after = |ms, bytes| collections_after(&fs, &db, ms, bytes);
+    assert_eq!(collections_after(1_000, 1), 0);
+    assert_eq!(collections_after(1_500, 2 << 20), 0, "that is much");
+    assert_eq!(collections_after(1_999, 1), 0);
+    assert_eq!(collections_after(1, 1), 1);
+    assert!(db.metrics().values.freed_bytes > 60 * (8 << 10));
     db.verify().expect("all is well");
+}
+
+#[test]
+fn what_failed_when_writers_were_quiet_rests() {
+    let fs = SimFs::new();
+    let db = with_garbage(&fs);
+    let collections_after = |ms, bytes| collections_after(&fs, &db, ms, bytes);
+    fs.fail(FaultPlan::from_on(1, Fault::Errno(5)).only(CallKind::Create));
+    assert_eq!(collections_after(3_000, 1), 0);
+    assert_eq!((fs.faults_hit(), db.metrics().values.failures), (1, 1));
+    fs.clear_faults();
+    // Up to as long as between two looks.
+    assert_eq!(collections_after(290_000, 1), 0);
+    assert_eq!(collections_after(11_000, 1), 1);
 }
 
 // The old files are the only ones until the edit is durable.

@@ -178,8 +178,12 @@ impl Collector {
         let done = self.step_with(value_gc_bytes_per_second, percent);
         match done {
             Ok(None) if is_time => self.work.lock().looked_at = now,
+            // What is damaged is left alone, and others are collected meanwhile.
+            Err(Error::Corruption { .. } | Error::UnsupportedFormat { .. }) => {}
             // Nobody needs it, and what failed may fail again and again.
-            Err(_) if is_quiet => self.work.lock().rests_until = now + value_gc_interval,
+            Err(_) if is_quiet => {
+                self.work.lock().rests_until = now.saturating_add(value_gc_interval)
+            }
             _ => {}
         }
         done

@@ -5,7 +5,7 @@ use super::super::block_builder::BlockBuilder;
 use super::super::cache::{BlockCache, BlockPlace, BlockSlots};
 use super::*;
 use crate::arena::{Cell, Region};
-use crate::fs::{File, OpenMode, read_exact_at};
+use crate::fs::{File, OpenMode};
 
 const BLOCK_BYTES: usize = 4000;
 const MIB: usize = 1 << 20;
@@ -48,29 +48,6 @@ fn has_huge_pages() -> bool {
     let region = Region::zeroed(8 * MIB, 1);
     region.allow_huge_pages(0, 8 * MIB);
     may_be_huge(region.base().as_ptr().addr() + 4 * MIB)
-}
-
-/// How many pages of this memory are there (proc_pid_pagemap(5)).
-fn present_pages(address: usize, bytes: usize) -> usize {
-    const PAGE_BYTES: usize = 4096;
-    let file = DiskFs::new().open(Path::new("/proc/self/pagemap"), OpenMode::Read);
-    let mut pages = vec![0; bytes / PAGE_BYTES * 8];
-    let at = to_u64(address / PAGE_BYTES * 8);
-    read_exact_at(file.expect("every process has one").as_ref(), &mut pages, at).expect("its own");
-    pages.chunks(8).filter(|page| page[7] & 0x80 > 0).count()
-}
-
-// A region was an allocation: where the program had freed as much in a row, the allocator took that and wrote zeros over
-// all of it. The write that needed a new memtable stood for 25 ms, and memory that nobody used was there.
-#[test]
-fn a_region_is_not_made_of_what_the_program_has_freed() {
-    let mut pieces: Vec<Vec<u8>> = (0..400).map(|_| vec![1; 100_000]).collect();
-    // So that they do not go back to the system.
-    let last = pieces.pop();
-    drop(pieces);
-    let region = Region::zeroed(16 * MIB, 1);
-    assert_eq!(present_pages(region.base().as_ptr().addr(), 16 * MIB), 0);
-    drop(last);
 }
 
 #[test]

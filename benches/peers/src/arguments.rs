@@ -1,5 +1,6 @@
 //! The command line, of the parent and of the processes it starts.
 
+use crate::data::{LARGE_VALUE_SIZE, VALUE_SIZE};
 use crate::engines::Engine;
 use crate::workload::{Load, Workload};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -21,9 +22,8 @@ pub struct Arguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
 
-    /// Multiplies every count: 0.01 is a smoke test, whose figures mean nothing.
-    #[arg(long, default_value_t = 1.0, value_parser = scale)]
-    pub scale: f64,
+    #[command(flatten)]
+    pub size: Size,
 
     /// Folder for the databases, on the disk to measure; by default one below the system's temporary folder.
     #[arg(long)]
@@ -39,6 +39,26 @@ pub struct Arguments {
 
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// How much data a run is about.
+#[derive(Args, Clone, Copy)]
+pub struct Size {
+    /// Multiplies every count: 0.01 is a smoke test, whose figures mean nothing.
+    #[arg(long, default_value_t = 1.0, value_parser = scale)]
+    pub scale: f64,
+
+    /// Bytes of the values of the rows whose values are not of 16 KiB.
+    #[arg(long, default_value_t = VALUE_SIZE, value_parser = value_bytes)]
+    pub value_bytes: usize,
+}
+
+impl Size {
+    /// The same, as the arguments of a process that is started.
+    pub fn arguments(&self) -> [String; 4] {
+        let (scale, value_bytes) = (self.scale.to_string(), self.value_bytes.to_string());
+        ["--scale".to_owned(), scale, "--value-bytes".to_owned(), value_bytes]
+    }
 }
 
 /// What a process that the parent started is to do.
@@ -75,8 +95,8 @@ pub struct Job {
     #[arg(value_enum)]
     pub workload: Workload,
     pub dir: PathBuf,
-    #[arg(long, default_value_t = 1.0, value_parser = scale)]
-    pub scale: f64,
+    #[command(flatten)]
+    pub size: Size,
 }
 
 /// What a directory is filled with before a measurement.
@@ -87,13 +107,21 @@ pub struct LoadJob {
     #[arg(value_enum)]
     pub load: Load,
     pub dir: PathBuf,
-    #[arg(long, default_value_t = 1.0, value_parser = scale)]
-    pub scale: f64,
+    #[command(flatten)]
+    pub size: Size,
 }
 
 fn scale(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(scale) if scale > 0.0 && scale <= 100.0 => Ok(scale),
         _ => Err("a number above 0 and up to 100 is needed".to_owned()),
+    }
+}
+
+/// Room for the stamp, and no more than a large value: the table has rows for those.
+fn value_bytes(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(bytes) if (16..=LARGE_VALUE_SIZE).contains(&bytes) => Ok(bytes),
+        _ => Err(format!("a number of bytes from 16 to {LARGE_VALUE_SIZE} is needed")),
     }
 }

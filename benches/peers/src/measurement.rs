@@ -1,5 +1,6 @@
 //! The outcome of one measurement, as a child prints it and a run keeps it.
 
+use crate::arguments::Size;
 use crate::engines::Engine;
 use crate::timed::{Kind, Timed};
 use crate::workload::{Unit, Workload};
@@ -15,6 +16,9 @@ pub struct Measurement {
     #[serde(default)]
     pub round: u32,
     pub scale: f64,
+    /// Of the rows that are not of large values. 0 in files of before it was kept: 128.
+    #[serde(default)]
+    pub value_bytes: usize,
     pub operations: u64,
     pub elapsed_ns: u64,
     pub writes: Option<Latency>,
@@ -54,12 +58,13 @@ impl Latency {
 }
 
 impl Measurement {
-    pub fn new(engine: Engine, workload: Workload, scale: f64, timed: &Timed) -> Self {
+    pub fn new(engine: Engine, workload: Workload, size: Size, timed: &Timed) -> Self {
         Self {
             engine,
             workload,
             round: 0,
-            scale,
+            scale: size.scale,
+            value_bytes: size.value_bytes,
             operations: timed.operations,
             elapsed_ns: nanoseconds(timed.elapsed),
             writes: Latency::of(&timed.latencies, Kind::Write),

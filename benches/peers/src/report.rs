@@ -233,12 +233,15 @@ fn none() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::Size;
+    use crate::data::VALUE_SIZE;
     use crate::timed::Timed;
     use clap::ValueEnum;
     use std::time::Duration;
 
     fn measurement(engine: Engine, workload: Workload, elapsed: Duration) -> Measurement {
-        Measurement::new(engine, workload, 1.0, &Timed::single(elapsed))
+        let size = Size { scale: 1.0, value_bytes: VALUE_SIZE };
+        Measurement::new(engine, workload, size, &Timed::single(elapsed))
     }
 
     #[test]

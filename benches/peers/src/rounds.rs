@@ -86,7 +86,7 @@ fn measure(
     let output = Command::new(std::env::current_exe()?)
         .args(["child", &engine.name(), &workload.name()])
         .arg(&dir)
-        .args(["--scale", &arguments.scale.to_string()])
+        .args(arguments.size.arguments())
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()?;

@@ -5,10 +5,8 @@ mod reads;
 mod writes;
 
 use crate::Result;
-use crate::arguments::{Job, LoadJob};
-use crate::data::{
-    self, KEYS_PER_PREFIX, Key, LARGE_VALUE_SIZE, Seen, VALUE_SIZE, Values, key, listed_key,
-};
+use crate::arguments::{Job, LoadJob, Size};
+use crate::data::{self, KEYS_PER_PREFIX, Key, LARGE_VALUE_SIZE, Seen, Values, key, listed_key};
 use crate::engines::{self, Commit, Engine, Entry, Peer};
 use crate::machine;
 use crate::measurement::Measurement;
@@ -29,8 +27,10 @@ const SAMPLE_TAIL_EVERY: u64 = 4;
 const SAMPLE_LARGE_EVERY: u64 = 4;
 /// Entries of a batch while loading.
 const LOAD_BATCH: usize = 1_000;
-/// The same for large values: 1,000 would be a transaction of 16 MiB.
+/// The same for values above `LARGE_FROM`: 1,000 of 16 KiB would be a transaction of 16 MiB.
 const LOAD_BATCH_LARGE: usize = 64;
+/// Bytes of a value.
+const LARGE_FROM: usize = 1024;
 /// What a measurement, or a load, may take before it counts as hung.
 const LIMIT_SECONDS: u32 = 900;
 
@@ -39,13 +39,13 @@ struct Scene {
     engine: Engine,
     values: engines::Values,
     dir: PathBuf,
-    scale: f64,
+    size: Size,
 }
 
 impl Scene {
-    fn new(engine: Engine, has_large_values: bool, dir: &Path, scale: f64) -> Self {
+    fn new(engine: Engine, has_large_values: bool, dir: &Path, size: Size) -> Self {
         let values = if has_large_values { engines::Values::Large } else { engines::Values::Small };
-        Scene { engine, values, dir: dir.to_path_buf(), scale }
+        Scene { engine, values, dir: dir.to_path_buf(), size }
     }
 
     /// The database that is measured.
@@ -66,7 +66,7 @@ impl Scene {
     }
 
     fn scaled(&self, count: u64) -> u64 {
-        scaled(count, self.scale)
+        scaled(count, self.size.scale)
     }
 
     /// Fills the database in another process, so that what the filling left
@@ -76,7 +76,7 @@ impl Scene {
         let status = Command::new(std::env::current_exe()?)
             .args(["load", &self.engine.name(), name.get_name()])
             .arg(&self.dir)
-            .args(["--scale", &self.scale.to_string()])
+            .args(self.size.arguments())
             .stdout(Stdio::null())
             .status()?;
         let as_planned = match load {
@@ -95,7 +95,7 @@ impl Scene {
 pub fn measure(job: &Job) -> Result<Measurement> {
     machine::limit_time(LIMIT_SECONDS);
     let is_large = job.workload.has_large_values();
-    let scene = Scene::new(job.engine, is_large, &job.dir, job.scale);
+    let scene = Scene::new(job.engine, is_large, &job.dir, job.size);
     let timed = match job.workload {
         Workload::SetSync => writes::set_synced(&scene, 1, 3_000)?,
         Workload::SetSyncT8 => writes::set_synced(&scene, 8, 1_000)?,
@@ -121,7 +121,7 @@ pub fn measure(job: &Job) -> Result<Measurement> {
         Workload::Checkpoint => opens::checkpoint(&scene)?,
         Workload::Restore => opens::restore(&scene)?,
     };
-    let mut measurement = Measurement::new(job.engine, job.workload, job.scale, &timed);
+    let mut measurement = Measurement::new(job.engine, job.workload, job.size, &timed);
     measurement.memory_peak_bytes = machine::memory_peak_bytes()?;
     measurement.disk_bytes = machine::disk_bytes(&match job.workload {
         Workload::Backup => scene.backup(),
@@ -134,17 +134,17 @@ pub fn measure(job: &Job) -> Result<Measurement> {
 /// Fills a folder, in this process, and for `Load::Crash` does not return.
 pub fn load(job: &LoadJob) -> Result<()> {
     machine::limit_time(LIMIT_SECONDS);
-    let scene = Scene::new(job.engine, job.load == Load::Large, &job.dir, job.scale);
+    let scene = Scene::new(job.engine, job.load == Load::Large, &job.dir, job.size);
     let peer = scene.open(Commit::Unsynced)?;
     match job.load {
-        Load::Entries => fill(&*peer, keys(scene.scaled(ENTRIES)), VALUE_SIZE)?,
+        Load::Entries => fill(&*peer, keys(scene.scaled(ENTRIES)), scene.size.value_bytes)?,
         Load::Lists => {
             // Group by group within each member, so that the keys of one
             // prefix are not written side by side.
             let groups = scene.scaled(LISTED_GROUPS);
             let keys = (0..KEYS_PER_PREFIX)
                 .flat_map(|member| (0..groups).map(move |group| listed_key(group, member)));
-            fill(&*peer, keys, VALUE_SIZE)?;
+            fill(&*peer, keys, scene.size.value_bytes)?;
         }
         Load::Large => fill(&*peer, keys(scene.scaled(LARGE_ENTRIES)), LARGE_VALUE_SIZE)?,
         Load::BackupSource => fill(&*peer, keys(scene.scaled(BACKUP_ENTRIES)), LARGE_VALUE_SIZE)?,
@@ -153,7 +153,7 @@ pub fn load(job: &LoadJob) -> Result<()> {
             peer.backup(&scene.backup())?;
         }
         Load::Crash => {
-            let values = Values::new(VALUE_SIZE);
+            let values = Values::new(scene.size.value_bytes);
             let mut value = Vec::new();
             for index in 0..scene.scaled(CRASH_SETS) {
                 values.fill(index, 0, &mut value);
@@ -173,7 +173,7 @@ fn keys(count: u64) -> impl Iterator<Item = Key> {
 fn fill(peer: &dyn Peer, keys: impl Iterator<Item = Key>, value_size: usize) -> Result<()> {
     let values = Values::new(value_size);
     let mut batch: Vec<Entry> = Vec::new();
-    let batch_max = if value_size == LARGE_VALUE_SIZE { LOAD_BATCH_LARGE } else { LOAD_BATCH };
+    let batch_max = if value_size > LARGE_FROM { LOAD_BATCH_LARGE } else { LOAD_BATCH };
     for (index, key) in keys.enumerate() {
         let mut value = Vec::new();
         values.fill(index as u64, 0, &mut value);

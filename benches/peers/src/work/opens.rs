@@ -2,7 +2,7 @@
 
 use super::{Scene, expect_found};
 use crate::Result;
-use crate::data::{LARGE_VALUE_SIZE, VALUE_SIZE, key};
+use crate::data::{LARGE_VALUE_SIZE, key};
 use crate::engines::Commit;
 use crate::timed::Timed;
 use crate::workload::Load;
@@ -15,7 +15,7 @@ pub fn open(scene: &Scene, load: Load) -> Result<Timed> {
     let peer = scene.open(Commit::Unsynced)?;
     let seen = peer.get(&key(0))?;
     let elapsed = before.elapsed();
-    expect_found(seen, 0, VALUE_SIZE)?;
+    expect_found(seen, 0, scene.size.value_bytes)?;
     peer.close()?;
     Ok(Timed::single(elapsed))
 }

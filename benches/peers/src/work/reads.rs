@@ -3,9 +3,7 @@
 
 use super::{SAMPLE_LARGE_EVERY, SAMPLE_QUICK_EVERY, Scene, expect_found, run_over};
 use crate::Result;
-use crate::data::{
-    ABSENT_FROM, KEYS_PER_PREFIX, LARGE_VALUE_SIZE, Random, VALUE_SIZE, key, listed_prefix,
-};
+use crate::data::{ABSENT_FROM, KEYS_PER_PREFIX, LARGE_VALUE_SIZE, Random, key, listed_prefix};
 use crate::engines::{Commit, Peer};
 use crate::timed::{Kind, Plan, Timed};
 use crate::workload::{ENTRIES, LARGE_ENTRIES, LISTED_GROUPS, Load};
@@ -19,7 +17,7 @@ pub fn get(scene: &Scene, threads: u32, gets_each: u64) -> Result<Timed> {
         operations_each: scene.scaled(gets_each),
         sample_every: SAMPLE_QUICK_EVERY,
     };
-    get_random(scene, plan, scene.scaled(ENTRIES), VALUE_SIZE)
+    get_random(scene, plan, scene.scaled(ENTRIES), scene.size.value_bytes)
 }
 
 /// `large_get`: random keys of values of 16 KiB.

@@ -2,7 +2,7 @@
 
 use super::{SAMPLE_QUICK_EVERY, SAMPLE_TAIL_EVERY, Scene, run_over, run_over_then};
 use crate::Result;
-use crate::data::{LARGE_VALUE_SIZE, Random, VALUE_SIZE, Values, key};
+use crate::data::{LARGE_VALUE_SIZE, Random, Values, key};
 use crate::engines::{Commit, Entry, Peer};
 use crate::timed::{Kind, Plan, Timed};
 use crate::workload::{ENTRIES, LARGE_ENTRIES, Load};
@@ -15,7 +15,7 @@ type Operation = Box<dyn FnMut(&dyn Peer, u64) -> Result<Kind>>;
 /// `set_sync` and `set_sync_t8`: single sets, each waiting for the disk.
 pub fn set_synced(scene: &Scene, threads: u32, sets_each: u64) -> Result<Timed> {
     let plan = Plan { threads, operations_each: scene.scaled(sets_each), sample_every: 1 };
-    set(scene, Commit::Synced, plan, VALUE_SIZE)
+    set(scene, Commit::Synced, plan, scene.size.value_bytes)
 }
 
 /// `large_set_sync`: single sets of 16 KiB, each waiting for the disk.
@@ -31,7 +31,7 @@ pub fn set_unsynced(scene: &Scene, threads: u32, sets_each: u64) -> Result<Timed
         operations_each: scene.scaled(sets_each),
         sample_every: SAMPLE_QUICK_EVERY,
     };
-    set(scene, Commit::Unsynced, plan, VALUE_SIZE)
+    set(scene, Commit::Unsynced, plan, scene.size.value_bytes)
 }
 
 fn set(scene: &Scene, commit: Commit, plan: Plan, value_size: usize) -> Result<Timed> {
@@ -56,8 +56,9 @@ fn setter(sets_each: u64, value_size: usize) -> impl Fn(u64) -> Operation + Sync
 /// `batch100_*`: batches of 100 sets, all or nothing.
 pub fn batch100(scene: &Scene, commit: Commit, batches: u64) -> Result<Timed> {
     let plan = Plan { threads: 1, operations_each: scene.scaled(batches), sample_every: 1 };
+    let value_size = scene.size.value_bytes;
     run_over(scene, commit, plan, |_| {
-        let values = Values::new(VALUE_SIZE);
+        let values = Values::new(value_size);
         let mut batch: Vec<Entry> = Vec::new();
         move |peer, number| {
             batch.resize_with(BATCH_SIZE, Entry::empty);
@@ -74,7 +75,7 @@ pub fn batch100(scene: &Scene, commit: Commit, batches: u64) -> Result<Timed> {
 /// `mixed_*`: two threads over loaded keys, half gets and half overwrites.
 pub fn mixed(scene: &Scene, commit: Commit, operations_each: u64) -> Result<Timed> {
     scene.load(Load::Entries)?;
-    let loaded = scene.scaled(ENTRIES);
+    let (loaded, value_size) = (scene.scaled(ENTRIES), scene.size.value_bytes);
     let plan = Plan {
         threads: 2,
         operations_each: scene.scaled(operations_each),
@@ -84,7 +85,7 @@ pub fn mixed(scene: &Scene, commit: Commit, operations_each: u64) -> Result<Time
         },
     };
     run_over(scene, commit, plan, |thread| {
-        let values = Values::new(VALUE_SIZE);
+        let values = Values::new(value_size);
         let mut value = Vec::new();
         let mut random = Random::new(thread);
         move |peer, number| {
@@ -93,7 +94,7 @@ pub fn mixed(scene: &Scene, commit: Commit, operations_each: u64) -> Result<Time
                 // The other thread may have overwritten it: only the size
                 // is known.
                 return match peer.get(&key(index))? {
-                    Some(seen) if seen.size == VALUE_SIZE => Ok(Kind::Read),
+                    Some(seen) if seen.size == value_size => Ok(Kind::Read),
                     other => Err(format!("index {index} holds {other:?}").into()),
                 };
             }
@@ -108,14 +109,14 @@ pub fn mixed(scene: &Scene, commit: Commit, operations_each: u64) -> Result<Time
 /// others; two of a hundred overwrites are of 16 KiB. Enough of it that tables are merged and large values collected meanwhile.
 pub fn sustained(scene: &Scene, operations_each: u64) -> Result<Timed> {
     scene.load(Load::Entries)?;
-    let loaded = scene.scaled(ENTRIES);
+    let (loaded, value_size) = (scene.scaled(ENTRIES), scene.size.value_bytes);
     let plan = Plan {
         threads: 2,
         operations_each: scene.scaled(operations_each),
         sample_every: SAMPLE_TAIL_EVERY,
     };
     run_over(scene, Commit::Unsynced, plan, |thread| {
-        let (small, large) = (Values::new(VALUE_SIZE), Values::new(LARGE_VALUE_SIZE));
+        let (small, large) = (Values::new(value_size), Values::new(LARGE_VALUE_SIZE));
         let mut value = Vec::new();
         let mut random = Random::new(thread);
         move |peer, number| {
@@ -124,7 +125,7 @@ pub fn sustained(scene: &Scene, operations_each: u64) -> Result<Timed> {
             let index = random.below(within);
             if random.next().is_multiple_of(2) {
                 return match peer.get(&key(index))? {
-                    Some(seen) if [VALUE_SIZE, LARGE_VALUE_SIZE].contains(&seen.size) => {
+                    Some(seen) if [value_size, LARGE_VALUE_SIZE].contains(&seen.size) => {
                         Ok(Kind::Read)
                     }
                     other => Err(format!("index {index} holds {other:?}").into()),

@@ -22,6 +22,8 @@ struct SlowDisk {
 struct Reads {
     /// None: all is in the page cache.
     asked_for: Option<BTreeSet<(u64, u64)>>,
+    /// Reads, counted from 0, that are slow though all is in the page cache.
+    held_up: Vec<usize>,
     hints: usize,
     slow: usize,
     quick: usize,
@@ -36,6 +38,12 @@ impl SlowDisk {
     fn set_cold(&self, is_cold: bool) {
         let asked_for = is_cold.then(BTreeSet::new);
         *self.reads.lock().expect("no panic") = Reads { asked_for, ..Reads::default() };
+    }
+
+    /// All is in the page cache, and yet these reads are slow.
+    fn hold_up(&self, reads: &[usize]) {
+        self.set_cold(false);
+        self.reads.lock().expect("no panic").held_up = reads.to_vec();
     }
 
     fn counts(&self) -> (usize, usize, usize) {
@@ -93,6 +101,10 @@ impl File for SlowFile {
             let range = (offset, buf.len() as u64);
             match &reads.asked_for {
                 Some(asked_for) if !asked_for.contains(&range) => {
+                    reads.slow += 1;
+                    self.disk.clock.advance(Duration::from_millis(1));
+                }
+                None if reads.held_up.contains(&(reads.slow + reads.quick)) => {
                     reads.slow += 1;
                     self.disk.clock.advance(Duration::from_millis(1));
                 }
@@ -186,4 +198,22 @@ fn keys_and_short_scans_ask_for_no_more_than_they_come_to() {
     assert_eq!(count, 40);
     // What one end asked for the other finds.
     assert_eq!(disk.counts(), (19, 1, 19));
+}
+
+/// A thread that waits for a processor in the midst of a read has a slow one now and then. Each sent out a scout for a thousand values,
+/// which was a tenth of a scan over values of 1 KiB in the page cache.
+#[test]
+fn one_slow_read_among_quick_ones_is_by_chance() {
+    let disk = SlowDisk::new();
+    let db = filled(&disk);
+    let values = usize::try_from(VALUES).expect("small");
+    for backwards in [false, true] {
+        disk.hold_up(&[20, 40, 60, 200]);
+        walk(&db, backwards);
+        assert_eq!(disk.counts(), (0, 4, values - 4), "backwards: {backwards}");
+        // Two that are near to each other are not.
+        disk.hold_up(&[20, 50, 60]);
+        walk(&db, backwards);
+        assert_eq!(disk.counts(), (values - 61, 3, values - 3), "backwards: {backwards}");
+    }
 }

@@ -1,20 +1,25 @@
 //! Values that a scan will come to are asked for before it is there.
 //!
 //! A value in a segment is one read of the disk, and a scan that waits for each in turn leaves the
-//! disk idle in between. So once a read was slow, a *scout* goes over the same entries
+//! disk idle in between. So once reads were slow, a *scout* goes over the same entries
 //! some way ahead and tells the system which values come ([`crate::fs::File::will_need`]).
-//! Where all is in the page cache no read is slow, and there is no scout.
+//! Where all is in the page cache none is slow but now and then, when the thread had to wait for a processor: one
+//! among many that are quick says nothing, and there is no scout.
 
 use super::source::Source;
 use super::visible::{Backward, Forward, Limit};
 use crate::error::Result;
 use crate::format::{Content, ValuePointer};
 use crate::store::{Store, View};
+use crate::vlog::ReadAhead;
 use std::time::Duration;
 
 /// A read that took longer than this, and [`SLOW_PER_KIB`], came from the disk.
 const SLOW: Duration = Duration::from_micros(40);
 const SLOW_PER_KIB: Duration = Duration::from_nanos(500);
+
+/// Among so many quick reads a slow one is by chance.
+const QUICK_MANY: usize = 16;
 
 /// How far a scout goes ahead, in entries and in bytes of values.
 const AHEAD_ENTRIES_MAX: usize = 64;
@@ -30,10 +35,13 @@ pub enum Scout {
     Backward(Backward<Source>),
 }
 
-/// What one end of a scan knows of the values to come.
+/// How one end of a scan reads values, and what it knows of those to come.
 #[derive(Debug, Default)]
 pub struct Prefetch {
     is_slow: bool,
+    /// Quick reads since the last slow one, or since it began to count.
+    quick: usize,
+    reads: ReadAhead,
     scout: Option<Box<Ahead>>,
 }
 
@@ -49,18 +57,23 @@ struct Ahead {
 }
 
 impl Prefetch {
-    /// Reads the value at `pointer`, as [`View::read_value`] does, and notes how long it took.
+    /// Reads the value at `pointer`, as [`View::read_value_ahead`] does, and notes how long it took.
     ///
     /// # Errors
     /// As there.
     pub fn read(&mut self, store: &Store, view: &View, pointer: &[u8]) -> Result<Vec<u8>> {
         let clock = &store.home.clock;
         let start = clock.elapsed();
-        let value = view.read_value(pointer)?;
+        let value = view.read_value_ahead(pointer, &mut self.reads)?;
         let kib = u32::try_from(value.len() >> 10).unwrap_or(u32::MAX);
         let slow = SLOW + SLOW_PER_KIB * kib;
-        self.is_slow = clock.elapsed().saturating_sub(start) > slow;
+        self.note(clock.elapsed().saturating_sub(start) > slow);
         Ok(value)
+    }
+
+    fn note(&mut self, is_slow: bool) {
+        self.is_slow = is_slow && self.quick < QUICK_MANY;
+        self.quick = if is_slow { 0 } else { self.quick.saturating_add(1) };
     }
 
     /// True when there is to be a scout, and is none.
@@ -83,7 +96,8 @@ impl Prefetch {
             && !ahead.advance(store, view, limit)
         {
             self.scout = None;
-            self.is_slow = false; // Of what was read while there was one.
+            // Of what was read while there was one.
+            (self.is_slow, self.quick) = (false, 0);
         }
     }
 }

@@ -5,7 +5,7 @@ use super::version::Version;
 use crate::error::{Error, Result};
 use crate::format::{FileKind, LogId, SeqNo, ValueFileId, ValuePointer};
 use crate::memtable::Memtable;
-use crate::vlog::ValueFile;
+use crate::vlog::{ReadAhead, ValueFile};
 use crate::wal::SyncTarget;
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::{Condvar, Mutex};
@@ -90,6 +90,15 @@ impl View {
     pub fn read_value(&self, pointer: &[u8]) -> Result<Vec<u8>> {
         let pointer = ValuePointer::decode(pointer).expect("an entry was checked when it was read");
         self.value_file(&pointer)?.read(&pointer)
+    }
+
+    /// The same for a walk, which `ahead` goes with.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn read_value_ahead(&self, pointer: &[u8], ahead: &mut ReadAhead) -> Result<Vec<u8>> {
+        let pointer = ValuePointer::decode(pointer).expect("an entry was checked when it was read");
+        ahead.read(self.value_file(&pointer)?, &pointer)
     }
 
     /// Has the system begin to fetch the value at `pointer`.

@@ -106,16 +106,19 @@ impl ValueFile {
     /// # Errors
     /// [`Error::Corruption`], [`Error::Io`].
     pub fn read(&self, pointer: &ValuePointer) -> Result<Vec<u8>> {
-        let offset = self.locate(pointer)?;
+        self.read_at(self.locate(pointer)?, pointer)
+    }
+
+    /// The value of `pointer`, which stands at `offset` of the file.
+    ///
+    /// # Errors
+    /// As [`ValueFile::read`].
+    pub(super) fn read_at(&self, offset: u64, pointer: &ValuePointer) -> Result<Vec<u8>> {
         if !pointer.is_compressed {
-            return self.read_at(offset, pointer);
+            return self.read_stored_at(offset, pointer);
         }
-        let uncompressed = |stored: &[u8]| {
-            snappy::decompress(stored, to_u64(VALUE_BYTES_MAX))
-                .map_err(|detail| Error::corruption(&self.path, offset, detail))
-        };
         let Some(size) = to_usize(pointer.bytes()).filter(|&size| size <= KEPT_BYTES_MAX) else {
-            return uncompressed(&self.read_at(offset, pointer)?);
+            return self.uncompress(offset, &self.read_stored_at(offset, pointer)?);
         };
         // Taken, and not borrowed: the file is whoever's, and may read another database meanwhile.
         let mut kept = STORED.try_with(Cell::take).unwrap_or_default();
@@ -124,10 +127,29 @@ impl ValueFile {
         }
         let stored = kept.get_mut(..size).expect("just made as long");
         let read = self.fill(self.file()?.as_ref(), offset, pointer, stored);
-        let value = read.and_then(|()| uncompressed(stored));
+        let value = read.and_then(|()| self.uncompress(offset, stored));
         // A thread that ends has given its memory back.
         let _ = STORED.try_with(|place| place.set(kept));
         value
+    }
+
+    /// The value of `pointer`, whose bytes as stored at `offset` of the file are in memory.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`].
+    pub(super) fn open_stored(
+        &self,
+        offset: u64,
+        pointer: &ValuePointer,
+        stored: &[u8],
+    ) -> Result<Vec<u8>> {
+        self.check(offset, pointer, stored)?;
+        if pointer.is_compressed { self.uncompress(offset, stored) } else { Ok(stored.to_vec()) }
+    }
+
+    fn uncompress(&self, offset: u64, stored: &[u8]) -> Result<Vec<u8>> {
+        snappy::decompress(stored, to_u64(VALUE_BYTES_MAX))
+            .map_err(|detail| Error::corruption(&self.path, offset, detail))
     }
 
     /// The value of `pointer` as it is stored, checked: one read of exactly its bytes.
@@ -135,7 +157,7 @@ impl ValueFile {
     /// # Errors
     /// As [`ValueFile::read`].
     pub fn read_stored(&self, pointer: &ValuePointer) -> Result<Vec<u8>> {
-        self.read_at(self.locate(pointer)?, pointer)
+        self.read_stored_at(self.locate(pointer)?, pointer)
     }
 
     /// Has the system begin to fetch the value at `pointer`. What prevents it, the read will tell.
@@ -146,7 +168,7 @@ impl ValueFile {
     }
 
     /// The same, of a value that stands at `offset` of the file.
-    fn read_at(&self, offset: u64, pointer: &ValuePointer) -> Result<Vec<u8>> {
+    fn read_stored_at(&self, offset: u64, pointer: &ValuePointer) -> Result<Vec<u8>> {
         let damage = |detail: String| Error::corruption(&self.path, offset, detail);
         let size = usize::try_from(pointer.stored_bytes).expect("an address has 32 bits");
         let file = self.file()?;
@@ -179,25 +201,30 @@ impl ValueFile {
         pointer: &ValuePointer,
         bytes: &mut [u8],
     ) -> Result<()> {
-        let (size, damage) =
-            (bytes.len(), |detail: String| Error::corruption(&self.path, offset, detail));
         match read_exact_at(file, bytes, offset) {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(damage(format!("expected a value of {size} bytes, the file ends")));
+                let detail = format!("expected a value of {} bytes, the file ends", bytes.len());
+                return Err(Error::corruption(&self.path, offset, detail));
             }
             read => read.during("read", &self.path)?,
         }
-        let found = ValuePointer::checksum(bytes);
-        if found != pointer.checksum {
-            let expected = pointer.checksum;
-            return Err(damage(format!(
-                "checksum of a value of {size} bytes: expected {expected:#010x}, found {found:#010x}"
-            )));
-        }
-        Ok(())
+        self.check(offset, pointer, bytes)
     }
 
-    fn locate(&self, pointer: &ValuePointer) -> Result<u64> {
+    /// That `stored`, from `offset` of the file, is what `pointer` names.
+    fn check(&self, offset: u64, pointer: &ValuePointer, stored: &[u8]) -> Result<()> {
+        let (expected, found) = (pointer.checksum, ValuePointer::checksum(stored));
+        if found == expected {
+            return Ok(());
+        }
+        let size = stored.len();
+        let detail = format!(
+            "checksum of a value of {size} bytes: expected {expected:#010x}, found {found:#010x}"
+        );
+        Err(Error::corruption(&self.path, offset, detail))
+    }
+
+    pub(super) fn locate(&self, pointer: &ValuePointer) -> Result<u64> {
         if pointer.segment == self.own_segment() {
             return Ok(pointer.offset);
         }

@@ -25,11 +25,13 @@
 mod file;
 pub mod format;
 mod map;
+mod read_ahead;
 mod records;
 mod verify;
 mod writer;
 
 pub use file::ValueFile;
 pub use map::MapCache;
+pub use read_ahead::ReadAhead;
 pub use records::{Record, Records};
 pub use writer::ValueWriter;

@@ -35,6 +35,9 @@ const SLABS_AFTER_BYTES: usize = 4 << 20;
 /// What a block is taken to weigh where the count of blocks is foretold.
 const BLOCK_BYTES_USUAL: usize = 4 << 10;
 
+/// A smaller table is loaded by those who read it.
+const FILLED_BLOCKS_MIN: usize = 64;
+
 /// A block's table, and where the block starts in the table's file.
 type BlockKey = (TableId, u64);
 
@@ -58,7 +61,11 @@ pub struct BlockCache {
 
 /// The blocks of one table that are in the cache, by number.
 #[derive(Debug, Default)]
-pub struct BlockSlots(Box<[ArcSwapOption<Block>]>);
+pub struct BlockSlots {
+    slots: Box<[ArcSwapOption<Block>]>,
+    /// How often somebody had to load one of them.
+    loads: AtomicUsize,
+}
 
 /// A block and where it is from.
 #[derive(Debug, Clone, Copy)]
@@ -112,31 +119,38 @@ impl BlockSlots {
     /// For so many blocks.
     #[must_use]
     pub fn new(blocks: usize) -> Self {
-        BlockSlots((0..blocks).map(|_| ArcSwapOption::empty()).collect())
+        let slots = (0..blocks).map(|_| ArcSwapOption::empty()).collect();
+        BlockSlots { slots, loads: AtomicUsize::new(0) }
     }
 
     /// Bytes of memory.
     #[must_use]
     pub fn weight(&self) -> usize {
-        size_of_val::<[_]>(&self.0)
+        size_of_val::<[_]>(&self.slots)
     }
 
     /// The block of that number, if it is in the cache. It does not count as used.
     #[inline]
     pub(super) fn load(&self, number: usize) -> Option<BlockGuard> {
-        let guard = self.0.get(number)?.load();
+        let guard = self.slots.get(number)?.load();
         guard.is_some().then(|| BlockGuard(guard))
     }
 
+    /// Notes that somebody had to load a block. True once: half of them are here, if none has left the cache again.
+    pub(super) fn note_load(&self) -> bool {
+        self.slots.len() >= FILLED_BLOCKS_MIN
+            && self.loads.fetch_add(1, Relaxed) + 1 == self.slots.len() / 2
+    }
+
     fn store(&self, number: usize, block: &Arc<Block>) {
-        if let Some(slot) = self.0.get(number) {
+        if let Some(slot) = self.slots.get(number) {
             slot.store(Some(Arc::clone(block)));
         }
     }
 
     /// Takes `block` out, if it is what the slot holds.
     fn clear(&self, number: usize, block: &Arc<Block>) {
-        let Some(slot) = self.0.get(number) else { return };
+        let Some(slot) = self.slots.get(number) else { return };
         let held = slot.load();
         if held.as_ref().is_some_and(|held| Arc::ptr_eq(held, block)) {
             slot.compare_and_swap(&held, None);
@@ -181,6 +195,11 @@ impl BlockCache {
     /// What loads blocks ahead of cursors, where the cache is large enough for that.
     pub(super) fn preloader(&self) -> Option<&Preloader> {
         Preloader::is_for(self.capacity_bytes).then_some(&self.preloader)
+    }
+
+    /// Whether it has room for much more: a quarter of it is free.
+    pub(super) fn has_much_room(&self) -> bool {
+        self.used_bytes() < to_u64(self.capacity_bytes) / 4 * 3
     }
 
     /// Ends the thread that loads blocks ahead of cursors, if there is one.
@@ -375,7 +394,7 @@ mod tests {
 
     /// INV-1, when nobody is at it.
     fn assert_slots_hold_what_is_kept(cache: &BlockCache, slots: &Arc<BlockSlots>) -> usize {
-        let held = (0..slots.0.len()).filter(|&number| slots.load(number).is_some());
+        let held = (0..slots.slots.len()).filter(|&number| slots.load(number).is_some());
         held.inspect(|&number| assert!(is_kept(cache, &place(slots, number)), "{number}")).count()
     }
 

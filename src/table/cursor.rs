@@ -78,6 +78,10 @@ impl TableCursor {
                 self.ahead.rest();
             }
         }
+        // Of a long walk it would say nothing of the rest of the table.
+        if self.ahead.in_row() < AFTER_MISSES && !is_on_way {
+            self.table.note_load(head);
+        }
         Ok(self.table.keep_block(head, number, block))
     }
 

@@ -43,6 +43,7 @@ mod builder;
 mod cache;
 mod cold;
 mod cursor;
+mod fill;
 pub mod filter;
 pub mod format;
 mod head;

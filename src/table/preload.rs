@@ -1,4 +1,5 @@
-//! Loads blocks ahead of a cursor, on a thread of its own.
+//! Loads blocks before they are asked for, on a thread of its own: those ahead of a cursor, and the rest of a table that
+//! is half there ([`super::fill`]).
 //!
 //! To load a block (to read, verify, uncompress and check it) takes more than twice as long as to walk over its entries. A
 //! cursor that had to load many blocks in a row has the thread load those that it comes to next, finds most of them in the
@@ -11,12 +12,15 @@
 //! INV-3: it keeps no table longer than the cursor does, but for some blocks at hand.
 //!
 //! What fails on the thread ends its way ahead of that cursor and is not told: the cursor meets it when it comes there.
+//! Nor is it told of the rest of a table.
 
+use super::fill::Fill;
 use super::head_memory::CountedHead;
 use super::read_ahead::{Direction, ReadAhead};
 use super::reader::Table;
 use crate::worker::Helper;
 use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -34,6 +38,8 @@ pub(super) const SKIPPED_BLOCKS: usize = 16;
 const TURN_BLOCKS: usize = 8;
 /// The thread goes ahead of so many cursors at once; others load for themselves.
 const WALKS_MAX: usize = 8;
+/// So many tables may wait for the rest of them to be loaded; others are loaded by those who read them.
+const FILLS_MAX: usize = 64;
 /// The least cache that is worth it: what is loaded ahead is a quarter of it at most.
 const CACHE_BYTES_MIN: usize = 4 * WALKS_MAX * AHEAD_MEMORY_MAX;
 
@@ -58,6 +64,9 @@ struct State {
     new: Vec<Arc<Walk>>,
     /// Those it goes ahead of, these included.
     walks: usize,
+    /// Tables that are to be loaded, not yet taken either, and how many there are with those that were.
+    new_fills: Vec<Fill>,
+    fills: usize,
 }
 
 /// The way of one cursor through a table.
@@ -118,6 +127,17 @@ impl Preloader {
         Some(Preload { walk, shared: Arc::clone(&self.shared) })
     }
 
+    /// Has the thread load the rest of `table`, if there is one and it has not too much to do.
+    pub(super) fn fill(&self, table: &Arc<Table>, head: Arc<CountedHead>) {
+        let mut state = self.shared.state.lock();
+        if state.fills < FILLS_MAX && self.is_running() {
+            state.fills += 1;
+            state.new_fills.push(Fill::new(Arc::clone(table), head));
+            drop(state);
+            self.shared.told.notify_one();
+        }
+    }
+
     /// Starts the thread if there is none; false: the system gives none, or it was stopped.
     fn is_running(&self) -> bool {
         let (shared, of_panic) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
@@ -144,9 +164,12 @@ impl Shared {
     fn stop(&self) {
         self.is_stopped.store(true, Ordering::SeqCst);
         // Dropped when the lock is: a table may go with it.
-        let new = std::mem::take(&mut self.state.lock().new);
+        let mut state = self.state.lock();
+        let (new, new_fills) =
+            (std::mem::take(&mut state.new), std::mem::take(&mut state.new_fills));
+        drop(state);
         self.told.notify_all();
-        drop(new);
+        drop((new, new_fills));
     }
 
     /// What changed before the lock is taken, the thread either sees or is woken by.
@@ -155,23 +178,26 @@ impl Shared {
         self.told.notify_one();
     }
 
-    /// Waits until there is something to do, and adds what is new to `ahead`; false: that is the end.
-    fn wait(&self, ahead: &mut Vec<Ahead>) -> bool {
+    /// Waits until there is something to do, and adds what is new to `ahead` and `fills`; false: that is the end.
+    fn wait(&self, ahead: &mut Vec<Ahead>, fills: &mut VecDeque<Fill>) -> bool {
         let mut state = self.state.lock();
         loop {
             ahead.extend(state.new.drain(..).map(Ahead::new));
+            fills.extend(state.new_fills.drain(..));
             if self.is_stopped.load(Ordering::SeqCst) {
                 return false;
             }
-            if ahead.iter().any(Ahead::has_work) {
+            if !fills.is_empty() || ahead.iter().any(Ahead::has_work) {
                 return true;
             }
             self.told.wait(&mut state);
         }
     }
 
-    fn leave(&self, walks: usize) {
-        self.state.lock().walks -= walks;
+    fn leave(&self, walks: usize, fills: usize) {
+        let mut state = self.state.lock();
+        state.walks -= walks;
+        state.fills -= fills;
     }
 }
 
@@ -207,13 +233,16 @@ impl Drop for Preload {
 }
 
 fn run(shared: &Shared) {
-    let mut ahead = Vec::new();
-    while shared.wait(&mut ahead) {
-        let walks = ahead.len();
+    let (mut ahead, mut fills) = (Vec::new(), VecDeque::<Fill>::new());
+    while shared.wait(&mut ahead, &mut fills) {
+        let (walks, tables) = (ahead.len(), fills.len());
         // First of all, since their tables may have to go (INV-3).
         ahead.retain(|ahead| !ahead.walk.is_over.load(Ordering::SeqCst));
         ahead.retain_mut(|ahead| ahead.go(&shared.is_stopped) != Gone::ToTheEnd);
-        shared.leave(walks - ahead.len());
+        if fills.front_mut().is_some_and(|fill| !fill.go(&shared.is_stopped)) {
+            fills.pop_front();
+        }
+        shared.leave(walks - ahead.len(), tables - fills.len());
     }
 }
 
@@ -290,20 +319,30 @@ impl Ahead {
     /// Sees to it that the block of that number is in the cache; `None`: that fails.
     fn load(&mut self, number: usize) -> Option<()> {
         let Walk { table, head, direction, .. } = &*self.walk;
-        if table.has_cached(head, number) {
-            return Some(());
+        if !table.has_cached(head, number) {
+            self.block_bytes = load_ahead(table, head, &mut self.reads, number, *direction)?;
         }
-        let block = self.reads.block(table, &head.index, number, *direction).ok()?;
-        self.block_bytes = block.weight();
-        // The cursor may have come there meanwhile. Two who load a block at once would be two uses of it.
-        if table.has_cached(head, number) {
-            return Some(());
-        }
+        Some(())
+    }
+}
+
+/// Loads a block that was not in the cache a moment before, and says how much memory it takes; `None`: that fails.
+pub(super) fn load_ahead(
+    table: &Table,
+    head: &CountedHead,
+    reads: &mut ReadAhead,
+    number: usize,
+    direction: Direction,
+) -> Option<usize> {
+    let block = reads.block(table, &head.index, number, direction).ok()?;
+    let bytes = block.weight();
+    // Who reads it may have come there meanwhile. Two who load a block at once would be two uses of it.
+    if !table.has_cached(head, number) {
         block.mark_loaded_ahead();
         table.keep_block(head, number, block);
-        // One that is too large for the cache would be loaded in vain, and so would those behind it.
-        table.has_cached(head, number).then_some(())
     }
+    // One that is too large for the cache would be loaded in vain, and so would those behind it.
+    table.has_cached(head, number).then_some(bytes)
 }
 
 impl Walk {

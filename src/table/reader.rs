@@ -37,7 +37,7 @@ pub struct Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        if self.is_discarded.load(Ordering::Relaxed) {
+        if self.is_discarded() {
             self.files.discard(FileKind::Table(self.meta.id));
         }
     }
@@ -82,6 +82,15 @@ impl Table {
         self.is_discarded.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it was said so.
+    pub(super) fn is_discarded(&self) -> bool {
+        self.is_discarded.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn cache(&self) -> &BlockCache {
+        &self.cache
+    }
+
     /// What the manifest says of it.
     #[must_use]
     pub fn meta(&self) -> &TableMeta {
@@ -93,7 +102,12 @@ impl Table {
     /// # Errors
     /// [`Error::Corruption`], [`Error::UnsupportedFormat`] or [`Error::Io`] from reading the
     /// head, or what of it decides, or the one block that can hold the key.
-    pub fn get(&self, key: &[u8], hash: KeyHash, seq: SeqNo) -> Result<Option<TableEntry>> {
+    pub fn get(
+        self: &Arc<Self>,
+        key: &[u8],
+        hash: KeyHash,
+        seq: SeqNo,
+    ) -> Result<Option<TableEntry>> {
         let head = match self.head.current() {
             Some(head) => head,
             None if self.head.take_look(cold::looks_max(&self.meta)) => {
@@ -178,12 +192,28 @@ impl Table {
     /// A data block, from the cache where it is there, and else from the file and
     /// into the cache.
     #[inline]
-    fn block(&self, head: &Head, number: usize) -> Result<BlockGuard> {
+    fn block(self: &Arc<Self>, head: &Head, number: usize) -> Result<BlockGuard> {
         let (start, end, checksum) = head.index.block(number).expect("the index has that block");
         let place = self.block_place(head, number, start);
         match self.cache.get(&place) {
             Some(block) => Ok(block),
-            None => Ok(self.cache_block(&place, self.read_block((start, end, checksum), true)?)),
+            None => {
+                let block =
+                    self.cache_block(&place, self.read_block((start, end, checksum), true)?);
+                self.note_load(head);
+                Ok(block)
+            }
+        }
+    }
+
+    /// Notes that a reader had to load a block. Once half of them are in the cache, the rest is loaded on another thread.
+    pub(super) fn note_load(self: &Arc<Self>, head: &Head) {
+        if head.blocks.note_load()
+            && self.files.allows_threads()
+            && let Some(preloader) = self.cache.preloader()
+            && let Ok(head) = self.head()
+        {
+            preloader.fill(self, head.pin());
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::file::ValueFile;
 use crate::error::Result;
-use crate::format::codec::{to_u64, to_usize};
+use crate::format::codec::to_usize;
 use crate::format::{FileKind, ValuePointer};
 use std::io;
 

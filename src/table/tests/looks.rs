@@ -58,7 +58,8 @@ fn a_head_is_read_when_as_much_was_read_without() {
     let (files, heads) = (Arc::new(OpenFiles::new(fs.clone())), Arc::new(HeadMemory::new(1)));
     let cache = Arc::new(BlockCache::new(0));
     let table = |meta: &TableMeta| {
-        Table::open(files.clone(), dir.path(), DATABASE, meta, cache.clone(), heads.clone())
+        let (files, heads) = (files.clone(), heads.clone());
+        Arc::new(Table::open(files, dir.path(), DATABASE, meta, cache.clone(), heads))
     };
     let large = table(&meta);
     let read_bytes = |number: u32| {

@@ -1,6 +1,7 @@
 //! Tables as a whole.
 
 mod damage;
+mod fill;
 mod io;
 mod looks;
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -73,12 +74,12 @@ fn open(dir: &Path, meta: &TableMeta, cache_bytes: usize) -> Arc<Table> {
     open_on(Arc::new(DiskFs::new()), dir, meta, cache_bytes)
 }
 
-fn get(table: &Table, key: &[u8], seq: SeqNo) -> Result<Option<reader::TableEntry>> {
+fn get(table: &Arc<Table>, key: &[u8], seq: SeqNo) -> Result<Option<reader::TableEntry>> {
     table.get(key, KeyHash::of(key), seq)
 }
 
 /// The same, without the head.
-fn look(table: &Table, key: &[u8], seq: SeqNo) -> Result<Option<reader::TableEntry>> {
+fn look(table: &Arc<Table>, key: &[u8], seq: SeqNo) -> Result<Option<reader::TableEntry>> {
     table.look(key, KeyHash::of(key), seq)
 }
 

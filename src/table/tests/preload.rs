@@ -9,18 +9,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Much more than the thread goes ahead of a cursor.
-const BLOCKS: usize = 600;
-const CACHE_BYTES: usize = 64 << 20;
+pub(super) const BLOCKS: usize = 600;
+pub(super) const CACHE_BYTES: usize = 64 << 20;
 
 /// A table on the disk whose blocks have one entry each and do not compress.
-struct Fixture {
+pub(super) struct Fixture {
     dir: tempfile::TempDir,
     meta: TableMeta,
     model: Model,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut model = Model::new();
         for number in 0..BLOCKS {
@@ -31,7 +31,7 @@ impl Fixture {
     }
 
     /// As a fresh process has it.
-    fn open(&self) -> Arc<Table> {
+    pub(super) fn open(&self) -> Arc<Table> {
         open(self.dir.path(), &self.meta, CACHE_BYTES)
     }
 
@@ -41,14 +41,14 @@ impl Fixture {
 }
 
 /// Which blocks are in the cache.
-fn cached(table: &Table) -> Vec<bool> {
+pub(super) fn cached(table: &Table) -> Vec<bool> {
     let head = table.head().expect("sound");
     assert_eq!(head.index.blocks(), BLOCKS);
     (0..BLOCKS).map(|number| head.blocks.load(number).is_some()).collect()
 }
 
 /// Waits for what is done on another thread, for as long as only a hang takes.
-fn wait_until(mut is_so: impl FnMut() -> bool, what: &str) {
+pub(super) fn wait_until(mut is_so: impl FnMut() -> bool, what: &str) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < Duration::from_secs(60), "in vain: {what}");

@@ -1,5 +1,6 @@
 //! Values that stand in the order of their keys are read in runs, one call for many, and what a run has beside them harms none.
 
+#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod hooked_fs;
 
 use esker::sim::{CallKind, SimFs};

@@ -166,8 +166,8 @@ pub struct Options {
     /// by their levels, not by this. Default: 2.5.
     pub space_amp_max: f64,
     /// How often garbage among large values is looked for, at least 1 ms. Beside that, it is where no more than 1 MiB
-    /// was written for 2 seconds, and where a file has lost three quarters of what lived in it, unless that failed within this time; and whenever
-    /// [`Options::space_amp_max`] is in danger. Default: 5 minutes, as the reference.
+    /// was written for 2 seconds, unless that failed within this time, and whenever [`Options::space_amp_max`] is in
+    /// danger. Default: 5 minutes, as the reference.
     pub value_gc_interval: Duration,
     /// How long after the open, and after each time that it is done, the whole database is verified in the
     /// background ([`crate::Db::verify`]): damage on a disk is found while there is still a

@@ -657,41 +657,6 @@ fn garbage_goes_when_writers_are_quiet() {
     db.verify().expect("all is well");
 }
 
-// At three quarters of garbage, whatever had lived, each log with few large values was read whole right behind its flush.
-#[test]
-fn what_has_died_goes_at_once_and_what_never_lived_does_not() {
-    let fs = SimFs::new();
-    let db = with_garbage(&fs);
-    // The clock stands still: neither is it time, nor quiet.
-    let collections = || collections_after(&fs, &db, 0, 1);
-    assert_eq!(collections(), 0, "60 of 100 have died");
-    for n in 60..80 {
-        db.delete(format!("key{n:02}")).expect("a delete");
-    }
-    db.compact().expect("compacts");
-    assert_eq!(collections(), 1);
-    assert!(db.metrics().values.freed_bytes > 80 * (8 << 10));
-    for n in 80..96 {
-        db.delete(format!("key{n:02}")).expect("a delete");
-    }
-    db.compact().expect("compacts");
-    assert_eq!(collections(), 2, "of 20 that were written anew 4 live");
-    db.verify().expect("all is well");
-    // In another log 95 of 100 are overwritten before it is a segment.
-    for n in 0..100 {
-        db.set(format!("other{n:02}"), value(n, 16 << 10)).expect("a set");
-    }
-    for n in 5..100 {
-        db.set(format!("other{n:02}"), "small").expect("a set");
-    }
-    db.flush().expect("a flush");
-    db.compact().expect("compacts");
-    assert_eq!(collections(), 2, "nothing has died");
-    let stored = db.metrics().values.stored_bytes;
-    assert!(stored > 100 * (8 << 10), "{stored} bytes");
-    db.verify().expect("all is well");
-}
-
 #[test]
 fn what_failed_when_writers_were_quiet_rests() {
     let fs = SimFs::new();

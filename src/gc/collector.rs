@@ -1,7 +1,6 @@
 //! The GC worker: picks files, copies what lives of them, puts that in force.
 
 use super::copy::{Copied, Copier};
-use super::fallen::Peaks;
 use super::pick::{Aim, pick};
 use super::quiet::Quiet;
 use crate::error::{Error, Result};
@@ -73,24 +72,11 @@ struct Work {
     looked_at: Duration,
     /// Whether little is written lately.
     quiet: Quiet,
-    /// What has lived in each file.
-    peaks: Peaks,
-    /// Since a collection failed that nobody needs at once, there is none of these before that.
+    /// Since a collection failed that only quiet was the reason for, there is none of these before that.
     rests_until: Duration,
     /// A change that the manifest would not take yet. Its edit may stand in the manifest all
     /// the same, should the process die now: so the file that it names stays.
     pending: Option<(Change, Collected)>,
-}
-
-/// What is a reason for a collection.
-#[derive(Debug, Clone, Copy)]
-enum Reason {
-    /// So much garbage in a file, in percent.
-    Garbage(u64),
-    /// Such as [`Reason::Garbage`], in a file of what has lived there most has died.
-    Fallen(u64),
-    /// Only that all in a segment has expired, which needs none.
-    Expired,
 }
 
 impl Collector {
@@ -145,7 +131,7 @@ impl Collector {
         let mut all = Collected::default();
         let mut damage = None;
         loop {
-            match self.step_with(0, Reason::Garbage(WORTH_PERCENT_MIN.min(self.worthwhile()))) {
+            match self.step_with(0, Some(WORTH_PERCENT_MIN.min(self.worthwhile()))) {
                 Ok(Some(collected)) => all.add(collected),
                 Ok(None) => break,
                 Err(e @ Error::Corruption { .. }) => damage = damage.or(Some(e)),
@@ -175,32 +161,27 @@ impl Collector {
         u64::from(self.store.options.value_garbage_percent)
     }
 
-    /// One collection of the worker: what is due by the clock, because of the space, because nobody is in its way, or
-    /// because it has become so much.
+    /// One collection of the worker: what is due by the clock, because of the space, or because nobody is in its way.
     fn step(&self) -> Result<Option<Collected>> {
         let Options { value_gc_interval, value_gc_bytes_per_second, .. } = self.store.options;
         if self.store.space(&self.store.views.load().version).is_in_danger() {
             let percent = WORTH_PERCENT_MIN.min(self.worthwhile());
-            return self.step_with(0, Reason::Garbage(percent));
+            return self.step_with(0, Some(percent));
         }
         let now = self.store.home.clock.elapsed();
         let mut work = self.work.lock();
         let is_time = now.saturating_sub(work.looked_at) >= value_gc_interval;
-        let is_quiet = work.quiet.is_quiet(now, self.store.counters.user_bytes.get());
-        let rests = now < work.rests_until;
+        let is_quiet = work.quiet.is_quiet(now, self.store.counters.user_bytes.get())
+            && now >= work.rests_until;
         drop(work);
-        let reason = match self.worthwhile() {
-            percent if is_time || is_quiet && !rests => Reason::Garbage(percent),
-            percent if !rests => Reason::Fallen(percent),
-            _ => Reason::Expired,
-        };
-        let done = self.step_with(value_gc_bytes_per_second, reason);
+        let percent = (is_time || is_quiet).then(|| self.worthwhile());
+        let done = self.step_with(value_gc_bytes_per_second, percent);
         match done {
             Ok(None) if is_time => self.work.lock().looked_at = now,
             // What is damaged is left alone, and others are collected meanwhile.
             Err(Error::Corruption { .. } | Error::UnsupportedFormat { .. }) => {}
             // Nobody needs it, and what failed may fail again and again.
-            Err(_) if !rests => {
+            Err(_) if is_quiet => {
                 self.work.lock().rests_until = now.saturating_add(value_gc_interval)
             }
             _ => {}
@@ -208,8 +189,8 @@ impl Collector {
         done
     }
 
-    /// Collects one lot, of files for which there is that reason.
-    fn step_with(&self, pace: u64, reason: Reason) -> Result<Option<Collected>> {
+    /// Collects one lot, of files with as much garbage as `percent` says; `None`: only what goes whole.
+    fn step_with(&self, pace: u64, percent: Option<u64>) -> Result<Option<Collected>> {
         let work = &mut *self.work.lock();
         self.store.health.check_sound()?;
         self.store.health.check_open()?;
@@ -217,25 +198,19 @@ impl Collector {
             return self.apply(change, collected, work).map(Some);
         }
         let version = Arc::clone(&self.store.views.load().version);
-        let mut files = version.segments().files();
-        let fallen = work.peaks.fallen(&files);
-        // A restore may have replaced them.
-        work.damaged.retain(|file| files.contains_key(file));
+        if !work.damaged.is_empty() {
+            // A restore may have replaced them.
+            let files = version.segments().files();
+            work.damaged.retain(|file| files.contains_key(file));
+        }
         let expired = self.expired(&version);
         if !expired.is_empty() {
             return self.drop_expired(&version, expired, work).map(Some);
         }
-        let garbage_percent = match reason {
-            Reason::Garbage(percent) => percent,
-            Reason::Fallen(percent) => {
-                files = fallen;
-                percent
-            }
-            Reason::Expired => return Ok(None),
-        };
+        let Some(garbage_percent) = percent else { return Ok(None) };
         let live_bytes_max = self.store.options.log_file_bytes;
         let aim = Aim { garbage_percent, live_bytes_max, left_alone: &work.damaged };
-        let picked = pick(&files, &aim);
+        let picked = pick(&version.segments().files(), &aim);
         if picked.is_empty() {
             return Ok(None);
         }

@@ -20,8 +20,8 @@
 //! version that comes later pointed into it before, and was copied.
 //! INV-4: readers that have an older version have the old file; it is removed when the last of them is gone.
 //!
-//! What to collect ([`pick`]) is a pure function of plain data; when, the clock says, the space, that writers are
-//! quiet ([`quiet`]), or that most of what lived in a file has died ([`fallen`]).
+//! What to collect ([`pick`]) is a pure function of plain data; when, the clock says, the space, or that writers are
+//! quiet ([`quiet`]).
 //!
 //! Concurrency: one collection at a time, on the worker's thread or on that of a caller of
 //! `collect_garbage`; reads, commits, flushes and compactions go on.
@@ -29,7 +29,6 @@
 
 mod collector;
 mod copy;
-mod fallen;
 mod live;
 mod pick;
 mod quiet;

@@ -137,11 +137,15 @@ impl File for SlowFile {
 
 /// Large values, with small ones, overwritten ones and deleted ones between them.
 fn filled(disk: &SlowDisk) -> Db {
+    // In another order than that of the keys.
+    filled_by(disk, |n| n * 77 % VALUES)
+}
+
+fn filled_by(disk: &SlowDisk, order: impl Fn(u64) -> u64) -> Db {
     let db = Db::open_with_fs(Arc::new(disk.clone()), "/db", Options::default()).expect("opens");
     for round in 0..2_u8 {
         for n in 0..VALUES {
-            // In another order than that of the keys.
-            let n = n * 77 % VALUES;
+            let n = order(n);
             let key = format!("key{n:05}");
             db.set(&key, vec![round + 1; 5000]).expect("a set");
             db.set(format!("{key} small"), "x").expect("a set");
@@ -216,4 +220,18 @@ fn one_slow_read_among_quick_ones_is_by_chance() {
         walk(&db, backwards);
         assert_eq!(disk.counts(), (values - 61, 3, values - 3), "backwards: {backwards}");
     }
+}
+
+/// Values that were read together with one before took no read of their own, and say nothing of the disk.
+#[test]
+fn values_at_hand_are_no_quick_reads() {
+    let disk = SlowDisk::new();
+    let db = filled_by(&disk, |n| n);
+    disk.set_cold(false);
+    walk(&db, false);
+    let (hints, _, reads) = disk.counts();
+    assert!(hints == 0 && (5..100).contains(&reads), "{reads} reads");
+    disk.hold_up(&[3, 4]);
+    walk(&db, false);
+    assert!(disk.counts().0 > 100, "two of two reads were slow");
 }

@@ -5,7 +5,7 @@ use esker::{Compression, Db, Metrics, Options, SyncPolicy};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const KIB: usize = 1 << 10;
 
@@ -655,6 +655,39 @@ fn garbage_goes_when_writers_are_quiet() {
     assert_eq!(collections_after(1, 1), 1);
     assert!(db.metrics().values.freed_bytes > 60 * (8 << 10));
     db.verify().expect("all is well");
+}
+
+// Only what lived had counted: a file that was garbage for the most part was read as fast as that goes.
+#[test]
+fn what_is_gone_through_for_nothing_takes_its_time_too() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = Options {
+        // So large that the space is not in danger.
+        log_file_bytes: 64 << 20,
+        value_gc_bytes_per_second: 4 << 20,
+        value_gc_interval: Duration::from_millis(1),
+        auto_compaction: true,
+        compression: Compression::None,
+        ..small()
+    };
+    let db = Db::open(dir.path(), options).expect("opens");
+    for n in 0..256_u64 {
+        db.set(format!("key{n:03}"), value(n, 16 << 10)).expect("a set");
+    }
+    db.flush().expect("a flush");
+    for n in 0..250 {
+        db.delete(format!("key{n:03}")).expect("a delete");
+    }
+    let begun = Instant::now();
+    db.compact().expect("compacts");
+    while db.metrics().values.collections == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it is not collected");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // 4 MiB, less what a sleep is not worth.
+    let taken = begun.elapsed();
+    assert!(taken > Duration::from_millis(900), "{taken:?} for 4 MiB at 4 MiB a second");
+    assert_eq!(db.metrics().values.live_bytes, 6 * (16 << 10));
 }
 
 #[test]

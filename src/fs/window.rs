@@ -1,7 +1,7 @@
 //! A file that is gone through from front to back, but for what is passed over.
 
 use super::File;
-use crate::format::codec::to_usize;
+use crate::format::codec::{to_u64, to_usize};
 use std::io;
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub struct Window {
     len: u64,
     bytes: Vec<u8>,
     start: u64,
+    /// What was read in all.
+    read_bytes: u64,
 }
 
 impl Window {
@@ -25,12 +27,12 @@ impl Window {
     /// What the system says of its length.
     pub fn new(file: Arc<dyn File>) -> io::Result<Self> {
         let len = file.len()?;
-        Ok(Window { file, len, bytes: Vec::new(), start: 0 })
+        Ok(Window::of_length(file, len))
     }
 
     /// Over the first `len` bytes of `file`, which has as many: that it has fewer is an error where they are read.
     pub fn of_length(file: Arc<dyn File>, len: u64) -> Self {
-        Window { file, len, bytes: Vec::new(), start: 0 }
+        Window { file, len, bytes: Vec::new(), start: 0, read_bytes: 0 }
     }
 
     /// The same as [`Window::new`], which does not look at what lies behind `end`: that may be cut off meanwhile.
@@ -40,6 +42,12 @@ impl Window {
     pub fn up_to(file: Arc<dyn File>, end: u64) -> io::Result<Self> {
         let window = Window::new(file)?;
         Ok(Window { len: window.len.min(end), ..window })
+    }
+
+    /// How many bytes were read up to now.
+    #[must_use]
+    pub fn read_bytes(&self) -> u64 {
+        self.read_bytes
     }
 
     /// The bytes from `offset` on: as many as asked for, fewer at the file's end, or more.
@@ -61,6 +69,7 @@ impl Window {
                 self.bytes.clear();
                 return Err(e);
             }
+            self.read_bytes += to_u64(fill);
         }
         let at = to_usize(offset - self.start).unwrap_or(usize::MAX);
         Ok(self.bytes.get(at..).unwrap_or_default())

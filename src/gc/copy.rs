@@ -38,6 +38,14 @@ impl Places {
         }
     }
 
+    /// How many bytes were read up to now.
+    fn read_bytes(&self) -> u64 {
+        match self {
+            Places::Log(values, _) => values.read_bytes(),
+            Places::Records(records) => records.read_bytes(),
+        }
+    }
+
     fn next(&mut self) -> Result<Option<Candidate>> {
         match self {
             Places::Log(values, segment) => loop {
@@ -118,11 +126,15 @@ impl<'a> Copier<'a> {
 
     fn copy(&mut self, file: &Arc<ValueFile>) -> Result<()> {
         let mut places = Places::of(file)?;
+        let mut passed_bytes = 0;
         while let Some(candidate) = places.next()? {
             if self.records.is_multiple_of(LOOK_EVERY) {
                 self.check_wanted()?;
             }
             self.records += 1;
+            let read_bytes = places.read_bytes();
+            self.keep_pace(read_bytes - passed_bytes)?;
+            passed_bytes = read_bytes;
             if let Some(pointer) = live_pointer(self.version, &candidate)? {
                 let stored = file.read_stored(&pointer)?;
                 let Candidate { key, seq, .. } = &candidate;
@@ -177,7 +189,11 @@ impl<'a> Copier<'a> {
         if self.store.views.is_stopped() { Err(Error::Closed) } else { Ok(()) }
     }
 
+    /// Waits until `bytes` more have had their time.
     fn keep_pace(&mut self, bytes: u64) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
         let Some(pace) = &mut self.pace else { return Ok(()) };
         pace.bytes += bytes;
         let due = Duration::from_secs_f64(pace.bytes as f64 / pace.bytes_per_second as f64);

@@ -37,7 +37,7 @@ pub fn live_pointer(version: &Version, candidate: &Candidate) -> Result<Option<V
     let level_0 = version.level(Level::ZERO).iter();
     let below = Level::all().skip(1).filter_map(|level| version.table_of(level, key));
     for table in level_0.chain(below).filter(|table| may_have(table.meta())) {
-        let Some(found) = table.get(key, hash, *seq)? else { continue };
+        let Some(found) = table.get_unnoted(key, hash, *seq)? else { continue };
         let entry = found.entry();
         let pointer = entry.pointer().filter(|pointer| {
             entry.seq == *seq && pointer.segment == *segment && pointer.offset == *offset

@@ -64,10 +64,12 @@ impl Prefetch {
     pub fn read(&mut self, store: &Store, view: &View, pointer: &[u8]) -> Result<Vec<u8>> {
         let clock = &store.home.clock;
         let start = clock.elapsed();
-        let value = view.read_value_ahead(pointer, &mut self.reads)?;
-        let kib = u32::try_from(value.len() >> 10).unwrap_or(u32::MAX);
-        let slow = SLOW + SLOW_PER_KIB * kib;
-        self.note(clock.elapsed().saturating_sub(start) > slow);
+        let (value, read_bytes) = view.read_value_ahead(pointer, &mut self.reads)?;
+        // What was at hand says nothing of the disk.
+        if read_bytes > 0 {
+            let kib = u32::try_from(read_bytes >> 10).unwrap_or(u32::MAX);
+            self.note(clock.elapsed().saturating_sub(start) > SLOW + SLOW_PER_KIB * kib);
+        }
         Ok(value)
     }
 

@@ -92,11 +92,15 @@ impl View {
         self.value_file(&pointer)?.read(&pointer)
     }
 
-    /// The same for a walk, which `ahead` goes with.
+    /// The same for a walk, which `ahead` goes with; and how many bytes were read for it.
     ///
     /// # Errors
     /// Likewise.
-    pub fn read_value_ahead(&self, pointer: &[u8], ahead: &mut ReadAhead) -> Result<Vec<u8>> {
+    pub fn read_value_ahead(
+        &self,
+        pointer: &[u8],
+        ahead: &mut ReadAhead,
+    ) -> Result<(Vec<u8>, u64)> {
         let pointer = ValuePointer::decode(pointer).expect("an entry was checked when it was read");
         ahead.read(self.value_file(&pointer)?, &pointer)
     }

@@ -142,6 +142,12 @@ impl BlockSlots {
             && self.loads.fetch_add(1, Relaxed) + 1 == self.slots.len() / 2
     }
 
+    /// How often that was noted.
+    #[cfg(test)]
+    pub(super) fn loads(&self) -> usize {
+        self.loads.load(Relaxed)
+    }
+
     fn store(&self, number: usize, block: &Arc<Block>) {
         if let Some(slot) = self.slots.get(number) {
             slot.store(Some(Arc::clone(block)));

@@ -72,15 +72,15 @@ impl TableCursor {
             return Ok(block);
         }
         let block = self.ahead.block(&self.table, &head.index, number, way)?;
+        // A long walk says nothing of the rest of the table.
+        if !is_on_way && self.ahead.in_row() < AFTER_MISSES {
+            self.table.note_load(head);
+        }
         if !is_on_way && self.ahead.in_row().is_multiple_of(AFTER_MISSES) {
             self.preload = self.table.preload(head, number, way);
             if self.preload.is_some() {
                 self.ahead.rest();
             }
-        }
-        // Of a long walk it would say nothing of the rest of the table.
-        if self.ahead.in_row() < AFTER_MISSES && !is_on_way {
-            self.table.note_load(head);
         }
         Ok(self.table.keep_block(head, number, block))
     }

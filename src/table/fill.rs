@@ -5,8 +5,9 @@
 //! processor that has nothing else to do, takes less. Of 15,000 blocks that random gets come to, half are there after
 //! 10,000 gets, and all after some 150,000.
 //!
-//! INV-1: nothing leaves the cache for it: it stops when no more than a quarter of that is free.
-//! INV-2: a table that is no longer part of the database is let go at once.
+//! INV-1: it stops when no more than a quarter of the cache is free. (So nothing leaves the cache for it, but where blocks are so
+//! large that few of them are a part of the cache with a lock of its own.)
+//! INV-2: a table that is no longer part of the database is let go, be it its turn or not, but for some blocks at hand.
 
 use super::head_memory::CountedHead;
 use super::preload::load_ahead;
@@ -15,7 +16,7 @@ use super::reader::Table;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// So many blocks are loaded before cursors have their turn.
+/// So many blocks are loaded before it is looked whether a cursor has something to be done.
 const TURN_BLOCKS: usize = 8;
 
 /// A table that is to be loaded.
@@ -32,6 +33,11 @@ impl Fill {
     /// Of all blocks of `table` that are not in the cache.
     pub fn new(table: Arc<Table>, head: Arc<CountedHead>) -> Self {
         Fill { table, head, next: 0, reads: ReadAhead::for_cache() }
+    }
+
+    /// Whether its table is of no use any more.
+    pub fn is_over(&self) -> bool {
+        self.table.is_discarded()
     }
 
     /// Loads some blocks; false: there is nothing to do any more.

@@ -9,7 +9,8 @@
 //! cursor loads; and the thread, which it has caught up with, goes on some blocks ahead of it.
 //! INV-2: the thread is ahead of a cursor by [`AHEAD_BYTES_MAX`] of the file at most, [`AHEAD_MEMORY_MAX`] in memory, or
 //! one block, and does nothing while the cursor stands still.
-//! INV-3: it keeps no table longer than the cursor does, but for some blocks at hand.
+//! INV-3: it keeps no table longer than the cursor does, or, to load the rest of it, than it is part of the database, but for
+//! some blocks at hand.
 //!
 //! What fails on the thread ends its way ahead of that cursor and is not told: the cursor meets it when it comes there.
 //! Nor is it told of the rest of a table.
@@ -233,21 +234,29 @@ impl Drop for Preload {
 }
 
 fn run(shared: &Shared) {
-    let (mut ahead, mut fills) = (Vec::new(), VecDeque::<Fill>::new());
+    let (mut ahead, mut fills) = (Vec::new(), VecDeque::new());
     while shared.wait(&mut ahead, &mut fills) {
         let (walks, tables) = (ahead.len(), fills.len());
-        // First of all, since their tables may have to go (INV-3).
-        ahead.retain(|ahead| !ahead.walk.is_over.load(Ordering::SeqCst));
-        ahead.retain_mut(|ahead| ahead.go(&shared.is_stopped) != Gone::ToTheEnd);
-        if fills.front_mut().is_some_and(|fill| !fill.go(&shared.is_stopped)) {
-            fills.pop_front();
-        }
+        turn(&mut ahead, &mut fills, &shared.is_stopped);
         shared.leave(walks - ahead.len(), tables - fills.len());
     }
 }
 
+/// Loads some blocks for each, and leaves those that there is nothing more to be done for.
+pub(super) fn turn(ahead: &mut Vec<Ahead>, fills: &mut VecDeque<Fill>, is_stopped: &AtomicBool) {
+    // First of all, since their tables may have to go (INV-3).
+    ahead.retain(|ahead| !ahead.walk.is_over.load(Ordering::SeqCst));
+    fills.retain(|fill| !fill.is_over());
+    ahead.retain_mut(|ahead| ahead.go(is_stopped) != Gone::ToTheEnd);
+    // Somebody waits for what is ahead of a cursor, and nobody for the rest of a table.
+    let is_free = !ahead.iter().any(Ahead::has_work);
+    if is_free && fills.front_mut().is_some_and(|fill| !fill.go(is_stopped)) {
+        fills.pop_front();
+    }
+}
+
 /// The thread's side of it.
-struct Ahead {
+pub(super) struct Ahead {
     walk: Arc<Walk>,
     /// The block to be loaded next, in steps.
     next: usize,

@@ -102,11 +102,31 @@ impl Table {
     /// # Errors
     /// [`Error::Corruption`], [`Error::UnsupportedFormat`] or [`Error::Io`] from reading the
     /// head, or what of it decides, or the one block that can hold the key.
+    #[inline]
     pub fn get(
         self: &Arc<Self>,
         key: &[u8],
         hash: KeyHash,
         seq: SeqNo,
+    ) -> Result<Option<TableEntry>> {
+        self.find(key, hash, seq, |head| self.note_load(head))
+    }
+
+    /// The same for who is no reader: that a block had to be loaded for it says nothing of what readers will come to.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn get_unnoted(&self, key: &[u8], hash: KeyHash, seq: SeqNo) -> Result<Option<TableEntry>> {
+        self.find(key, hash, seq, |_| ())
+    }
+
+    #[inline(always)]
+    fn find(
+        &self,
+        key: &[u8],
+        hash: KeyHash,
+        seq: SeqNo,
+        note_load: impl FnOnce(&Head),
     ) -> Result<Option<TableEntry>> {
         let head = match self.head.current() {
             Some(head) => head,
@@ -118,7 +138,7 @@ impl Table {
         if !head.filter.may_contain(hash) {
             return Ok(None);
         }
-        let block = self.block(&head, head.index.find(key, seq))?;
+        let block = self.block(&head, head.index.find(key, seq), note_load)?;
         Ok(TableEntry::find(block, key, seq))
     }
 
@@ -190,20 +210,22 @@ impl Table {
     }
 
     /// A data block, from the cache where it is there, and else from the file and
-    /// into the cache.
+    /// into the cache, which is noted.
     #[inline]
-    fn block(self: &Arc<Self>, head: &Head, number: usize) -> Result<BlockGuard> {
+    fn block(
+        &self,
+        head: &Head,
+        number: usize,
+        note_load: impl FnOnce(&Head),
+    ) -> Result<BlockGuard> {
         let (start, end, checksum) = head.index.block(number).expect("the index has that block");
         let place = self.block_place(head, number, start);
-        match self.cache.get(&place) {
-            Some(block) => Ok(block),
-            None => {
-                let block =
-                    self.cache_block(&place, self.read_block((start, end, checksum), true)?);
-                self.note_load(head);
-                Ok(block)
-            }
+        if let Some(block) = self.cache.get(&place) {
+            return Ok(block);
         }
+        let block = self.cache_block(&place, self.read_block((start, end, checksum), true)?);
+        note_load(head);
+        Ok(block)
     }
 
     /// Notes that a reader had to load a block. Once half of them are in the cache, the rest is loaded on another thread.

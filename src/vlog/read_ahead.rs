@@ -5,7 +5,7 @@
 
 use super::file::ValueFile;
 use crate::error::Result;
-use crate::format::codec::to_usize;
+use crate::format::codec::{to_u64, to_usize};
 use crate::format::{FileKind, ValuePointer};
 use std::io;
 
@@ -31,11 +31,11 @@ pub struct ReadAhead {
 }
 
 impl ReadAhead {
-    /// The value of `pointer`, which is in `file`.
+    /// The value of `pointer`, which is in `file`, and how many bytes were read for it: none where it was at hand.
     ///
     /// # Errors
     /// As [`ValueFile::read`].
-    pub fn read(&mut self, file: &ValueFile, pointer: &ValuePointer) -> Result<Vec<u8>> {
+    pub fn read(&mut self, file: &ValueFile, pointer: &ValuePointer) -> Result<(Vec<u8>, u64)> {
         let offset = file.locate(pointer)?;
         let last = self.last.replace((file.kind(), offset.saturating_add(pointer.bytes())));
         let gap = last
@@ -46,15 +46,16 @@ impl ReadAhead {
             self.rest();
         } else if let Some(size) = to_usize(pointer.bytes()).filter(|&size| size <= VALUE_BYTES_MAX)
         {
-            if self.stored(offset, size).is_none() {
-                self.read_run(file, offset)?;
-            }
+            let read_bytes = match self.stored(offset, size) {
+                Some(_) => 0,
+                None => self.read_run(file, offset)?,
+            };
             if let Some(stored) = self.stored(offset, size) {
-                return file.open_stored(offset, pointer, stored);
+                return Ok((file.open_stored(offset, pointer, stored)?, read_bytes));
             }
         }
         // Or the file ends before the value does, which is told here.
-        file.read_at(offset, pointer)
+        Ok((file.read_at(offset, pointer)?, pointer.bytes()))
     }
 
     /// Keeps no memory: the walk has gone elsewhere.
@@ -69,19 +70,20 @@ impl ReadAhead {
         self.bytes.get(from..from.checked_add(size)?)
     }
 
-    /// Reads what stands from `offset` on, as far as one call gets. A call that fails leaves nothing: what is wrong may
-    /// be behind the value, and then is none of its reader's business.
-    fn read_run(&mut self, file: &ValueFile, offset: u64) -> Result<()> {
+    /// Reads what stands from `offset` on, as far as one call gets, and says how much that is. A call that fails leaves
+    /// nothing: what is wrong may be behind the value, and then is none of its reader's business.
+    fn read_run(&mut self, file: &ValueFile, offset: u64) -> Result<u64> {
+        let file = file.file()?;
         self.run_bytes = (self.run_bytes * 2).clamp(RUN_BYTES_MIN, RUN_BYTES_MAX);
         self.bytes.resize(self.run_bytes, 0);
         let read = loop {
-            match file.file()?.read_at(&mut self.bytes, offset) {
+            match file.read_at(&mut self.bytes, offset) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 read => break read.unwrap_or(0),
             }
         };
         self.bytes.truncate(read);
         self.start = offset;
-        Ok(())
+        Ok(to_u64(read))
     }
 }

@@ -67,6 +67,12 @@ impl Records {
         Ok(Records { window, database, file: id, path: path.to_path_buf(), at, end })
     }
 
+    /// How many bytes were read for them up to now.
+    #[must_use]
+    pub fn read_bytes(&self) -> u64 {
+        self.window.read_bytes()
+    }
+
     /// The next record; `None` behind the last.
     ///
     /// # Errors

@@ -81,6 +81,12 @@ impl LogValues {
         }
     }
 
+    /// How many bytes were read for it up to now.
+    #[must_use]
+    pub fn read_bytes(&self) -> u64 {
+        self.window.read_bytes()
+    }
+
     /// Nothing that follows is looked at. Were it damage, fewer values would be found than
     /// are accounted for.
     fn end(&mut self) {

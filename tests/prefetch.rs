@@ -99,16 +99,15 @@ impl File for SlowFile {
         if self.holds_values {
             let mut reads = self.disk.reads.lock().expect("no panic");
             let range = (offset, buf.len() as u64);
-            match &reads.asked_for {
-                Some(asked_for) if !asked_for.contains(&range) => {
-                    reads.slow += 1;
-                    self.disk.clock.advance(Duration::from_millis(1));
-                }
-                None if reads.held_up.contains(&(reads.slow + reads.quick)) => {
-                    reads.slow += 1;
-                    self.disk.clock.advance(Duration::from_millis(1));
-                }
-                _ => reads.quick += 1,
+            let is_slow = match &reads.asked_for {
+                Some(asked_for) => !asked_for.contains(&range),
+                None => reads.held_up.contains(&(reads.slow + reads.quick)),
+            };
+            if is_slow {
+                reads.slow += 1;
+                self.disk.clock.advance(Duration::from_millis(1));
+            } else {
+                reads.quick += 1;
             }
         }
         self.below.read_at(buf, offset)

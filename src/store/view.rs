@@ -88,7 +88,7 @@ impl View {
     /// # Errors
     /// [`Error::Corruption`], [`Error::Io`].
     pub fn read_value(&self, pointer: &[u8]) -> Result<Vec<u8>> {
-        let pointer = ValuePointer::decode(pointer).expect("an entry was checked when it was read");
+        let pointer = decoded(pointer);
         self.value_file(&pointer)?.read(&pointer)
     }
 
@@ -101,7 +101,7 @@ impl View {
         pointer: &[u8],
         ahead: &mut ReadAhead,
     ) -> Result<(Vec<u8>, u64)> {
-        let pointer = ValuePointer::decode(pointer).expect("an entry was checked when it was read");
+        let pointer = decoded(pointer);
         ahead.read(self.value_file(&pointer)?, &pointer)
     }
 
@@ -139,6 +139,12 @@ impl View {
         let detail = format!("an entry points to segment {segment}, of which there is no file");
         Error::corruption(&self.active_values.path().with_file_name(file), *offset, detail)
     }
+}
+
+/// The pointer that an entry holds.
+#[inline]
+fn decoded(pointer: &[u8]) -> ValuePointer {
+    ValuePointer::decode(pointer).expect("an entry was checked when it was read")
 }
 
 /// The view in force, and the queue from rotation to flush that it contains.

@@ -13,7 +13,7 @@ use std::io;
 /// what records have beside them, between two.
 const GAP_BYTES_MAX: u64 = 2 << 10;
 /// A larger value, as it is stored, is read alone: the call is little of what that takes.
-const VALUE_BYTES_MAX: usize = 8 << 10;
+const SHORT_BYTES_MAX: usize = 8 << 10;
 /// What is read with one call: twice as much each time, from the first to the last.
 const RUN_BYTES_MIN: usize = 8 << 10;
 const RUN_BYTES_MAX: usize = 64 << 10;
@@ -44,7 +44,7 @@ impl ReadAhead {
             .filter(|&gap| gap <= GAP_BYTES_MAX);
         if gap.is_none() {
             self.rest();
-        } else if let Some(size) = to_usize(pointer.bytes()).filter(|&size| size <= VALUE_BYTES_MAX)
+        } else if let Some(size) = to_usize(pointer.bytes()).filter(|&size| size <= SHORT_BYTES_MAX)
         {
             let read_bytes = match self.stored(offset, size) {
                 Some(_) => 0,

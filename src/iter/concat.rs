@@ -51,6 +51,12 @@ impl<R: Runs> Concat<R> {
         Concat { runs, run: 0, cursor: None }
     }
 
+    /// The cursor of the run that it stands in.
+    #[inline]
+    pub fn cursor(&mut self) -> Option<&mut R::Cursor> {
+        self.cursor.as_mut()
+    }
+
     /// The cursor of a run, kept if it is of this run already. `None`: there is no such run.
     fn enter(&mut self, run: usize) -> Option<&mut R::Cursor> {
         if run >= self.runs.len() {

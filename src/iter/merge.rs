@@ -144,7 +144,18 @@ impl<C: Cursor> Merge<C> {
         Moved { is_version, shared }
     }
 
-    /// [`Cursor::next_at_hand`] of the last two sources that are left: both entries are looked at once.
+    /// [`Cursor::next_at_hand`] where more than one source is left.
+    #[inline(never)]
+    fn next_of_many(&mut self, turn: usize) -> Option<(EntryRef<'_>, Moved)> {
+        if self.leaves.len() == 2 {
+            return self.next_of_two(turn);
+        }
+        let (_, moved) = self.sources.get_mut(*self.leaves.get(turn)?)?.next_at_hand()?;
+        let moved = self.play_again(turn, moved);
+        Some((self.entry()?, moved))
+    }
+
+    /// The same of two: both entries are looked at once.
     #[inline]
     fn next_of_two(&mut self, turn: usize) -> Option<(EntryRef<'_>, Moved)> {
         let [first, second] = *self.leaves.first_chunk()?;
@@ -263,17 +274,12 @@ impl<C: Cursor> Cursor for Merge<C> {
         self.step()
     }
 
-    #[inline]
+    #[inline(always)]
     fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, Moved)> {
         let turn = self.turn.filter(|_| self.direction == Direction::Forward)?;
-        match self.leaves.len() {
-            1 => self.sources.get_mut(*self.leaves.first()?)?.next_at_hand(),
-            2 => self.next_of_two(turn),
-            _ => {
-                let (_, moved) = self.sources.get_mut(*self.leaves.get(turn)?)?.next_at_hand()?;
-                let moved = self.play_again(turn, moved);
-                Some((self.entry()?, moved))
-            }
+        match *self.leaves.as_slice() {
+            [alone] => self.sources.get_mut(alone)?.next_at_hand(),
+            _ => self.next_of_many(turn),
         }
     }
 

@@ -84,6 +84,12 @@ impl Prefetch {
         self.is_slow && self.scout.is_none()
     }
 
+    /// True while there is a scout.
+    #[inline]
+    pub fn is_ahead(&self) -> bool {
+        self.scout.is_some()
+    }
+
     /// Sends out `scout`, which stands where the scan stands, if there is one.
     pub fn send(&mut self, scout: Option<Scout>) {
         let ahead = |scout| Box::new(Ahead { scout, entries: 0, bytes: 0, left: VALUES_MAX });

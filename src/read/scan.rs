@@ -72,6 +72,7 @@ impl Bounds {
         }
     }
 
+    #[inline(always)]
     fn is_after(&self, key: &[u8]) -> bool {
         match &self.high {
             Bound::Included(high) => key > high.as_slice(),
@@ -209,7 +210,7 @@ impl Scan {
         step
     }
 
-    #[inline]
+    #[inline(always)]
     fn step_front<R>(
         &mut self,
         see: impl FnOnce(Values<'_>, &[u8], Content<'_>) -> R,
@@ -217,7 +218,33 @@ impl Scan {
         self.step_front_by(Store::is_expired, see)
     }
 
+    /// Nearly all entries are at hand where the scan stands. What these take is put where it is used: handed from
+    /// call to call it would be written to memory and read again each time.
+    #[inline(always)]
     fn step_front_by<R>(
+        &mut self,
+        is_expired: impl Fn(&Store, u64) -> bool,
+        see: impl FnOnce(Values<'_>, &[u8], Content<'_>) -> R,
+    ) -> Result<Option<R>> {
+        let limit = FrontLimit {
+            bounds: &self.bounds,
+            back: self.back.as_ref().and_then(Backward::passed),
+        };
+        if !self.front_prefetch.is_ahead()
+            && self.store.health.check_open().is_ok()
+            && let Some(front) = &mut self.front
+            && let Some((key, value)) = front.next_at_hand(&limit)
+        {
+            let (store, view, prefetch) = (&*self.store, &*self.view, &mut self.front_prefetch);
+            let values = Values { store, view, prefetch };
+            return Ok(Some(see(values, key, Content::Inline(value))));
+        }
+        self.step_front_far(is_expired, see)
+    }
+
+    /// The same where something has to be looked into first.
+    #[inline(never)]
+    fn step_front_far<R>(
         &mut self,
         is_expired: impl Fn(&Store, u64) -> bool,
         see: impl FnOnce(Values<'_>, &[u8], Content<'_>) -> R,
@@ -382,9 +409,21 @@ struct FrontLimit<'a> {
 }
 
 impl Limit for FrontLimit<'_> {
-    #[inline]
+    #[inline(always)]
     fn ends_at(&self, key: &[u8]) -> bool {
         self.bounds.is_after(key) || self.back.is_some_and(|back| key >= back)
+    }
+
+    #[inline(always)]
+    fn ends_behind(&self, shared: usize, key: &[u8]) -> bool {
+        // The key before is less than an end that is excluded, by a byte of as many as the end has: if both
+        // share these, so is this one. If it can be the end itself, one byte more says that it is not.
+        let is_within = match &self.bounds.high {
+            Bound::Included(high) => shared > high.len(),
+            Bound::Excluded(high) => shared >= high.len(),
+            Bound::Unbounded => true,
+        };
+        !(is_within && self.back.is_none()) && self.ends_at(key)
     }
 }
 
@@ -403,6 +442,8 @@ impl Limit for BackLimit<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::key::common_prefix;
+    use proptest::prelude::*;
 
     #[test]
     fn prefixes_end_at_the_next_prefix() {
@@ -411,6 +452,27 @@ mod tests {
         assert!(!prefix.is_after(b"a\xff\xff\xff\xff") && prefix.is_after(b"b"));
         for all in [Bounds::prefix(b"\xff\xff"), Bounds::prefix(b"")] {
             assert!(!all.is_after(&[0xff; 9]));
+        }
+    }
+
+    proptest! {
+        /// What two keys are known to share spares a look at the end, and changes no answer.
+        #[test]
+        fn what_is_shared_with_the_key_before_does_not_move_the_end(
+            keys in proptest::collection::btree_set(proptest::collection::vec(0..2_u8, 0..6), 2),
+            end in proptest::collection::vec(0..2_u8, 0..6),
+            includes: bool,
+            back in proptest::option::of(proptest::collection::vec(0..2_u8, 0..6)),
+            shared in 0..6_usize,
+        ) {
+            let high = if includes { Bound::Included(&end[..]) } else { Bound::Excluded(&end[..]) };
+            let bounds = Bounds::new(Bound::Unbounded, high);
+            let limit = FrontLimit { bounds: &bounds, back: back.as_deref() };
+            let keys: Vec<_> = keys.into_iter().collect();
+            let [before, key] = &keys[..] else { unreachable!("two of them") };
+            prop_assume!(!limit.ends_at(before));
+            let shared = shared.min(common_prefix(before, key));
+            prop_assert_eq!(limit.ends_behind(shared, key), limit.ends_at(key));
         }
     }
 }

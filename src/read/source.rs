@@ -104,7 +104,14 @@ impl Cursor for Source {
 
     #[inline(always)]
     fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, Moved)> {
-        each!(self, c => c.next_at_hand())
+        // All of them but the first walk through a table.
+        let cursor = match self {
+            Source::Memtable(cursor) => return cursor.next_at_hand(),
+            Source::Table(cursor) => cursor,
+            Source::Level(tables) => tables.cursor()?,
+            Source::Streams(tables) => tables.cursor()?,
+        };
+        cursor.next_at_hand()
     }
 
     #[inline]

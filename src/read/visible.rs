@@ -14,6 +14,13 @@ pub trait Limit {
     /// True when the scan is not to give out this key or any after it (in
     /// its direction).
     fn ends_at(&self, key: &[u8]) -> bool;
+
+    /// The same where it did not end at the key before, with which `key` has at least `shared` bytes in common at the
+    /// front.
+    fn ends_behind(&self, shared: usize, key: &[u8]) -> bool {
+        let _ = shared;
+        self.ends_at(key)
+    }
 }
 
 /// Walks forwards.
@@ -21,28 +28,53 @@ pub trait Limit {
 pub struct Forward<C> {
     merge: Merge<C>,
     seq: SeqNo,
-    /// The merge stands on the entry that was given out last, and not yet on the one after it:
-    /// so its key is at hand without a copy.
-    is_on_given: bool,
+    stands_on: StandsOn,
     /// Keys passed over whose newest visible version is dead, since somebody asked.
     dead: usize,
+}
+
+/// What is known of the entry that the merge of a walk stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StandsOn {
+    /// It was given out last: so its key is at hand without a copy.
+    Given,
+    /// It is an older version of the key that was given out last.
+    OlderVersion,
+    /// Nothing yet.
+    Unseen,
 }
 
 impl<C: Cursor> Forward<C> {
     /// Over `merge`, which stands on the first entry.
     pub fn new(merge: Merge<C>, seq: SeqNo) -> Self {
-        Forward { merge, seq, is_on_given: false, dead: 0 }
+        Forward { merge, seq, stands_on: StandsOn::Unseen, dead: 0 }
     }
 
     /// The key that was given out last, until an entry was asked for and there was none.
     pub fn passed(&self) -> Option<&[u8]> {
-        self.merge.place().filter(|_| self.is_on_given).map(|(key, _)| key)
+        self.merge.place().filter(|_| self.stands_on == StandsOn::Given).map(|(key, _)| key)
     }
 
     /// How many keys it passed over whose newest visible version is deleted or expired, since it was
     /// asked last.
     pub fn take_dead(&mut self) -> usize {
         std::mem::take(&mut self.dead)
+    }
+
+    /// Key and value of the next visible entry, where it is at hand and like nearly all are: one that was seen
+    /// before stands ahead of it, it has its value itself and does not expire. `None`: [`Forward::next`] is to be asked.
+    #[inline(always)]
+    pub fn next_at_hand(&mut self, limit: &impl Limit) -> Option<(&[u8], &[u8])> {
+        if self.stands_on != StandsOn::Given {
+            return None;
+        }
+        let (EntryRef { key, seq, kind, payload }, moved) = self.merge.next_at_hand()?;
+        let is_plain = kind == EntryKind::Set && !moved.is_version && seq <= self.seq;
+        if is_plain && !limit.ends_behind(moved.shared, key) {
+            return Some((key, payload));
+        }
+        self.stands_on = if moved.is_version { StandsOn::OlderVersion } else { StandsOn::Unseen };
+        None
     }
 
     /// What `see` makes of the next visible entry: of its key and its value.
@@ -53,20 +85,11 @@ impl<C: Cursor> Forward<C> {
         see: impl FnOnce(&[u8], Content<'_>) -> R,
     ) -> Result<Option<R>> {
         // Of the key it stands on the newest visible version has been seen.
-        let mut is_older = false;
-        if std::mem::take(&mut self.is_on_given) {
-            is_older = match self.merge.next_at_hand() {
-                // Nearly all are like this.
-                Some((EntryRef { key, seq, kind: EntryKind::Set, payload }, moved))
-                    if !moved.is_version && seq <= self.seq && !limit.ends_at(key) =>
-                {
-                    self.is_on_given = true; // As below.
-                    return Ok(Some(see(key, Content::Inline(payload))));
-                }
-                Some((_, moved)) => moved.is_version,
-                None => self.merge.next()?.is_version,
-            };
-        }
+        let mut is_older = match std::mem::replace(&mut self.stands_on, StandsOn::Unseen) {
+            StandsOn::Given => self.merge.next()?.is_version,
+            StandsOn::OlderVersion => true,
+            StandsOn::Unseen => false,
+        };
         let mut hidden = 0;
         while let Some(entry) = self.merge.entry() {
             if is_older || entry.seq > self.seq {
@@ -85,7 +108,7 @@ impl<C: Cursor> Forward<C> {
             if let Some(value) = alive(entry, &is_expired) {
                 // Before `see`, which may panic: who catches that and goes on is not to
                 // come to what was given out before, from the other end.
-                self.is_on_given = true;
+                self.stands_on = StandsOn::Given;
                 return Ok(Some(see(entry.key, value)));
             }
             self.dead += 1;
@@ -261,6 +284,14 @@ mod tests {
 
     type Entries = Vec<(Vec<u8>, SeqNo)>;
 
+    /// The next key, as a scan comes to it.
+    fn next(forward: &mut Forward<impl Cursor>, limit: &impl Limit) -> Option<Vec<u8>> {
+        if let Some((key, _)) = forward.next_at_hand(limit) {
+            return Some(key.to_vec());
+        }
+        forward.next(|_| false, limit, |key, _| key.to_vec()).expect("in memory")
+    }
+
     /// The keys that a read at `seq` sees in `runs`, forwards and backwards, and
     /// how many moves of the runs each took.
     fn seen(runs: &[Entries], seq: u64) -> [(Vec<Vec<u8>>, usize); 2] {
@@ -274,8 +305,7 @@ mod tests {
         let (mut forwards, forward_moves) = merge();
         forwards.seek_first().expect("in memory");
         let mut forwards = Forward::new(forwards, SeqNo(seq));
-        let next = || forwards.next(never, &NoLimit, |key, _| key.to_vec()).expect("in memory");
-        let up: Vec<_> = std::iter::from_fn(next).collect();
+        let up: Vec<_> = std::iter::from_fn(|| next(&mut forwards, &NoLimit)).collect();
         let (mut backwards, backward_moves) = merge();
         backwards.seek_last().expect("in memory");
         let mut backwards = Backward::new(backwards, SeqNo(seq));
@@ -313,7 +343,7 @@ mod tests {
             let mut merge = Merge::new(vec![run.clone()]);
             merge.seek_first().expect("in memory");
             let mut forward = Forward::new(merge, SeqNo(1));
-            let mut next = || forward.next(|_| false, &Below(end), |_, _| ()).expect("in memory");
+            let mut next = || next(&mut forward, &Below(end));
             let count = std::iter::from_fn(&mut next).count();
             assert_eq!(count, usize::from(end.min(100)));
             assert_eq!(next(), None, "nor does it go on");

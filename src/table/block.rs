@@ -2,10 +2,11 @@
 
 use super::block_bytes::BlockBytes;
 use super::format::{KIND_BITS, RESTART_INTERVAL, RESTART_SIZE, TAIL_SIZE};
+use super::key_buffer::PIECE;
 use crate::arena::prefetch;
 use crate::format::codec::{to_usize, wide};
 use crate::format::key::common_prefix;
-use crate::format::{Decoder, EntryKind, EntryRef, KEY_BYTES_MAX, SeqNo};
+use crate::format::{Decoder, EntryKind, EntryRef, SeqNo};
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -13,11 +14,10 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 /// Why reading a block that was checked cannot fail (INV-2).
 pub(super) const CHECKED: &str = "the block was checked when it was loaded";
 
-/// What is copied of a key at least: of most keys the part that is not shared is shorter, and
-/// to copy so many bytes always takes two instructions in place of a call.
-pub(super) const PIECE: usize = 16;
 /// What stands before the bytes of a short key ([`Block::short_key`]): how many it shares, and how many not.
 pub(super) const SHORT_KEY_HEAD: usize = 2;
+/// How many such a key shares at most: what one byte tells.
+pub(super) const SHARED_SHORT_MAX: usize = 0x7f;
 
 /// Up to which size a block's parts but the values are read ahead of a search.
 const TOUCH_BYTES_MAX: usize = 1024;
@@ -99,46 +99,6 @@ impl Block {
             end_width,
             uses: AtomicU8::new(NEVER_USED),
         })
-    }
-
-    /// Checks that all is what the methods below rely on.
-    fn check(&self) -> Result<(), String> {
-        let (keys_at, keys_size) = (wide(self.keys_at), wide(self.restarts_at - self.keys_at));
-        let mut key = Vec::new();
-        let mut last_seq = SeqNo::ZERO;
-        let (mut at, mut value_start) = (0, 0);
-        for entry in 0..self.entries() {
-            let wrong = |what: &str| format!("entry {entry} of the block: {what}");
-            let (shared, unshared, next) =
-                self.step(at).ok_or_else(|| wrong("its key does not fit"))?;
-            let is_restart = entry.is_multiple_of(RESTART_INTERVAL);
-            if is_restart && (shared != 0 || self.restart(entry / RESTART_INTERVAL) != Some(at)) {
-                return Err(wrong("expected a restart here"));
-            }
-            let (seq, kind) =
-                self.version(entry).ok_or_else(|| wrong("unknown kind or version"))?;
-            if shared > key.len()
-                || entry > 0 && !follows((&key, last_seq), is_restart, shared, unshared, seq)
-            {
-                return Err(wrong("expected a key after the one before, its prefix shared"));
-            }
-            key.truncate(shared);
-            key.extend_from_slice(unshared);
-            if key.len() > KEY_BYTES_MAX {
-                return Err(wrong("its key is too long"));
-            }
-            let value_end = self.end(entry).filter(|&end| end <= keys_at);
-            let payload = value_end.and_then(|end| self.bytes.get(value_start..end));
-            let payload = payload.ok_or_else(|| wrong("its payload does not fit"))?;
-            if !(EntryRef { key: &key, seq, kind, payload }).is_well_formed() {
-                return Err(wrong("its payload is not one of its kind"));
-            }
-            (at, value_start, last_seq) = (next, value_start + payload.len(), seq);
-        }
-        if at != keys_size || value_start != keys_at {
-            return Err("the block has bytes that belong to no entry".to_owned());
-        }
-        Ok(())
     }
 
     /// Bytes of memory.
@@ -284,16 +244,38 @@ impl Block {
         Some((shared, unshared, at + (keys.len() - next.len())))
     }
 
+    /// The bytes of the block.
+    #[inline(always)]
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many bytes the keys take.
+    #[inline]
+    pub(super) fn keys_size(&self) -> usize {
+        wide(self.restarts_at - self.keys_at)
+    }
+
+    /// How many bytes the payloads take, which stand first.
+    #[inline]
+    pub(super) fn values_size(&self) -> usize {
+        wide(self.keys_at)
+    }
+
     /// The key at `at` in `keys` if it is like most: it shares something with the one before, and what it
     /// does not share has at most [`PIECE`] bytes. How many it shares, how many not, and the block's bytes from
     /// the latter on: more than they are stands behind the last key.
-    #[inline]
-    pub(super) fn short_key(&self, at: usize) -> Option<(usize, usize, &[u8; PIECE])> {
+    #[inline(always)]
+    pub(super) fn short_key<'a>(
+        &self,
+        bytes: &'a [u8],
+        at: usize,
+    ) -> Option<(usize, usize, &'a [u8; PIECE])> {
         let key: &[u8; SHORT_KEY_HEAD + PIECE] =
-            self.bytes.get(wide(self.keys_at) + at..)?.first_chunk()?;
+            bytes.get(wide(self.keys_at) + at..)?.first_chunk()?;
         let ([shared, size], piece) = key.split_first_chunk()?;
         let (shared, size) = (usize::from(*shared), usize::from(*size));
-        ((1..0x80).contains(&shared) && size <= PIECE).then_some((
+        ((1..=SHARED_SHORT_MAX).contains(&shared) && size <= PIECE).then_some((
             shared,
             size,
             piece.first_chunk()?,
@@ -320,7 +302,18 @@ impl Block {
 
     #[inline]
     pub(super) fn version(&self, entry: usize) -> Option<(SeqNo, EntryKind)> {
-        let word = self.number(self.versions_at(), entry, self.version_width)?;
+        self.version_in(&self.bytes, &self.columns(), entry)
+    }
+
+    /// The same out of the bytes of this block and by its columns.
+    #[inline(always)]
+    pub(super) fn version_in(
+        &self,
+        bytes: &[u8],
+        columns: &Columns,
+        entry: usize,
+    ) -> Option<(SeqNo, EntryKind)> {
+        let word = columns.versions.number(bytes, entry)?;
         let [kind, ..] = (word & ((1 << KIND_BITS) - 1)).to_le_bytes();
         let seq = SeqNo(self.base_seq.checked_add(word >> KIND_BITS)?);
         Some((seq, EntryKind::from_byte(kind)?)).filter(|_| seq <= SeqNo::MAX)
@@ -328,28 +321,67 @@ impl Block {
 
     #[inline]
     pub(super) fn end(&self, entry: usize) -> Option<usize> {
-        to_usize(self.number(self.ends_at(), entry, self.end_width)?)
+        self.columns().end_of(&self.bytes, entry)
     }
 
-    /// Where the versions start: behind the restarts, of which there is one for each run.
+    /// The versions stand behind the restarts, of which there is one for each run.
     #[inline]
-    fn versions_at(&self) -> usize {
-        wide(self.restarts_at) + self.entries().div_ceil(RESTART_INTERVAL) * RESTART_SIZE
+    fn versions(&self) -> Column {
+        let restarts = self.entries().div_ceil(RESTART_INTERVAL) * RESTART_SIZE;
+        Column::new(wide(self.restarts_at) + restarts, self.version_width)
     }
 
-    /// Where the ends start: behind the versions.
+    /// The ends stand behind the versions.
     #[inline]
-    fn ends_at(&self) -> usize {
-        self.versions_at() + self.entries() * usize::from(self.version_width)
+    fn ends(&self) -> Column {
+        let versions = self.versions();
+        Column::new(versions.at + self.entries() * versions.width, self.end_width)
     }
 
-    /// The number of `entry` in the part at `part`, where each has `width` bytes.
+    /// What an entry has besides its key, for who walks.
     #[inline]
-    fn number(&self, part: usize, entry: usize, width: u8) -> Option<u64> {
+    pub(super) fn columns(&self) -> Columns {
+        Columns { versions: self.versions(), ends: self.ends() }
+    }
+}
+
+/// The parts of a block that have a number for each entry: worked out once for a walk through it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Columns {
+    versions: Column,
+    ends: Column,
+}
+
+impl Columns {
+    /// Where the payload of `entry` ends, out of the bytes of the block.
+    #[inline(always)]
+    pub(super) fn end_of(&self, bytes: &[u8], entry: usize) -> Option<usize> {
+        self.ends.number(bytes, entry).and_then(to_usize)
+    }
+}
+
+/// A number for each entry.
+#[derive(Debug, Clone, Copy, Default)]
+struct Column {
+    at: usize,
+    /// Of each, in bytes.
+    width: usize,
+    /// The bits of eight bytes that are a number's.
+    mask: u64,
+}
+
+impl Column {
+    #[inline]
+    fn new(at: usize, width: u8) -> Self {
+        let mask = u64::MAX >> (64 - 8 * u32::from(width));
+        Column { at, width: width.into(), mask }
+    }
+
+    #[inline(always)]
+    fn number(self, bytes: &[u8], entry: usize) -> Option<u64> {
         // Eight bytes are there to read: the tail, which is longer, stands behind.
-        let at = part + entry * usize::from(width);
-        let word = u64::from_le_bytes(*self.bytes.get(at..)?.first_chunk()?);
-        Some(word & (u64::MAX >> (64 - 8 * u32::from(width))))
+        let word = bytes.get(self.at + entry * self.width..)?.first_chunk()?;
+        Some(u64::from_le_bytes(*word) & self.mask)
     }
 }
 
@@ -376,26 +408,6 @@ fn split_long_key(keys: &[u8]) -> Option<(usize, &[u8], &[u8])> {
     let shared = d.varint_usize()?;
     let unshared = d.bytes()?;
     Some((shared, unshared, d.rest()))
-}
-
-/// Whether an entry stands after the one before it, and shares with it all that
-/// it can, or nothing where it is a restart.
-fn follows(
-    (key, last_seq): (&[u8], SeqNo),
-    is_restart: bool,
-    shared: usize,
-    unshared: &[u8],
-    seq: SeqNo,
-) -> bool {
-    let rest = key.get(shared..).unwrap_or_default();
-    let more = common_prefix(rest, unshared);
-    (is_restart || more == 0)
-        && match (rest.get(more), unshared.get(more)) {
-            (None, None) => seq < last_seq,
-            (None, Some(_)) => true,
-            (Some(_), None) => false,
-            (Some(a), Some(b)) => a < b,
-        }
 }
 
 #[cfg(test)]
@@ -470,6 +482,12 @@ mod tests {
             assert!(Block::parse(bytes).is_err(), "{what}");
         }
         assert!(Block::parse(good).is_ok());
+
+        let versions = block_of(&[(b"ab", 9), (b"ab", 5), (b"ab", 2)]);
+        let mut swapped = versions.clone();
+        swapped.swap(16, 17);
+        assert!(Block::parse(versions).is_ok());
+        assert!(Block::parse(swapped).is_err(), "an older version before a newer one");
     }
 
     /// Walks and searches all of a block, whatever is in it.

@@ -254,16 +254,14 @@ impl Cursor for TableCursor {
     fn next(&mut self) -> Result<Moved> {
         let Some(block) = &self.block else { return Ok(Moved::default()) };
         match block.advance(&mut self.position) {
-            Some(moved) => Ok(moved),
+            Some((_, moved)) => Ok(moved),
             None => Ok(Moved { is_version: self.enter_next()?, shared: 0 }),
         }
     }
 
     #[inline(always)]
     fn next_at_hand(&mut self) -> Option<(EntryRef<'_>, Moved)> {
-        let block = self.block.as_ref()?;
-        let moved = block.advance(&mut self.position)?;
-        Some((block.entry_at(&self.position), moved))
+        self.block.as_ref()?.advance(&mut self.position)
     }
 
     fn prev(&mut self) -> Result<()> {

@@ -39,6 +39,7 @@
 pub mod block;
 pub mod block_builder;
 mod block_bytes;
+mod block_check;
 mod builder;
 mod cache;
 mod cold;
@@ -50,6 +51,7 @@ mod head;
 mod head_memory;
 pub mod index;
 pub mod index_builder;
+mod key_buffer;
 pub mod position;
 mod preload;
 mod read_ahead;

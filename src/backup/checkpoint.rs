@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
 use crate::format::{FileKind, LogId, ManifestId, SegmentMeta};
-use crate::fs::{Fs, IoContext, OpenMode, Window, create_dir_durably, write_all_at};
+use crate::fs::{DirEntries, Fs, IoContext, OpenMode, SyncFn, Window, create_dir, write_all_at};
 use crate::manifest::{Manifest, State};
 use crate::store::{Catalog, Store, log_identity, log_not_removed};
 use crate::wal::LogWriter;
@@ -29,7 +29,8 @@ const OPENS_STEP_BITS: u32 = 30;
 pub fn checkpoint(store: &Store, catalog: &Catalog, dir: &Path) -> Result<()> {
     let _gate = store.gate.enter()?;
     let fs = store.home.fs.as_ref();
-    create_dir_durably(fs, dir)?;
+    // Where the database stands itself is as durable as that is.
+    let entries = create_dir(fs, dir, Some(&store.home.dir))?;
     check_empty(fs, dir)?;
     let lock_path = dir.join(FileKind::Lock.name());
     let _lock = fs
@@ -40,7 +41,7 @@ pub fn checkpoint(store: &Store, catalog: &Catalog, dir: &Path) -> Result<()> {
     // The version keeps the files of the state here while they are linked.
     let (state, _version) = catalog.pin();
     let mut made = Vec::new();
-    fill(store, state, dir, &mut made).inspect_err(|e| {
+    fill(store, state, dir, &entries, &mut made).inspect_err(|e| {
         if !may_have_switched(e, dir) {
             made.iter().for_each(|file| remove(fs, &dir.join(file.name())));
         }
@@ -65,7 +66,13 @@ pub fn check_empty(fs: &dyn Fs, dir: &Path) -> Result<()> {
     }
 }
 
-fn fill(store: &Store, state: State, dir: &Path, made: &mut Vec<FileKind>) -> Result<()> {
+fn fill(
+    store: &Store,
+    state: State,
+    dir: &Path,
+    entries: &DirEntries<'_>,
+    made: &mut Vec<FileKind>,
+) -> Result<()> {
     let home = &store.home;
     let fs = home.fs.as_ref();
     for file in named_files(&state) {
@@ -88,11 +95,13 @@ fn fill(store: &Store, state: State, dir: &Path, made: &mut Vec<FileKind>) -> Re
         followed: Vec::new(),
         ..state
     };
-    // Syncs the log beside the manifest, then the directory, links included, and only then makes it a database.
+    // Syncs the log beside the manifest, the directory, links included, and its own entry, and only then makes
+    // it a database.
     let manifest = ManifestId(first_free + 1);
     made.extend([FileKind::Manifest(manifest), FileKind::CurrentTemporary]);
     let sync_log = || writer.sync_target().sync();
-    Manifest::create(Arc::clone(&home.fs), dir, home.database, manifest, state, &sync_log).map(drop)
+    let beside: [SyncFn<'_>; 2] = [&sync_log, &|| entries.sync(fs)];
+    Manifest::create(Arc::clone(&home.fs), dir, home.database, manifest, state, &beside).map(drop)
 }
 
 /// The files of tables and segments.

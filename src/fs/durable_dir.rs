@@ -2,6 +2,7 @@
 
 use super::{Fs, IoContext};
 use crate::error::{Error, Result};
+use std::io;
 use std::io::ErrorKind::{InvalidInput, NotFound, PermissionDenied, ReadOnlyFilesystem};
 use std::path::Path;
 
@@ -14,28 +15,60 @@ use std::path::Path;
 /// # Errors
 /// [`Error::Io`].
 pub fn create_dir_durably(fs: &dyn Fs, dir: &Path) -> Result<()> {
+    create_dir(fs, dir, None)?.sync(fs)
+}
+
+/// Makes `dir`, with its parents. Their entries are durable after [`DirEntries::sync`]; those of directories
+/// that `durable` stands in, or is, are already.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn create_dir<'a>(
+    fs: &dyn Fs,
+    dir: &'a Path,
+    durable: Option<&Path>,
+) -> Result<DirEntries<'a>> {
+    let is_durable = |path: &Path| durable.is_some_and(|durable| durable.starts_with(path));
     let missing = missing(fs, dir)?;
     if let Some(topmost) = missing.last() {
         let parent = parent_of(topmost);
         fs.sync_dir(parent).during("sync", parent)?;
     }
     fs.create_dir_all(dir).during("create", dir)?;
-    for made in dir.ancestors().take_while(|made| made.parent().is_some()) {
-        let parent = parent_of(made);
-        match fs.sync_dir(parent) {
-            // Directories that were there before may be closed to us, or on a
-            // file system without syncs (a read-only one as the root, say);
-            // that they exist is not ours to make durable.
-            Err(e)
-                if !missing.contains(&made)
-                    && matches!(e.kind(), PermissionDenied | InvalidInput | ReadOnlyFilesystem) =>
-            {
-                break;
+    let entries = dir.ancestors().take_while(|path| path.parent().is_some() && !is_durable(path));
+    let entries = entries.map(|path| (path, missing.contains(&path))).collect();
+    Ok(DirEntries { entries })
+}
+
+/// A directory and those it stands in, whose entries are to be durable.
+#[derive(Debug)]
+pub struct DirEntries<'a> {
+    /// From the innermost on, and whether it was made now.
+    entries: Vec<(&'a Path, bool)>,
+}
+
+impl DirEntries<'_> {
+    /// Makes them durable.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn sync(&self, fs: &dyn Fs) -> Result<()> {
+        for &(path, was_made) in &self.entries {
+            let parent = parent_of(path);
+            match fs.sync_dir(parent) {
+                // That what was there before exists is not ours to make durable.
+                Err(e) if !was_made && is_refusal(&e) => break,
+                synced => synced.during("sync", parent)?,
             }
-            synced => synced.during("sync", parent)?,
         }
+        Ok(())
     }
-    Ok(())
+}
+
+/// Whether a directory cannot be synced at all: it is closed to us, or on a file system without syncs (a
+/// read-only one as the root, say).
+fn is_refusal(e: &io::Error) -> bool {
+    matches!(e.kind(), PermissionDenied | InvalidInput | ReadOnlyFilesystem)
 }
 
 /// Which of `dir` and its parents are not there, the topmost last.

@@ -38,7 +38,7 @@ mod conformance;
 
 #[cfg(any(test, feature = "sim"))]
 pub use bytes::BytesFile;
-pub use durable_dir::{create_dir_durably, parent_of};
+pub use durable_dir::{DirEntries, create_dir, create_dir_durably, parent_of};
 #[cfg(feature = "server")]
 pub use held_dir::{HeldDir, HeldEntry, Standing};
 pub use inspect::{Inspected, Inspector, Stop};
@@ -404,12 +404,15 @@ pub fn write_all_at(file: &dyn File, mut buf: &[u8], mut offset: u64) -> io::Res
     Ok(())
 }
 
+/// Makes something durable.
+pub type SyncFn<'a> = &'a (dyn Fn() -> Result<()> + Sync);
+
 /// Makes several files durable at once, where there may be threads: the file system then
 /// commits its journal once for all of them.
 ///
 /// # Errors
 /// The first, by their order, of those that failed. Where there are threads all have been tried.
-pub fn sync_together(fs: &dyn Fs, syncs: &[&(dyn Fn() -> Result<()> + Sync)]) -> Result<()> {
+pub fn sync_together(fs: &dyn Fs, syncs: &[SyncFn<'_>]) -> Result<()> {
     let [first, others @ ..] = syncs else { return Ok(()) };
     if !fs.allows_threads() {
         return syncs.iter().try_for_each(|sync| sync());

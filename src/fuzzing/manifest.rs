@@ -65,8 +65,7 @@ pub fn write_manifest(identity: Identity, edits: &[Edit]) -> Result<(Vec<u8>, Ve
         state.apply(edit).map_err(Error::invalid)?;
     }
     let shared: Arc<dyn Fs> = Arc::<SimFs>::clone(&fs);
-    let mut manifest =
-        Manifest::create(shared, Path::new(DIR), identity.database, id, state, &|| Ok(()))?;
+    let mut manifest = Manifest::create(shared, Path::new(DIR), identity.database, id, state, &[])?;
     let mut states = vec![manifest.state().clone()];
     for edit in rest {
         manifest.apply(edit, id)?;

@@ -6,7 +6,7 @@ use super::state::{Edit, State};
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
 use crate::format::{DatabaseId, FileKind, FramePlace, ManifestId, crc, put_frame};
-use crate::fs::{File, Fs, IoContext, OpenMode, sync_together, write_all_at};
+use crate::fs::{File, Fs, IoContext, OpenMode, SyncFn, sync_together, write_all_at};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub struct Manifest {
 
 impl Manifest {
     /// Writes `state` into the new manifest `id` and puts it in force, after `beside`, which makes
-    /// other files durable that it names. On return all of it is durable, `CURRENT` included, and so is every
+    /// durable what else has to be there before. On return all of it is durable, `CURRENT` included, and so is every
     /// directory entry made before.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Manifest {
         database: DatabaseId,
         id: ManifestId,
         state: State,
-        beside: &(dyn Fn() -> Result<()> + Sync),
+        beside: &[SyncFn<'_>],
     ) -> Result<Self> {
         let path = dir.join(FileKind::Manifest(id).name());
         let file = fs.open(&path, OpenMode::CreateNew).during("create", &path)?;
@@ -67,9 +67,10 @@ impl Manifest {
         write_all_at(file.as_ref(), &bytes, 0).during("write", &path).inspect_err(clear)?;
         let next = NextCurrent::write(fs.as_ref(), dir, database, id).inspect_err(clear)?;
         let sync_manifest = || file.sync_data().during("sync", &path);
-        sync_together(fs.as_ref(), &[beside, &sync_manifest, &|| next.sync()])?;
-        // The entry of the file before the entry that names it: INV-3.
-        fs.sync_dir(dir).during("sync", dir)?;
+        // The entry of the file too before the entry that names it: INV-3.
+        let sync_entries = || fs.sync_dir(dir).during("sync", dir);
+        let own: [SyncFn<'_>; 3] = [&sync_manifest, &|| next.sync(), &sync_entries];
+        sync_together(fs.as_ref(), &[beside, &own].concat())?;
         next.put_in_force(fs.as_ref(), dir).inspect_err(clear)?;
         let end = to_u64(bytes.len());
         let dir = dir.to_path_buf();
@@ -197,14 +198,12 @@ impl Manifest {
     fn rewrite(&mut self, mut state: State, next: ManifestId) -> Result<ManifestId> {
         state.next_file = state.next_file.max(next.0 + 1);
         let fs = Arc::clone(&self.fs);
-        let nothing = || Ok(());
-        let new =
-            Manifest::create(fs, &self.dir, self.database, next, state, &nothing).map_err(|e| {
-                match &e {
-                    Error::Io { op: "sync", .. } => poison(e),
-                    _ => e,
-                }
-            })?;
+        let new = Manifest::create(fs, &self.dir, self.database, next, state, &[]).map_err(
+            |e| match &e {
+                Error::Io { op: "sync", .. } => poison(e),
+                _ => e,
+            },
+        )?;
         let old = self.id;
         *self = new;
         Ok(old)

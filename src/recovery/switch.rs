@@ -47,11 +47,11 @@ impl Switch {
         state.opens += 1;
         state.expiry_floor_ms = store.expiry.get();
         state.next_file = home.next_file();
-        // Syncs the log beside the manifest, then the directory, and with it the names of the tables
+        // Syncs beside the manifest the log and the directory, and with it the names of the tables
         // and the log, and only then switches.
         let fs = Arc::clone(&home.fs);
         let sync_log = || log.sync_target().sync();
-        let made = Manifest::create(fs, &home.dir, home.database, manifest_id, state, &sync_log);
+        let made = Manifest::create(fs, &home.dir, home.database, manifest_id, state, &[&sync_log]);
         let manifest = made.inspect_err(|e| {
             if before_the_switch(e) {
                 // The first error is the one to tell; what cannot be removed now is by the next open.

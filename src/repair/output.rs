@@ -171,9 +171,9 @@ impl<'a> Output<'a> {
             segments: self.segments.drain(..).map(|meta| (meta.id, meta)).collect(),
             ..State::empty()
         };
-        // Syncs the log beside it, then the directory, and only then switches `CURRENT`.
+        // Syncs the log and the directory beside it, and only then switches `CURRENT`.
         let sync_log = || log.sync_target().sync();
-        Manifest::create(Arc::clone(&fs), &dir, database, manifest_id, state, &sync_log)?;
+        Manifest::create(Arc::clone(&fs), &dir, database, manifest_id, state, &[&sync_log])?;
         // Were it left, the first open would remove it.
         let path = dir.join(MARK.name());
         fs.remove(&path).during("remove", &path)?;

@@ -4,8 +4,10 @@ use crate::fixture::{DIR, all, fill, names, noise, open, options, quiet_disk, re
 use crate::hooked_fs::HookedFs;
 use esker::sim::{CallKind, CrashModel};
 use esker::{Db, Error, Options};
+use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 const COPY: &str = "/copies/one";
@@ -65,11 +67,40 @@ fn it_is_durable_when_the_call_returns() {
         let fs = Arc::new(disk.clone());
         let db = Db::open_with_fs(fs, DIR, options.clone()).expect("opens");
         fill(&db);
-        db.checkpoint(COPY).expect("a checkpoint");
-        let image = Arc::new(disk.crash_image(&CrashModel::SyncedOnly));
-        let copy = Db::open_with_fs(image, COPY, options).expect("opens");
-        assert_eq!(all(&copy), all(&db));
-        copy.verify().expect("sound");
+        for dir in [COPY, "/beside", "/deep/down/there", "/deep/two"] {
+            db.checkpoint(dir).expect("a checkpoint");
+            let image = Arc::new(disk.crash_image(&CrashModel::SyncedOnly));
+            let copy = Db::open_with_fs(image, dir, options.clone()).expect("opens");
+            assert_eq!(all(&copy), all(&db), "{dir}");
+            copy.verify().expect("sound");
+        }
+    }
+}
+
+/// What the database stands in itself is not synced once more.
+#[test]
+fn it_syncs_the_entries_of_what_it_makes_and_no_others() {
+    let disk = quiet_disk();
+    let fs = HookedFs::new(&disk);
+    let db = Db::open_with_fs(Arc::new(fs.clone()), "/some/place/db", options()).expect("opens");
+    fill(&db);
+    let synced: Arc<Mutex<BTreeSet<PathBuf>>> = Arc::default();
+    for (dir, expected) in [
+        ("/some/place/copy", vec!["/some/place", "/some/place/copy"]),
+        ("/some/other/copy", vec!["/some", "/some/other", "/some/other/copy"]),
+        ("/else/copy", vec!["/", "/else", "/else/copy"]),
+    ] {
+        let noted = Arc::clone(&synced);
+        fs.set_hook(move |call| {
+            if call.kind == CallKind::SyncDir && !call.path.starts_with("/some/place/db") {
+                noted.lock().expect("no panic").insert(call.path.to_path_buf());
+            }
+            Ok(())
+        });
+        db.checkpoint(dir).expect("a checkpoint");
+        fs.clear_hook();
+        let synced = std::mem::take(&mut *synced.lock().expect("no panic"));
+        assert_eq!(synced, expected.into_iter().map(PathBuf::from).collect());
     }
 }
 

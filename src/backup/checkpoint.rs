@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::format::codec::to_u64;
 use crate::format::{FileKind, LogId, ManifestId, SegmentMeta};
-use crate::fs::{DirEntries, Fs, IoContext, OpenMode, SyncFn, Window, create_dir, write_all_at};
+use crate::fs::{DirEntry, Fs, IoContext, OpenMode, SyncFn, Window, create_dir, write_all_at};
 use crate::manifest::{Manifest, State};
 use crate::store::{Catalog, Store, log_identity, log_not_removed};
 use crate::wal::LogWriter;
@@ -29,8 +29,7 @@ const OPENS_STEP_BITS: u32 = 30;
 pub fn checkpoint(store: &Store, catalog: &Catalog, dir: &Path) -> Result<()> {
     let _gate = store.gate.enter()?;
     let fs = store.home.fs.as_ref();
-    // Where the database stands itself is as durable as that is.
-    let entries = create_dir(fs, dir, Some(&store.home.dir))?;
+    let entries = create_dir(fs, dir)?;
     check_empty(fs, dir)?;
     let lock_path = dir.join(FileKind::Lock.name());
     let _lock = fs
@@ -41,8 +40,8 @@ pub fn checkpoint(store: &Store, catalog: &Catalog, dir: &Path) -> Result<()> {
     // The version keeps the files of the state here while they are linked.
     let (state, _version) = catalog.pin();
     let mut made = Vec::new();
-    fill(store, state, dir, &entries, &mut made).inspect_err(|e| {
-        if !may_have_switched(e, dir) {
+    fill(store, state, dir, &entries, &mut made).inspect_err(|_| {
+        if !is_switched(fs, dir) {
             made.iter().for_each(|file| remove(fs, &dir.join(file.name())));
         }
     })
@@ -70,7 +69,7 @@ fn fill(
     store: &Store,
     state: State,
     dir: &Path,
-    entries: &DirEntries<'_>,
+    entries: &[DirEntry<'_>],
     made: &mut Vec<FileKind>,
 ) -> Result<()> {
     let home = &store.home;
@@ -95,12 +94,14 @@ fn fill(
         followed: Vec::new(),
         ..state
     };
-    // Syncs the log beside the manifest, the directory, links included, and its own entry, and only then makes
-    // it a database.
+    // Syncs the log beside the manifest, the directory, links included, and the entries that lead to it, and only
+    // then makes it a database.
     let manifest = ManifestId(first_free + 1);
     made.extend([FileKind::Manifest(manifest), FileKind::CurrentTemporary]);
     let sync_log = || writer.sync_target().sync();
-    let beside: [SyncFn<'_>; 2] = [&sync_log, &|| entries.sync(fs)];
+    let sync_entries: Vec<_> = entries.iter().map(|entry| || entry.sync(fs)).collect();
+    let mut beside: Vec<SyncFn<'_>> = vec![&sync_log];
+    beside.extend(sync_entries.iter().map(|sync| sync as SyncFn<'_>));
     Manifest::create(Arc::clone(&home.fs), dir, home.database, manifest, state, &beside).map(drop)
 }
 
@@ -148,14 +149,9 @@ fn copy(fs: &dyn Fs, from: &Path, to: &Path) -> Result<()> {
     target.sync_data().during("sync", to)
 }
 
-/// Whether `CURRENT` may be there, and with it a database.
-fn may_have_switched(e: &Error, dir: &Path) -> bool {
-    match e {
-        // Of the directory: before `CURRENT` was made, or after it.
-        Error::Io { op: "sync", path, .. } => path == dir,
-        Error::Io { op: "rename", .. } => true,
-        _ => false,
-    }
+/// Whether `CURRENT` is there, and with it a database; what cannot be listed may have it.
+fn is_switched(fs: &dyn Fs, dir: &Path) -> bool {
+    fs.list(dir).map_or(true, |names| names.contains(&FileKind::Current.name()))
 }
 
 /// What cannot be removed stays, and the directory is no database: it is told.

@@ -6,7 +6,7 @@ use crate::archive::{Chain, RestoreOptions, RestoreReport};
 use crate::backup::{Restorer, check_empty, checkpoint};
 use crate::commit::{Batch, Log, Pipeline, Premise};
 use crate::compaction::KeyRange;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::{BackupRef, DatabaseId, SeqNo};
 use crate::fs::{DirLock, Fs};
 use crate::gc::Collected;
@@ -235,7 +235,12 @@ impl Inner {
     pub fn checkpoint(&self, dir: &Path) -> Result<()> {
         check_empty(self.store.home.fs.as_ref(), dir)?;
         self.flush()?;
-        let made = checkpoint(&self.store, &self.catalog, dir);
+        let made = checkpoint(&self.store, &self.catalog, dir).inspect_err(|e| {
+            // What a failed sync of the database's own directory has dropped may be its files' names.
+            if matches!(e, Error::Io { op: "sync", path, .. } if *path == self.store.home.dir) {
+                self.store.poison(e.clone());
+            }
+        });
         // With the database closed its directory may be another handle's.
         made.map_err(|e| self.store.health.check_open().err().unwrap_or(e))
     }
@@ -321,7 +326,6 @@ impl Drop for Inner {
 mod tests {
     use super::*;
     use crate::commit::Batch;
-    use crate::error::Error;
     use crate::format::Content;
     use crate::fs::disk::DiskFs;
     use crate::options::SyncPolicy;

@@ -15,53 +15,44 @@ use std::path::Path;
 /// # Errors
 /// [`Error::Io`].
 pub fn create_dir_durably(fs: &dyn Fs, dir: &Path) -> Result<()> {
-    create_dir(fs, dir, None)?.sync(fs)
+    create_dir(fs, dir)?.iter().try_for_each(|entry| entry.sync(fs))
 }
 
-/// Makes `dir`, with its parents. Their entries are durable after [`DirEntries::sync`]; those of directories
-/// that `durable` stands in, or is, are already.
+/// Makes `dir`, with its parents. Their entries, the innermost first, are durable when each of them was synced.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn create_dir<'a>(
-    fs: &dyn Fs,
-    dir: &'a Path,
-    durable: Option<&Path>,
-) -> Result<DirEntries<'a>> {
-    let is_durable = |path: &Path| durable.is_some_and(|durable| durable.starts_with(path));
+pub fn create_dir<'a>(fs: &dyn Fs, dir: &'a Path) -> Result<Vec<DirEntry<'a>>> {
     let missing = missing(fs, dir)?;
     if let Some(topmost) = missing.last() {
         let parent = parent_of(topmost);
         fs.sync_dir(parent).during("sync", parent)?;
     }
     fs.create_dir_all(dir).during("create", dir)?;
-    let entries = dir.ancestors().take_while(|path| path.parent().is_some() && !is_durable(path));
-    let entries = entries.map(|path| (path, missing.contains(&path))).collect();
-    Ok(DirEntries { entries })
+    let entries = dir.ancestors().take_while(|path| path.parent().is_some());
+    Ok(entries.map(|path| DirEntry { path, was_made: missing.contains(&path) }).collect())
 }
 
-/// A directory and those it stands in, whose entries are to be durable.
+/// The entry of a directory in the one that it is in.
 #[derive(Debug)]
-pub struct DirEntries<'a> {
-    /// From the innermost on, and whether it was made now.
-    entries: Vec<(&'a Path, bool)>,
+pub struct DirEntry<'a> {
+    path: &'a Path,
+    /// It was not there before.
+    was_made: bool,
 }
 
-impl DirEntries<'_> {
-    /// Makes them durable.
+impl DirEntry<'_> {
+    /// Makes it durable.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn sync(&self, fs: &dyn Fs) -> Result<()> {
-        for &(path, was_made) in &self.entries {
-            let parent = parent_of(path);
-            match fs.sync_dir(parent) {
-                // That what was there before exists is not ours to make durable.
-                Err(e) if !was_made && is_refusal(&e) => break,
-                synced => synced.during("sync", parent)?,
-            }
+        let parent = parent_of(self.path);
+        match fs.sync_dir(parent) {
+            // That what was there before exists is not ours to make durable.
+            Err(e) if !self.was_made && is_refusal(&e) => Ok(()),
+            synced => synced.during("sync", parent),
         }
-        Ok(())
     }
 }
 

@@ -38,7 +38,7 @@ mod conformance;
 
 #[cfg(any(test, feature = "sim"))]
 pub use bytes::BytesFile;
-pub use durable_dir::{DirEntries, create_dir, create_dir_durably, parent_of};
+pub use durable_dir::{DirEntry, create_dir, create_dir_durably, parent_of};
 #[cfg(feature = "server")]
 pub use held_dir::{HeldDir, HeldEntry, Standing};
 pub use inspect::{Inspected, Inspector, Stop};

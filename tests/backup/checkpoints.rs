@@ -3,11 +3,10 @@
 use crate::fixture::{DIR, all, fill, names, noise, open, options, quiet_disk, read_file};
 use crate::hooked_fs::HookedFs;
 use esker::sim::{CallKind, CrashModel};
-use esker::{Db, Error, Options};
-use std::collections::BTreeSet;
+use esker::{Db, Error, Fs, Options};
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 const COPY: &str = "/copies/one";
@@ -77,31 +76,39 @@ fn it_is_durable_when_the_call_returns() {
     }
 }
 
-/// What the database stands in itself is not synced once more.
+/// A database that was opened by way of a directory that no one had synced says nothing of how durable that is.
 #[test]
-fn it_syncs_the_entries_of_what_it_makes_and_no_others() {
+fn where_its_database_stands_is_not_taken_for_durable() {
+    let disk = quiet_disk();
+    let db = open(&disk);
+    fill(&db);
+    db.close().expect("closed");
+    disk.create_dir_all(Path::new("/new")).expect("a directory");
+    let fs = Arc::new(disk.clone());
+    let db = Db::open_with_fs(fs, "/new/../db", options()).expect("opens");
+    db.checkpoint("/new/copy").expect("a checkpoint");
+    let image = Arc::new(disk.crash_image(&CrashModel::SyncedOnly));
+    let copy = Db::open_with_fs(image, "/new/copy", options()).expect("opens");
+    assert_eq!(all(&copy), all(&db));
+}
+
+/// What such a sync has dropped may be the name of a table that the manifest is about to name.
+#[test]
+fn a_failed_sync_of_the_databases_own_directory_poisons() {
     let disk = quiet_disk();
     let fs = HookedFs::new(&disk);
-    let db = Db::open_with_fs(Arc::new(fs.clone()), "/some/place/db", options()).expect("opens");
+    let db = open(&fs);
     fill(&db);
-    let synced: Arc<Mutex<BTreeSet<PathBuf>>> = Arc::default();
-    for (dir, expected) in [
-        ("/some/place/copy", vec!["/some/place", "/some/place/copy"]),
-        ("/some/other/copy", vec!["/some", "/some/other", "/some/other/copy"]),
-        ("/else/copy", vec!["/", "/else", "/else/copy"]),
-    ] {
-        let noted = Arc::clone(&synced);
-        fs.set_hook(move |call| {
-            if call.kind == CallKind::SyncDir && !call.path.starts_with("/some/place/db") {
-                noted.lock().expect("no panic").insert(call.path.to_path_buf());
-            }
-            Ok(())
-        });
-        db.checkpoint(dir).expect("a checkpoint");
-        fs.clear_hook();
-        let synced = std::mem::take(&mut *synced.lock().expect("no panic"));
-        assert_eq!(synced, expected.into_iter().map(PathBuf::from).collect());
-    }
+    db.flush().expect("flushed");
+    fs.set_hook(|call| {
+        let fails = call.kind == CallKind::SyncDir && call.path == Path::new(DIR);
+        if fails { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
+    });
+    let e = db.checkpoint(format!("{DIR}/copy")).expect_err("it failed");
+    assert!(matches!(e, Error::Io { op: "sync", .. }), "{e}");
+    fs.clear_hook();
+    let e = db.set("a", "b").expect_err("refused");
+    assert!(matches!(e, Error::Poisoned { .. }), "{e}");
 }
 
 #[test]
@@ -132,7 +139,9 @@ fn one_that_fails_leaves_no_database_and_one_that_was_cut_does_not_open() {
     let db = open(&fs);
     fill(&db);
     db.flush().expect("flushed");
-    for (number, kind) in (0..).zip([CallKind::Link, CallKind::Write, CallKind::SyncData]) {
+    let kinds =
+        [CallKind::Link, CallKind::Write, CallKind::SyncData, CallKind::SyncDir, CallKind::Rename];
+    for (number, kind) in (0..).zip(kinds) {
         let dir = format!("/failed/{number}");
         let under = dir.clone();
         fs.set_hook(move |call| {

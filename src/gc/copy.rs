@@ -46,16 +46,13 @@ impl Places {
         }
     }
 
-    fn next(&mut self) -> Result<Option<Candidate>> {
+    /// The next place; in a log only such as `is_wanted` is for, by length and whether it is in Snappy.
+    fn next(&mut self, is_wanted: impl Fn(usize, bool) -> bool) -> Result<Option<Candidate>> {
         match self {
-            Places::Log(values, segment) => loop {
-                let Some(value) = values.next_value()? else { return Ok(None) };
-                let LogValue { key, seq, offset, stored_bytes, is_compressed } = value;
-                // Small values stand in the tables; no threshold was ever lower than this.
-                if stored_bytes >= VALUE_THRESHOLD_MIN || is_compressed {
-                    return Ok(Some(Candidate { key, seq, segment: *segment, offset }));
-                }
-            },
+            Places::Log(values, segment) => Ok(values.next_value(is_wanted)?.map(|value| {
+                let LogValue { key, seq, offset, .. } = value;
+                Candidate { key, seq, segment: *segment, offset }
+            })),
             Places::Records(records) => Ok(records.next_record()?.map(|record| {
                 let Record { key, seq, pointer, .. } = record;
                 let ValuePointer { segment, offset, .. } = pointer;
@@ -125,9 +122,34 @@ impl<'a> Copier<'a> {
     }
 
     fn copy(&mut self, file: &Arc<ValueFile>) -> Result<()> {
+        // The small values of a log stand in tables, and there are far more of these: each would be looked up
+        // there, in vain. A threshold is that of its time: what is not among the large ones is among the others.
+        let threshold = self.store.options.value_threshold;
+        let is_large = |bytes: usize, is_compressed: bool| is_compressed || bytes >= threshold;
+        self.copy_those(file, is_large)?;
+        if matches!(file.kind(), FileKind::Log(_)) {
+            self.copy_those(file, |bytes, is_compressed| {
+                bytes >= VALUE_THRESHOLD_MIN && !is_large(bytes, is_compressed)
+            })?;
+        }
+        self.check_found(file)
+    }
+
+    /// Copies what lives of `file`, up to the last that does; of a log only such values as `is_wanted` is for.
+    fn copy_those(
+        &mut self,
+        file: &Arc<ValueFile>,
+        is_wanted: impl Fn(usize, bool) -> bool,
+    ) -> Result<()> {
+        let mut left_bytes = self.left_bytes(file);
+        if left_bytes == 0 {
+            return Ok(());
+        }
         let mut places = Places::of(file)?;
         let mut passed_bytes = 0;
-        while let Some(candidate) = places.next()? {
+        while left_bytes > 0
+            && let Some(candidate) = places.next(&is_wanted)?
+        {
             if self.records.is_multiple_of(LOOK_EVERY) {
                 self.check_wanted()?;
             }
@@ -141,10 +163,18 @@ impl<'a> Copier<'a> {
                 self.writer.add_moved(key, *seq, pointer, &stored)?;
                 *self.found.entry(pointer.segment).or_default() += pointer.bytes();
                 self.values += 1;
+                left_bytes = left_bytes.saturating_sub(pointer.bytes());
                 self.keep_pace(2 * pointer.bytes())?;
             }
         }
-        self.check_found(file)
+        Ok(())
+    }
+
+    /// How many bytes of values that live in `file` have not been found.
+    fn left_bytes(&self, file: &ValueFile) -> u64 {
+        let segments = self.version.segments().iter().filter(|s| s.meta.file() == file.kind());
+        let found = |id| self.found.get(&id).copied().unwrap_or(0);
+        segments.map(|s| s.live_bytes.saturating_sub(found(s.meta.id))).sum()
     }
 
     /// INV-2: that as much was found of each segment of `file` as tables point to.

@@ -6,8 +6,9 @@
 //! every edit. A segment to which nothing points goes with the edit that took the last pointer.
 //! What is done here is the rest: files that are garbage in part.
 //!
-//! A collection goes through the records of such files, asks the tables for each by key and sequence
-//! number whether an entry still points to it, and copies what lives, as it is stored and after
+//! A collection goes through the records of such files, up to the last value that lives, asks the tables for each by key
+//! and sequence number whether an entry still points to it (in a log, for each that is large: the small ones
+//! stand in tables and are by far the most), and copies what lives, as it is stored and after
 //! its checksum, into a new value file with a map from the old places to the new. One edit of the
 //! manifest puts that in the place of the old files. No key is set again, no table is
 //! written, no pointer changes: so nothing that writers, compactions or snapshots do can come

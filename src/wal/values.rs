@@ -66,16 +66,20 @@ impl LogValues {
         })
     }
 
-    /// The next value; `None` where no intact frame follows.
+    /// The next value of which `is_wanted` says so, of its length as stored and whether it is in Snappy;
+    /// `None` where no intact frame follows.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn next_value(&mut self) -> Result<Option<LogValue>> {
+    pub fn next_value(
+        &mut self,
+        is_wanted: impl Fn(usize, bool) -> bool,
+    ) -> Result<Option<LogValue>> {
         loop {
             if self.op_at >= self.body_end && !self.enter_frame()? {
                 return Ok(None);
             }
-            if let Some(value) = self.next_op()? {
+            if let Some(value) = self.next_op(&is_wanted)? {
                 return Ok(Some(value));
             }
         }
@@ -108,8 +112,8 @@ impl LogValues {
         Ok(header.body_bytes > 0)
     }
 
-    /// The value of the next operation, if it has one.
-    fn next_op(&mut self) -> Result<Option<LogValue>> {
+    /// The value of the next operation, if it has one that is wanted.
+    fn next_op(&mut self, is_wanted: impl Fn(usize, bool) -> bool) -> Result<Option<LogValue>> {
         let at = self.op_at;
         let mut bytes = self.window.at(at, HEAD_BYTES_USUAL).during("read", &self.path)?;
         if read_head(bytes).is_none() {
@@ -130,12 +134,13 @@ impl LogValues {
         let seq = SeqNo(self.seq);
         self.seq += 1;
         let stored_bytes = head.payload_bytes - head.expiry_bytes;
-        Ok((stored_bytes > 0).then(|| LogValue {
+        let is_compressed = head.is_compressed;
+        Ok((stored_bytes > 0 && is_wanted(stored_bytes, is_compressed)).then(|| LogValue {
             key: key.to_vec(),
             seq,
             offset: value_at,
             stored_bytes,
-            is_compressed: head.is_compressed,
+            is_compressed,
         }))
     }
 }

@@ -127,7 +127,7 @@ impl<'a> Copier<'a> {
         let threshold = self.store.options.value_threshold;
         let is_large = |bytes: usize, is_compressed: bool| is_compressed || bytes >= threshold;
         self.copy_those(file, is_large)?;
-        if matches!(file.kind(), FileKind::Log(_)) {
+        if is_log(file) && self.left_bytes(file) > 0 {
             self.copy_those(file, |bytes, is_compressed| {
                 bytes >= VALUE_THRESHOLD_MIN && !is_large(bytes, is_compressed)
             })?;
@@ -135,19 +135,17 @@ impl<'a> Copier<'a> {
         self.check_found(file)
     }
 
-    /// Copies what lives of `file`, up to the last that does; of a log only such values as `is_wanted` is for.
+    /// Copies what lives of `file`; of a log only such values as `is_wanted` is for, and up to the last that lives: no
+    /// place comes twice there, so that what adds up to all that lives is all of it.
     fn copy_those(
         &mut self,
         file: &Arc<ValueFile>,
         is_wanted: impl Fn(usize, bool) -> bool,
     ) -> Result<()> {
         let mut left_bytes = self.left_bytes(file);
-        if left_bytes == 0 {
-            return Ok(());
-        }
         let mut places = Places::of(file)?;
         let mut passed_bytes = 0;
-        while left_bytes > 0
+        while (left_bytes > 0 || !is_log(file))
             && let Some(candidate) = places.next(&is_wanted)?
         {
             if self.records.is_multiple_of(LOOK_EVERY) {
@@ -245,4 +243,8 @@ impl<'a> Copier<'a> {
             }
         }
     }
+}
+
+fn is_log(file: &ValueFile) -> bool {
+    matches!(file.kind(), FileKind::Log(_))
 }

@@ -6,7 +6,7 @@
 //! every edit. A segment to which nothing points goes with the edit that took the last pointer.
 //! What is done here is the rest: files that are garbage in part.
 //!
-//! A collection goes through the records of such files, up to the last value that lives, asks the tables for each by key
+//! A collection goes through the records of such files, of a log up to the last value that lives, asks the tables for each by key
 //! and sequence number whether an entry still points to it (in a log, for each that is large: the small ones
 //! stand in tables and are by far the most), and copies what lives, as it is stored and after
 //! its checksum, into a new value file with a map from the old places to the new. One edit of the

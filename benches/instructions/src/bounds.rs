@@ -156,7 +156,8 @@ impl Bounds {
         let row = |name: &&str| match counts.iter().find(|count| count.name == *name) {
             Some(count) => Some(Bound {
                 name: count.name.clone(),
-                instructions: count.instructions,
+                // As the file will have it: a page made of more digits would be rounded otherwise.
+                instructions: (count.instructions * 10.0).round() / 10.0,
                 counted_on: today.to_string(),
                 what: count.what.clone(),
             }),
@@ -268,6 +269,10 @@ mod tests {
         ]));
         // A path that is no more loses its bound.
         assert!(bounds().updated(&["scan"], &[], "", "").get("get").is_none());
+        // What a page shows of it is what it shows of the file.
+        let updated = bounds().updated(&["set"], &[count("set", 5530.54)], "2027-01-01", "rustc");
+        let read = Bounds::parse(&updated.to_text()).expect("a table");
+        assert_eq!(updated.to_markdown(), read.to_markdown());
     }
 
     #[test]

@@ -4,10 +4,17 @@
 //! with values of 128 bytes and a few of 16 KiB it took 1.6 s for a file in place of 0.2, half a processor, and writers
 //! of large values waited for it. (Found by a sustained load five times as long as that of the benchmarks.)
 
-use esker::sim::SimFs;
-use esker::{Db, Options, SyncPolicy};
+#[expect(dead_code, reason = "shared with tests that use more of it")]
+mod hooked_fs;
+
+use esker::sim::{CallKind, SimFs};
+use esker::{Db, Error, Options, SyncPolicy};
+use hooked_fs::HookedFs;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
 
 const DIR: &str = "/db";
 const LARGE: usize = 20_000;
@@ -128,4 +135,46 @@ fn values_that_were_large_by_an_earlier_threshold_are_found() {
         .collect();
     assert_eq!(found, lives);
     db.verify().expect("sound");
+}
+
+/// A collection goes on through small values for long without a look into the tables.
+#[test]
+fn a_close_does_not_wait_until_a_log_of_small_values_has_been_gone_through() {
+    let fs = HookedFs::new(&SimFs::new());
+    let db = Arc::new(Db::open_with_fs(Arc::new(fs.clone()), DIR, options()).expect("opens"));
+    db.set(large_key(0), noise(0, LARGE)).expect("a set");
+    for n in 0..20_000 {
+        db.set(format!("small{n:05}"), noise(n, 128)).expect("a set");
+    }
+    db.set(large_key(1), noise(1, LARGE)).expect("a set");
+    db.flush().expect("a flush");
+    db.delete(large_key(0)).expect("a delete");
+    db.compact().expect("compacts");
+    let reads = Arc::new(AtomicUsize::new(0));
+    let (is_in_it, wait_for_it) = channel();
+    let (counted, seen) = (Arc::clone(&reads), Arc::clone(&db));
+    fs.set_hook(move |call| {
+        // In the midst of the log the database is closed.
+        if call.is(CallKind::Read, ".log")
+            && !call.is_done
+            && counted.fetch_add(1, Ordering::Relaxed) == 4
+        {
+            is_in_it.send(()).expect("somebody listens");
+            while !matches!(seen.get("no key"), Err(Error::Closed)) {
+                thread::yield_now();
+            }
+        }
+        Ok(())
+    });
+    let ended = thread::scope(|scope| {
+        let collection = scope.spawn(|| db.collect_garbage());
+        wait_for_it.recv().expect("it reads the log");
+        db.close().expect("closed");
+        collection.join().expect("no panic")
+    });
+    fs.clear_hook();
+    assert!(matches!(ended, Err(Error::Closed)), "{ended:?}");
+    // Of more than forty.
+    let reads = reads.load(Ordering::Relaxed);
+    assert!(reads <= 7, "{reads} reads of the log");
 }

@@ -46,17 +46,26 @@ impl Places {
         }
     }
 
-    /// The next place; in a log only such as `is_wanted` is for, by length and whether it is in Snappy.
-    fn next(&mut self, is_wanted: impl Fn(usize, bool) -> bool) -> Result<Option<Candidate>> {
+    /// The next place, and who is to be looked up for it; nobody where it is of a log and `is_wanted`, by length and
+    /// whether it is in Snappy, is not for it.
+    fn next(
+        &mut self,
+        is_wanted: impl Fn(usize, bool) -> bool,
+    ) -> Result<Option<Option<Candidate>>> {
         match self {
-            Places::Log(values, segment) => Ok(values.next_value(is_wanted)?.map(|value| {
-                let LogValue { key, seq, offset, .. } = value;
-                Candidate { key, seq, segment: *segment, offset }
+            Places::Log(values, segment) => Ok(values.next_value()?.map(|value| {
+                let LogValue { seq, offset, stored_bytes, is_compressed } = value;
+                is_wanted(stored_bytes, is_compressed).then(|| Candidate {
+                    key: values.key().to_vec(),
+                    seq,
+                    segment: *segment,
+                    offset,
+                })
             })),
             Places::Records(records) => Ok(records.next_record()?.map(|record| {
                 let Record { key, seq, pointer, .. } = record;
                 let ValuePointer { segment, offset, .. } = pointer;
-                Candidate { key, seq, segment, offset }
+                Some(Candidate { key, seq, segment, offset })
             })),
         }
     }
@@ -155,6 +164,7 @@ impl<'a> Copier<'a> {
             let read_bytes = places.read_bytes();
             self.keep_pace(read_bytes - passed_bytes)?;
             passed_bytes = read_bytes;
+            let Some(candidate) = candidate else { continue };
             if let Some(pointer) = live_pointer(self.version, &candidate)? {
                 let stored = file.read_stored(&pointer)?;
                 let Candidate { key, seq, .. } = &candidate;

@@ -460,16 +460,18 @@ mod tests {
         #[test]
         fn what_is_shared_with_the_key_before_does_not_move_the_end(
             keys in proptest::collection::btree_set(proptest::collection::vec(0..2_u8, 0..6), 2),
-            end in proptest::collection::vec(0..2_u8, 0..6),
+            end in proptest::collection::vec(0..2_u8, 0..4),
             includes: bool,
             back in proptest::option::of(proptest::collection::vec(0..2_u8, 0..6)),
+            back_is_at_key: bool,
             shared in 0..6_usize,
         ) {
             let high = if includes { Bound::Included(&end[..]) } else { Bound::Excluded(&end[..]) };
             let bounds = Bounds::new(Bound::Unbounded, high);
-            let limit = FrontLimit { bounds: &bounds, back: back.as_deref() };
             let keys: Vec<_> = keys.into_iter().collect();
             let [before, key] = &keys[..] else { unreachable!("two of them") };
+            let back = if back_is_at_key { Some(key) } else { back.as_ref() };
+            let limit = FrontLimit { bounds: &bounds, back: back.map(Vec::as_slice) };
             prop_assume!(!limit.ends_at(before));
             let shared = shared.min(common_prefix(before, key));
             prop_assert_eq!(limit.ends_behind(shared, key), limit.ends_at(key));

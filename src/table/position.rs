@@ -18,7 +18,7 @@ use std::ops::Range;
 pub struct Position {
     entry: usize,
     key: KeyBuffer,
-    /// Where in the block the key of the entry after starts.
+    /// Where in `keys` the entry after starts.
     next_at: usize,
     seq: SeqNo,
     kind: EntryKind,

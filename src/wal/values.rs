@@ -14,12 +14,10 @@ use std::sync::Arc;
 /// Most heads of operations are within this; only a long key takes more.
 const HEAD_BYTES_USUAL: usize = 512;
 
-/// A value in a log file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A value in a log file; its key is [`LogValues::key`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogValue {
-    /// The key under which it was set.
-    pub key: Vec<u8>,
-    /// When.
+    /// When it was set.
     pub seq: SeqNo,
     /// Where it stands in the file.
     pub offset: u64,
@@ -42,6 +40,7 @@ pub struct LogValues {
     op_at: u64,
     body_end: u64,
     seq: u64,
+    key: Vec<u8>,
 }
 
 impl LogValues {
@@ -63,26 +62,29 @@ impl LogValues {
             op_at: 0,
             body_end: 0,
             seq: 0,
+            key: Vec::new(),
         })
     }
 
-    /// The next value of which `is_wanted` says so, of its length as stored and whether it is in Snappy;
-    /// `None` where no intact frame follows.
+    /// The next value; `None` where no intact frame follows.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn next_value(
-        &mut self,
-        is_wanted: impl Fn(usize, bool) -> bool,
-    ) -> Result<Option<LogValue>> {
+    pub fn next_value(&mut self) -> Result<Option<LogValue>> {
         loop {
             if self.op_at >= self.body_end && !self.enter_frame()? {
                 return Ok(None);
             }
-            if let Some(value) = self.next_op(&is_wanted)? {
+            if let Some(value) = self.next_op()? {
                 return Ok(Some(value));
             }
         }
+    }
+
+    /// The key under which the value that came last was set. Most of them nobody needs, so none is copied for itself.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        &self.key
     }
 
     /// How many bytes were read for it up to now.
@@ -112,8 +114,8 @@ impl LogValues {
         Ok(header.body_bytes > 0)
     }
 
-    /// The value of the next operation, if it has one that is wanted.
-    fn next_op(&mut self, is_wanted: impl Fn(usize, bool) -> bool) -> Result<Option<LogValue>> {
+    /// The value of the next operation, if it has one.
+    fn next_op(&mut self) -> Result<Option<LogValue>> {
         let at = self.op_at;
         let mut bytes = self.window.at(at, HEAD_BYTES_USUAL).during("read", &self.path)?;
         if read_head(bytes).is_none() {
@@ -134,13 +136,13 @@ impl LogValues {
         let seq = SeqNo(self.seq);
         self.seq += 1;
         let stored_bytes = head.payload_bytes - head.expiry_bytes;
-        let is_compressed = head.is_compressed;
-        Ok((stored_bytes > 0 && is_wanted(stored_bytes, is_compressed)).then(|| LogValue {
-            key: key.to_vec(),
+        self.key.clear();
+        self.key.extend_from_slice(key);
+        Ok((stored_bytes > 0).then_some(LogValue {
             seq,
             offset: value_at,
             stored_bytes,
-            is_compressed,
+            is_compressed: head.is_compressed,
         }))
     }
 }
